@@ -1,0 +1,1 @@
+"""From a breached limit to a person: care record, routing, worklist, web."""

@@ -1,0 +1,58 @@
+"""What can be wrong with what a device, a gateway or a peer sent us.
+
+Each error holds its evidence as attributes; nobody has to parse a message.
+"""
+
+# A refusal is read by a person: long payloads are cut in the message, never in the attribute.
+SHOWN_BYTES_MAX = 32
+
+
+class DeviceError(Exception):
+    """Somebody else's bytes are not what their format promises."""
+
+
+class MalformedPayload(DeviceError):  # noqa: N818 - named for what it is, not for being an error
+    """A characteristic value or service data does not follow its layout.
+
+    Attributes:
+        characteristic: The layout's name, e.g. ``Blood Pressure Measurement``.
+        payload: The bytes, whole.
+        problem: What is wrong, e.g. ``ends at byte 3``.
+    """
+
+    def __init__(self, characteristic: str, payload: bytes, problem: str) -> None:
+        self.characteristic = characteristic
+        self.payload = bytes(payload)
+        self.problem = problem
+        super().__init__(f"{characteristic}: {problem} in '{_shown(self.payload)}'")
+
+
+class MalformedMessage(DeviceError):  # noqa: N818
+    """A wire message or one reading in it does not follow the wire format.
+
+    Attributes:
+        message: The bytes, whole.
+        problem: What is wrong and where.
+    """
+
+    def __init__(self, message: bytes, problem: str) -> None:
+        self.message = bytes(message)
+        self.problem = problem
+        super().__init__(f"wire message: {problem}")
+
+
+class UnsupportedVersion(MalformedMessage):
+    """A wire message says it is of a version this program does not read.
+
+    Attributes:
+        version: The version the message names.
+    """
+
+    def __init__(self, message: bytes, version: int, newest: int) -> None:
+        self.version = version
+        super().__init__(message, f"version {version} is not read here (newest known: {newest})")
+
+
+def _shown(payload: bytes) -> str:
+    cut = payload[:SHOWN_BYTES_MAX].hex(" ")
+    return cut if len(payload) <= SHOWN_BYTES_MAX else f"{cut} … ({len(payload)} bytes)"

@@ -1,0 +1,1 @@
+"""Codecs of GATT characteristics and advertised service data, one file each."""

@@ -1,0 +1,1 @@
+"""The box in the home: Bluetooth sessions → durable inbox → outbox → MQTT."""

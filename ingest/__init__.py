@@ -1,0 +1,1 @@
+"""The ingest service: MQTT → columns → plausibility → rules → PostgreSQL or TimescaleDB."""

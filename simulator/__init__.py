@@ -1,0 +1,1 @@
+"""Virtual radio, devices, people and faults; runs the demo."""
