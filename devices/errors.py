@@ -11,7 +11,7 @@ class DeviceError(Exception):
     """Somebody else's bytes are not what their format promises."""
 
 
-class MalformedPayload(DeviceError):  # noqa: N818 - named for what it is, not for being an error
+class MalformedPayload(DeviceError):
     """A characteristic value or service data does not follow its layout.
 
     Attributes:
@@ -27,7 +27,7 @@ class MalformedPayload(DeviceError):  # noqa: N818 - named for what it is, not f
         super().__init__(f"{characteristic}: {problem} in '{_shown(self.payload)}'")
 
 
-class MalformedMessage(DeviceError):  # noqa: N818
+class MalformedMessage(DeviceError):
     """A wire message or one reading in it does not follow the wire format.
 
     Attributes:

@@ -59,7 +59,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One act of measuring. Times are aware UTC; ``device_time`` is naive, as the device said it."""
+    """One act of measuring. Times are aware UTC; ``device_time`` is naive, as the device put it."""
 
     reading_id: UUID
     device_id: DeviceId
@@ -95,7 +95,7 @@ def identify(
     """
     moment = received_at if device_time is None else device_time.replace(tzinfo=UTC)
     slot_text = "" if slot is None else str(slot)
-    source = "\x1f".join((device_id, moment.isoformat(), slot_text, payload.hex()))
+    source = f"{device_id}\x1f{moment.isoformat()}\x1f{slot_text}\x1f{payload.hex()}"
     digest = hashlib.sha256(source.encode()).digest()
     milliseconds = max(0, int(moment.timestamp() * 1000)) & 0xFFFF_FFFF_FFFF
     raw = bytearray(milliseconds.to_bytes(6) + digest[:10])
