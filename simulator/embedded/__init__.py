@@ -1,0 +1,1 @@
+"""PostgreSQL and MQTT brokers as child processes of ours: no root, no Docker, loopback only."""

@@ -1,0 +1,116 @@
+"""Real servers for the tests: PostgreSQL (plain and TimescaleDB) and MQTT brokers.
+
+EGENMONITOR_TIMESCALE_TREE names a chroot tree with PostgreSQL 17 and TimescaleDB (root only).
+EGENMONITOR_REQUIRE lists components (mosquitto, timescaledb, chromium) whose absence is a
+failure instead of a skip.
+"""
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from hypothesis import settings
+from psycopg import sql
+
+from simulator.embedded.broker import Broker, EmbeddedBroker, Mosquitto
+from simulator.embedded.postgres import Postgres
+
+# Machines differ; a slow example is no failure. The seed is printed when one fails.
+settings.register_profile("tests", deadline=None, print_blob=True)
+settings.load_profile("tests")
+
+# Throw-away clusters: a killed process loses nothing by it, only a power cut would.
+_THROW_AWAY = {"fsync": "off", "synchronous_commit": "on", "full_page_writes": "off"}
+
+
+def _missing(component: str, why: str) -> None:
+    """Skip the test, or fail it where the component is required."""
+    if component in os.environ.get("EGENMONITOR_REQUIRE", "").split(","):
+        pytest.fail(f"{component} is required here: {why}")
+    pytest.skip(f"{component}: {why}")
+
+
+@pytest.fixture(scope="session")
+def plain_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """PostgreSQL 18 without extensions, from the wheel."""
+    with Postgres(tmp_path_factory.mktemp("postgres"), settings=_THROW_AWAY) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def timescale_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """PostgreSQL 17 with TimescaleDB, from a Debian tree."""
+    named = os.environ.get("EGENMONITOR_TIMESCALE_TREE")
+    if not named:
+        _missing("timescaledb", "EGENMONITOR_TIMESCALE_TREE is not set")
+    tree = Path(named or "")
+    if not (tree / "usr/lib/postgresql/17/bin/postgres").exists() or os.geteuid() != 0:
+        _missing("timescaledb", f"no PostgreSQL 17 in {tree}, or not root")
+    directory = tmp_path_factory.mktemp("timescale")
+    with Postgres(directory, tree=tree, settings=_THROW_AWAY) as server:
+        yield server
+    shutil.rmtree(server.outside_data_directory(), ignore_errors=True)
+
+
+@pytest.fixture(scope="session", params=["plain", "timescaledb"])
+def edition(request: pytest.FixtureRequest) -> str:
+    """Which PostgreSQL: tests that take it (or ``database``) run on both."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(edition: str, request: pytest.FixtureRequest) -> Postgres:
+    """A running server of this edition, shared by the tests of the session."""
+    name = "plain_postgres" if edition == "plain" else "timescale_postgres"
+    server: Postgres = request.getfixturevalue(name)
+    return server
+
+
+@pytest.fixture
+def database(postgres_server: Postgres) -> Iterator[str]:
+    """The DSN of an empty database of its own; on both editions."""
+    yield from _fresh_database(postgres_server)
+
+
+@pytest.fixture
+def plain_database(plain_postgres: Postgres) -> Iterator[str]:
+    """The DSN of an empty database of its own, on plain PostgreSQL only."""
+    yield from _fresh_database(plain_postgres)
+
+
+def _fresh_database(server: Postgres) -> Iterator[str]:
+    name = sql.Identifier(f"test_{uuid.uuid4().hex}")
+    with psycopg.connect(server.dsn("postgres"), autocommit=True) as admin:
+        admin.execute(sql.SQL("create database {}").format(name))
+        yield server.dsn(name.as_string().strip('"'))
+        admin.execute(sql.SQL("drop database {} with (force)").format(name))
+
+
+@pytest.fixture(params=["embedded", "mosquitto"])
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
+    """A fresh, running MQTT 5 broker; tests that take it run on both kinds."""
+    if request.param == "mosquitto" and Mosquitto.program() is None:
+        _missing("mosquitto", "the program is not installed")
+    kind = EmbeddedBroker if request.param == "embedded" else Mosquitto
+    with kind(tmp_path / "broker") as running:
+        yield running
+
+
+@pytest.fixture
+def embedded_broker(tmp_path: Path) -> Iterator[Broker]:
+    """A fresh, running embedded broker only."""
+    with EmbeddedBroker(tmp_path / "broker") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of Chromium."""
+    path = os.environ.get("EGENMONITOR_CHROMIUM") or shutil.which("chromium") or ""
+    if not path:
+        _missing("chromium", "the program is not installed")
+    return path

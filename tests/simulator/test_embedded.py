@@ -1,0 +1,64 @@
+"""The servers under test are themselves tested: they start, survive kill -9 and die with us."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from simulator.embedded.broker import Broker
+from simulator.embedded.child import is_listening
+from simulator.embedded.postgres import Postgres
+
+
+def test_postgres_keeps_its_rows_over_kill_and_restart(tmp_path: Path) -> None:
+    with Postgres(tmp_path / "pg") as server:
+        with psycopg.connect(server.dsn(), autocommit=True) as connection:
+            connection.execute("create table kept as select 42 as answer")
+        server.kill()
+        server.start()
+        with psycopg.connect(server.dsn()) as connection:
+            assert connection.execute("select answer from kept").fetchone() == (42,)
+
+
+def test_postgres_asks_for_a_password(tmp_path: Path) -> None:
+    with Postgres(tmp_path / "pg") as server:
+        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+            psycopg.connect(server.dsn_without_password(), password="wrong").close()
+
+
+def test_a_broker_listens_until_it_is_stopped_and_again_on_the_same_port(broker: Broker) -> None:
+    assert is_listening(broker.port)
+    broker.kill()
+    assert not is_listening(broker.port)
+    broker.start()
+    assert is_listening(broker.port)
+
+
+def test_the_servers_end_when_their_owner_is_killed(tmp_path: Path) -> None:
+    script = (
+        "import sys, time; from pathlib import Path\n"
+        "from simulator.embedded.broker import EmbeddedBroker\n"
+        "from simulator.embedded.postgres import Postgres\n"
+        f"p = Postgres(Path({str(tmp_path / 'pg')!r})); p.start()\n"
+        f"b = EmbeddedBroker(Path({str(tmp_path / 'broker')!r})); b.start()\n"
+        "print(p.pid, b.pid, flush=True); time.sleep(60)\n"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    children = [int(word) for word in owner.stdout.readline().split()]
+    watched = [os.pidfd_open(child) for child in children]
+    owner.send_signal(signal.SIGKILL)
+    owner.wait()
+    owner.stdout.close()
+    for descriptor in watched:  # readable when the process has ended
+        with os.fdopen(descriptor) as ended:
+            assert _ends_within(ended.fileno(), seconds=10)
+
+
+def _ends_within(descriptor: int, seconds: float) -> bool:
+    return bool(select.select([descriptor], [], [], seconds)[0])
