@@ -1,0 +1,1 @@
+"""The care record: units, staff, patients, their contacts, loans and plans."""

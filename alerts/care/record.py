@@ -1,0 +1,247 @@
+"""The care record file: units, staff, patients with contact, loans and plans, as one JSON text.
+
+What one part can know of itself is checked here; what holds between the parts, in
+``alerts.care.file``.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime
+from itertools import combinations
+from typing import Annotated, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+
+from alerts.care import personal_number
+from devices.quantity import Quantity
+from devices.wire import is_gateway_id
+
+DEFAULT_GREEN = "Mät som vanligt enligt din plan."
+DEFAULT_YELLOW = (
+    "Sitt ned och vila fem minuter. Mät sedan en gång till.\n"
+    "Fortsätt med dina mediciner som vanligt.\n"
+    "Ring din vårdkontakt om du mår sämre än vanligt."
+)
+DEFAULT_RED = (
+    "Sitt ned och vila fem minuter. Mät sedan en gång till.\n"
+    "Ring din vårdkontakt i dag. Ring 1177 om det är kväll eller helg.\n"
+    "Ring 112 om du får ont i bröstet, svårt att andas, blir svag i en arm "
+    "eller får svårt att tala."
+)
+
+
+def _printable(text: str) -> str:
+    if not all(char.isprintable() or char == "\n" for char in text):
+        problem = "holds characters that cannot be shown"
+        raise ValueError(problem)
+    return text
+
+
+def _gateway_id(text: str) -> str:
+    if not is_gateway_id(text):
+        problem = "must be 1–64 letters, digits, _ or -"
+        raise ValueError(problem)
+    return text
+
+
+Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,64}$")]
+Line = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\n\r]*$"),
+    AfterValidator(_printable),
+]
+Steps = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=1000),
+    AfterValidator(_printable),
+]
+Username = Annotated[str, StringConstraints(pattern=r"^[a-z0-9._-]{1,64}$")]
+# Eight is the least NIST SP 800-63B-4 accepts; the longest keeps the hash's work bounded.
+Password = Annotated[SecretStr, Field(min_length=8, max_length=128)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Unit(_Part):
+    """A unit of care: its phone and hours stand on the patient's page."""
+
+    key: Key
+    name: Line
+    phone: Line
+    hours: Line  # in words: "vardagar 8–16"
+
+
+class Staff(_Part):
+    """Somebody who can be a fixed care contact. Known again by *username*."""
+
+    key: Key
+    unit: Key
+    name: Line
+    role: Line
+    phone: Line
+    username: Username
+    password: Password
+
+
+class Loan(_Part):
+    """A device, or one user slot of it, lent to the patient from *lent_from* on."""
+
+    device_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9:._-]{1,64}$")]
+    slot: Annotated[int, Field(ge=0, le=255)] | None = None  # null: whatever slot it names
+    lent_from: AwareDatetime
+    returned_at: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.returned_at is not None and self.returned_at <= self.lent_from:
+            problem = "returned_at must come after lent_from"
+            raise ValueError(problem)
+        return self
+
+
+class Limit(_Part):
+    """Bounds of one quantity, in its own unit. High ones fire at the value, low ones below it."""
+
+    quantity: Quantity
+    yellow_low: float | None = None
+    yellow_high: float | None = None
+    red_low: float | None = None
+    red_high: float | None = None
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        problems = list(self._problems())
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _problems(self) -> Iterator[str]:
+        facts = self.quantity.facts
+        bounds = {
+            name: bound
+            for name in ("red_low", "yellow_low", "yellow_high", "red_high")
+            if (bound := getattr(self, name)) is not None
+        }
+        if not bounds:
+            yield "has no bound at all"
+        for name, bound in bounds.items():
+            if not (math.isfinite(bound) and facts.hard_low <= bound <= facts.hard_high):
+                yield (
+                    f"{name} {bound:g} is outside {facts.hard_low:g}–{facts.hard_high:g} "
+                    f"{facts.unit_shown}, so no value could reach it"
+                )
+        for (lower, low), (upper, high) in combinations(bounds.items(), 2):
+            same_side = lower.endswith("low") == upper.endswith("low")
+            if low > high or (low == high and not same_side):
+                yield f"{lower} {low:g} must be below {upper} {high:g}"
+
+
+class Advice(_Part):
+    """What the patient does at each level, in her words; one step a line."""
+
+    green: Steps = DEFAULT_GREEN
+    yellow: Steps = DEFAULT_YELLOW
+    red: Steps = DEFAULT_RED
+
+
+class Plan(_Part):
+    """One plan version. Known again by patient and *in_force_from*; never overwritten."""
+
+    in_force_from: AwareDatetime
+    agreed_how: Line
+    limits: tuple[Limit, ...]
+    advice: Advice = Advice()
+
+    @field_validator("limits")
+    @classmethod
+    def _each_quantity_once(cls, limits: tuple[Limit, ...]) -> tuple[Limit, ...]:
+        if not limits:
+            problem = "a plan needs at least one limit"
+            raise ValueError(problem)
+        twice = doubles(limit.quantity.value for limit in limits)
+        if twice:
+            problem = f"{', '.join(twice)} stands more than once"
+            raise ValueError(problem)
+        return limits
+
+
+class Patient(_Part):
+    """A patient. Known again by *personal_number*."""
+
+    key: Key
+    given_name: Line
+    family_name: Line
+    personal_number: Annotated[str, AfterValidator(personal_number.normalize)]
+    born_on: date
+    phone: Line
+    diagnosis: Line
+    contact: Key | None  # staff key of the fixed care contact
+    unit: Key | None = None  # by default the contact's; needed when there is no contact
+    username: Username | None = None
+    password: Password | None = None
+    loans: tuple[Loan, ...] = ()
+    plans: tuple[Plan, ...] = ()
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        problems = list(self._problems())
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _problems(self) -> Iterator[str]:
+        if self.born_on != personal_number.born_on(self.personal_number):
+            yield "born_on is not the day in personal_number"
+        if (self.username is None) != (self.password is None):
+            yield "username and password go together"
+        if self.contact is None and self.unit is None:
+            yield "needs a contact or a unit: alerts must have somewhere to go"
+        for moment in doubles(_utc(plan.in_force_from) for plan in self.plans):
+            yield f"two plans are in force from {moment}"
+
+
+class CareRecord(_Part):
+    """The whole file."""
+
+    units: tuple[Unit, ...] = ()
+    staff: tuple[Staff, ...] = ()
+    gateways: tuple[Annotated[str, AfterValidator(_gateway_id)], ...] = ()
+    patients: tuple[Patient, ...] = ()
+
+
+def overlap(first: Loan, second: Loan) -> bool:
+    """Return whether two loans of one device could claim the same reading."""
+    same_slot = first.slot is None or second.slot is None or first.slot == second.slot
+    forever = datetime.max.replace(tzinfo=UTC)
+    return (
+        same_slot
+        and first.lent_from < (second.returned_at or forever)
+        and second.lent_from < (first.returned_at or forever)
+    )
+
+
+T = TypeVar("T")
+
+
+def doubles(values: Iterable[T]) -> list[T]:
+    """Return the values that come more than once, in order of appearance."""
+    seen: dict[T, int] = {}
+    for value in values:
+        seen[value] = seen.get(value, 0) + 1
+    return [value for value, times in seen.items() if times > 1]
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat()
