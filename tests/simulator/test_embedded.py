@@ -26,9 +26,11 @@ def test_postgres_keeps_its_rows_over_kill_and_restart(tmp_path: Path) -> None:
 
 
 def test_postgres_asks_for_a_password(tmp_path: Path) -> None:
-    with Postgres(tmp_path / "pg") as server:
-        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-            psycopg.connect(server.dsn_without_password(), password="wrong").close()
+    with (
+        Postgres(tmp_path / "pg") as server,
+        pytest.raises(psycopg.OperationalError, match="password authentication failed"),
+    ):
+        psycopg.connect(server.dsn_without_password(), password="wrong").close()
 
 
 def test_a_broker_listens_until_it_is_stopped_and_again_on_the_same_port(broker: Broker) -> None:
