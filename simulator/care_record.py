@@ -159,7 +159,7 @@ def _patient(person: Person, history_from: datetime, now: datetime) -> dict[str,
 
 
 def _plans(person: Person, lent_from: str, now: datetime) -> Iterator[dict[str, Any]]:
-    first = {
+    first: dict[str, Any] = {
         "in_force_from": lent_from,
         "agreed_how": "Tillsammans vid hembesök",
         "limits": _limits(person.earlier_limits or person.limits),
