@@ -1,0 +1,75 @@
+"""Any blood-pressure cuff that follows the Blood Pressure Profile.
+
+Source: Bluetooth SIG, *Blood Pressure Profile* 1.1.1. The cuff indicates its stored records as
+soon as it is subscribed to, so that comes first. Intermediate cuff pressure (0x2A36) is the
+pressure in the cuff while it inflates: never a reading, and not subscribed to.
+"""
+
+from collections.abc import Sequence
+from zoneinfo import ZoneInfo
+
+from devices.drivers.driver import RawValue, Request, Subscribe
+from devices.drivers.session import Act, Session, Values, unreadable, value
+from devices.errors import MalformedPayload
+from devices.gatt import uuids
+from devices.gatt.blood_pressure import BloodPressure
+from devices.quantity import Quantity
+from devices.reading import Reading, Status
+
+# Both clocks are asked for, the finer first; the first answer stands.
+_ASKS = (uuids.CURRENT_TIME, uuids.DATE_TIME, uuids.BATTERY_LEVEL)
+
+
+class BloodPressureDriver:
+    """One session with a cuff."""
+
+    def __init__(self, device_id: str, zone: ZoneInfo) -> None:
+        self._session = Session(device_id, zone, asks=_ASKS)
+
+    def connected(self) -> Sequence[Request]:
+        return (Subscribe(uuids.BLOOD_PRESSURE_MEASUREMENT), *self._session.requests)
+
+    def received(self, raw: RawValue) -> Sequence[Reading]:
+        if raw.source != uuids.BLOOD_PRESSURE_MEASUREMENT:
+            self._session.answered(raw)
+        elif self._session.is_new(raw):
+            self._session.hold(_act(raw))
+        return self._session.ready()
+
+    def unanswered(self, request: Request) -> Sequence[Reading]:
+        self._session.unanswered(request)
+        return self._session.ready()
+
+    def finished(self) -> Sequence[Reading]:
+        return self._session.finish()
+
+
+def _act(raw: RawValue) -> Act:
+    try:
+        record = BloodPressure.decode(raw.payload)
+    except MalformedPayload as error:
+        return unreadable(raw, error)
+    return Act(
+        source=uuids.short(raw.source),
+        payload=raw.payload,
+        received_at=raw.received_at,
+        values=_values(record),
+        device_time=record.time_stamp,
+        slot=record.user_id,
+        status=Status(record.status or 0),
+    )
+
+
+def _values(record: BloodPressure) -> Values:
+    """Return what the cuff did measure: a result it could not get spoils none of the others."""
+    unit = record.unit
+    pressures = (
+        (Quantity.SYSTOLIC, record.systolic),
+        (Quantity.DIASTOLIC, record.diastolic),
+        (Quantity.MEAN_ARTERIAL, record.mean),
+    )
+    values: Values = ()
+    for quantity, pressure in pressures:
+        values += value(quantity, unit.to_mmhg(pressure), pressure, unit.value)
+    per_minute = Quantity.PULSE.facts.unit
+    return values + value(Quantity.PULSE, record.pulse, record.pulse, per_minute)

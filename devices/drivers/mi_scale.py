@@ -1,0 +1,89 @@
+"""Xiaomi Mi Scale, v1 and v2: never connected to, its advertisements say it all.
+
+While somebody stands on it the scale advertises ten frames a second; only a stabilised one with
+the weight still on is a reading. It goes on repeating that frame, and a v2 sends it once more
+when it has measured the impedance: all of them are one act.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from devices.drivers.driver import RawValue, Request
+from devices.drivers.session import Act, Session, unreadable, value
+from devices.errors import MalformedPayload
+from devices.gatt import uuids
+from devices.gatt.mi_scale import MiScaleV1, MiScaleV2
+from devices.quantity import Quantity
+from devices.reading import Reading
+
+# A v2 measures impedance in up to 10 s after the weight has settled; nobody gets off, on again
+# and settles at the same weight to 50 g within this.
+ACT_MAX_S: Final = 30
+
+MiScale = MiScaleV1 | MiScaleV2
+
+
+class MiScaleDriver:
+    """What one scale advertises, from its first frame until it falls silent."""
+
+    def __init__(self, device_id: str, zone: ZoneInfo, source: str, scale: type[MiScale]) -> None:
+        self._session = Session(device_id, zone, live=True)
+        self._source = source
+        self._scale = scale
+        self._counted: tuple[MiScale, RawValue] | None = None  # the last that became a reading
+
+    def connected(self) -> Sequence[Request]:
+        return ()
+
+    def received(self, raw: RawValue) -> Sequence[Reading]:
+        if raw.source == self._source and self._session.is_new(raw):
+            self._take(raw)
+        return self._session.ready()
+
+    def unanswered(self, request: Request) -> Sequence[Reading]:
+        self._session.unanswered(request)
+        return self._session.ready()
+
+    def finished(self) -> Sequence[Reading]:
+        return self._session.finish()
+
+    def _take(self, raw: RawValue) -> None:
+        try:
+            frame = self._scale.decode(raw.payload)
+        except MalformedPayload as error:
+            self._session.hold(unreadable(raw, error))
+            return
+        if frame.counts and not self._is_counted(frame, raw):
+            self._counted = frame, raw
+            self._session.hold(_act(frame, raw))
+
+    def _is_counted(self, frame: MiScale, raw: RawValue) -> bool:
+        if self._counted is None:
+            return False
+        counted, counted_raw = self._counted
+        near = raw.received_at - counted_raw.received_at <= timedelta(seconds=ACT_MAX_S)
+        return near and (frame.weight, frame.unit) == (counted.weight, counted.unit)
+
+
+def mi_scale_v1(device_id: str, zone: ZoneInfo) -> MiScaleDriver:
+    """Return a driver for a v1."""
+    return MiScaleDriver(device_id, zone, uuids.WEIGHT_SCALE_SERVICE, MiScaleV1)
+
+
+def mi_scale_v2(device_id: str, zone: ZoneInfo) -> MiScaleDriver:
+    """Return a driver for a v2."""
+    return MiScaleDriver(device_id, zone, uuids.BODY_COMPOSITION_SERVICE, MiScaleV2)
+
+
+def _act(frame: MiScale, raw: RawValue) -> Act:
+    unit = frame.unit
+    kg = unit.to_kg(frame.weight)
+    return Act(
+        source=uuids.short(raw.source),
+        payload=raw.payload,
+        received_at=raw.received_at,
+        values=value(Quantity.BODY_WEIGHT, kg, frame.weight, unit.value),
+        device_time=frame.time_stamp,
+    )

@@ -1,0 +1,185 @@
+"""What all drivers share: from an act of measuring to a ``Reading``, and the wait for the clock.
+
+A record that names its time is known by that time, however often it is sent. One that does not
+is known by when it was first received; the same bytes again in the same session are the same
+record, since devices repeat themselves and nobody gets two results alike to the last bit
+within seconds.
+"""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from devices.clock import offset, place
+from devices.drivers.driver import RawValue, Read, Request
+from devices.errors import MalformedPayload
+from devices.gatt import uuids
+from devices.gatt.battery import BatteryLevel
+from devices.gatt.date_time import CurrentTime, DateTime
+from devices.quantity import Quantity, is_value
+from devices.reading import Outcome, Reading, Status, Value, identify
+
+# A cuff or scale stores 30 to 200 records; one that sends more than this without an end is not
+# waited for, so that a broken device cannot fill the gateway's memory.
+HELD_MAX: Final = 1000
+# What a person reads when a device gave no value.
+FAILED: Final = "the device says that the measurement failed"
+# Longest problem text that a reading takes (devices.reading.Problem).
+_PROBLEM_MAX: Final = 500
+
+Values = tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """One act of measuring, before its time is placed."""
+
+    source: str
+    payload: bytes
+    received_at: datetime
+    values: Values = ()  # only finite ones; none: failed, unless ``problem`` is set
+    device_time: datetime | None = None
+    slot: int | None = None
+    status: Status = Status.NONE
+    problem: str | None = None  # why the bytes cannot be read
+
+
+def unreadable(raw: RawValue, error: MalformedPayload) -> Act:
+    """Return the act behind bytes that cannot be read."""
+    return Act(
+        source=uuids.short(raw.source),
+        payload=raw.payload,
+        received_at=raw.received_at,
+        problem=str(error)[:_PROBLEM_MAX],
+    )
+
+
+def value(quantity: Quantity, number: float | None, original: float | None, unit: str) -> Values:
+    """Return the value in *quantity*'s unit, or nothing for a number absent or not finite.
+
+    *original* and *unit* say how the device put it; they are kept where that differs.
+    """
+    if number is None or not is_value(number):
+        return ()
+    known = quantity.facts.unit
+    if unit == known:
+        return (Value(quantity=quantity, value=number, unit=known),)
+    return (
+        Value(
+            quantity=quantity, value=number, unit=known, original_value=original, original_unit=unit
+        ),
+    )
+
+
+class Session:
+    """Turns one session's acts into readings, each once, when the device's clock is known.
+
+    *asks* are the characteristics to read once connected; acts are held until each of them is
+    answered or known to be unanswered.
+    """
+
+    def __init__(
+        self, device_id: str, zone: ZoneInfo, *, asks: Sequence[str] = (), live: bool = False
+    ) -> None:
+        self._device_id = device_id
+        self._zone = zone
+        self._asks = tuple(asks)
+        self._live = live
+        self._waiting = set(asks)
+        self._offset_s: float | None = None
+        self._battery_percent: int | None = None
+        self._held: list[Act] = []
+        self._heard: dict[tuple[str, bytes], None] = {}  # an ordered set, oldest first
+
+    @property
+    def requests(self) -> tuple[Read, ...]:
+        """What to read, in order: the clock first, since records wait for it."""
+        return tuple(Read(characteristic) for characteristic in self._asks)
+
+    def is_new(self, raw: RawValue) -> bool:
+        """Return whether these bytes are heard for the first time in this session."""
+        key = (raw.source, raw.payload)
+        if key in self._heard:
+            return False
+        self._heard[key] = None
+        if len(self._heard) > HELD_MAX:
+            del self._heard[next(iter(self._heard))]
+        return True
+
+    def answered(self, raw: RawValue) -> None:
+        """Take the answer to one of ``requests``; anything else is ignored.
+
+        An answer that cannot be read is no answer: a device without a usable clock is one
+        without a clock.
+        """
+        if raw.source not in self._waiting:
+            return
+        self._waiting.discard(raw.source)
+        with contextlib.suppress(MalformedPayload):
+            if raw.source == uuids.BATTERY_LEVEL:
+                self._battery_percent = BatteryLevel.decode(raw.payload).percent
+            elif raw.source == uuids.CURRENT_TIME:
+                self._compare(CurrentTime.decode(raw.payload).local, raw.received_at)
+            else:
+                self._compare(DateTime.decode(raw.payload).local, raw.received_at)
+
+    def unanswered(self, request: Request) -> None:
+        """Take note that *request* will not be answered."""
+        if isinstance(request, Read):
+            self._waiting.discard(request.characteristic)
+
+    def hold(self, act: Act) -> None:
+        """Keep an act until ``ready`` or ``finish``."""
+        self._held.append(act)
+
+    def ready(self) -> list[Reading]:
+        """Return the readings that wait for nothing any more."""
+        return [] if self._waiting and len(self._held) < HELD_MAX else self.finish()
+
+    def finish(self) -> list[Reading]:
+        """Return all readings that are held, whatever they waited for."""
+        held, self._held = self._held, []
+        return [self._reading(act) for act in held]
+
+    def _compare(self, device_clock: datetime | None, received_at: datetime) -> None:
+        if device_clock is None:
+            return
+        self._offset_s = offset(device_clock, self._zone, received_at)
+        self._waiting -= {uuids.CURRENT_TIME, uuids.DATE_TIME}  # one clock is enough
+
+    def _reading(self, act: Act) -> Reading:
+        placement = place(
+            act.device_time, self._zone, self._offset_s, act.received_at, live=self._live
+        )
+        outcome = Outcome.MEASURED if act.values else Outcome.FAILED
+        return Reading(
+            reading_id=identify(
+                device_id=self._device_id,
+                device_time=act.device_time,
+                received_at=act.received_at,
+                slot=act.slot,
+                payload=act.payload,
+            ),
+            device_id=self._device_id,
+            source=act.source,
+            payload=act.payload.hex(),
+            outcome=outcome if act.problem is None else Outcome.UNREADABLE,
+            measured_at=placement.measured_at,
+            received_at=act.received_at,
+            clock=placement.verdict,
+            slot=act.slot,
+            device_time=act.device_time,
+            clock_offset_s=placement.offset_s,
+            values=act.values,
+            status=act.status,
+            problem=None if act.values else act.problem or _failure(act.status),
+            battery_percent=self._battery_percent,
+        )
+
+
+def _failure(status: Status) -> str:
+    noticed = ", ".join(str(bit.name).lower().replace("_", " ") for bit in status)
+    return FAILED + (f" ({noticed})" if noticed else "")
