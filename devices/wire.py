@@ -115,6 +115,13 @@ class _Envelope(msgspec.Struct, kw_only=True):
     readings: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=READINGS_MAX)]
 
 
+class _Joined(msgspec.Struct, kw_only=True):
+    v: int
+    gateway: str
+    sent_at: datetime
+    readings: list[msgspec.Raw]
+
+
 class _Version(msgspec.Struct):
     v: int
 
@@ -158,6 +165,17 @@ def encode_message(gateway_id: str, sent_at: datetime, readings: Sequence[Readin
         raise ValueError(problem)
     return _encoder.encode(
         Message(v=VERSION, gateway=gateway_id, sent_at=sent_at, readings=tuple(readings))
+    )
+
+
+def join_message(gateway_id: str, sent_at: datetime, encoded: Sequence[bytes]) -> bytes:
+    """Return ``encode_message`` of readings that ``encode_reading`` has encoded before."""
+    if not 1 <= len(encoded) <= READINGS_MAX:
+        problem = f"a message holds 1 to {READINGS_MAX} readings, not {len(encoded)}"
+        raise ValueError(problem)
+    readings = [msgspec.Raw(text) for text in encoded]
+    return _encoder.encode(
+        _Joined(v=VERSION, gateway=gateway_id, sent_at=sent_at, readings=readings)
     )
 
 
