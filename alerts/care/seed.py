@@ -205,7 +205,7 @@ class _Seeding:
         taken = self._find(
             "select count(*) from device_loan where device_id = %s "
             "and (slot is null or %s::smallint is null or slot = %s) "
-            "and lent_from < coalesce(%s, 'infinity') "
+            "and lent_from < coalesce(%s::timestamptz, 'infinity') "
             "and coalesce(returned_at, 'infinity') > %s",
             (loan.device_id, loan.slot, loan.slot, loan.returned_at, loan.lent_from),
         )

@@ -95,6 +95,7 @@ create table alert_case (
     check ((closed_by is null) = (closed_at is null)),
     check ((closed_by is null) = (outcome is null))
 );
+create index alert_case_queue on alert_case (unit_id) where staff_id is null and closed_at is null;
 
 -- Put in front of a person: the first time counts, once for each.
 create unique index alert_log_shown_once on alert_log (alert_id, staff_id) where event = 'shown';

@@ -1,0 +1,97 @@
+"""A patient's plan versions: the limits in force over time, and what she does at each level."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+
+from alerts.care.record import DEFAULT_GREEN, DEFAULT_RED, DEFAULT_YELLOW
+from devices.quantity import BY_ID, Quantity
+
+# A plan changes a few times a year.
+VERSIONS_MAX = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """The limits of one quantity while one plan version was in force, in the quantity's unit.
+
+    Low bounds are breached below them, high bounds at or above them; none means no bound.
+    """
+
+    quantity: Quantity
+    from_at: datetime
+    until_at: datetime | None  # none: still in force
+    yellow_low: float | None
+    yellow_high: float | None
+    red_low: float | None
+    red_high: float | None
+
+    def bounds(self) -> list[float]:
+        """Return the bounds there are."""
+        each = (self.red_low, self.yellow_low, self.yellow_high, self.red_high)
+        return [bound for bound in each if bound is not None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """What the patient does at each level, one step a line."""
+
+    in_force_from: datetime | None
+    agreed_how: str
+    green: str = DEFAULT_GREEN
+    yellow: str = DEFAULT_YELLOW
+    red: str = DEFAULT_RED
+
+
+async def bands(connection: AsyncConnection, patient_id: int) -> list[Band]:
+    """Return every limit the patient has or had, oldest first."""
+    versions = await connection.execute(
+        "select plan_version_id, in_force_from from plan_version where patient_id = %s "
+        "order by in_force_from desc limit %s",
+        (patient_id, VERSIONS_MAX),
+    )
+    starts = sorted(await versions.fetchall(), key=lambda version: version[1])
+    ends = {first[0]: second[1] for first, second in pairwise(starts)}
+    limits = await connection.execute(
+        "select v.plan_version_id, v.in_force_from, l.quantity_id, l.yellow_low, l.yellow_high, "
+        "l.red_low, l.red_high from plan_version v join plan_limit l using (plan_version_id) "
+        "where v.plan_version_id = any(%s) order by v.in_force_from",
+        ([version_id for version_id, _ in starts],),
+    )
+    return [
+        Band(
+            quantity=BY_ID[quantity_id],
+            from_at=from_at,
+            until_at=ends.get(version_id),
+            yellow_low=yellow_low,
+            yellow_high=yellow_high,
+            red_low=red_low,
+            red_high=red_high,
+        )
+        for version_id, from_at, quantity_id, yellow_low, yellow_high, red_low, red_high in (
+            await limits.fetchall()
+        )
+        if quantity_id in BY_ID
+    ]
+
+
+async def advice(connection: AsyncConnection, patient_id: int) -> Advice:
+    """Return the advice of the plan in force now; the general one where a plan has none."""
+    cursor = connection.cursor(row_factory=class_row(Advice))
+    await cursor.execute(
+        "select v.in_force_from, v.agreed_how, coalesce(a.green, %(green)s) as green, "
+        "coalesce(a.yellow, %(yellow)s) as yellow, coalesce(a.red, %(red)s) as red "
+        "from plan_version v left join plan_advice a using (plan_version_id) "
+        "where v.patient_id = %(patient_id)s and v.in_force_from <= now() "
+        "order by v.in_force_from desc limit 1",
+        {
+            "patient_id": patient_id,
+            "green": DEFAULT_GREEN,
+            "yellow": DEFAULT_YELLOW,
+            "red": DEFAULT_RED,
+        },
+    )
+    return await cursor.fetchone() or Advice(in_force_from=None, agreed_how="")

@@ -1,0 +1,172 @@
+"""Gives every alert a receiver and tells the worklists of every change.
+
+Any number of engines may run: rows are claimed with ``skip locked``. NOTIFY only wakes them;
+polling makes them correct. Decisions are ``alerts.routing``'s.
+"""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import psycopg
+import structlog
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from alerts import log
+from alerts.alert import Event
+from alerts.routing import Circumstances, Route, route
+from alerts.signal import notify_worklists, topic
+
+# A claim holds row locks that ingest may wait for; a hundred take some 50 ms.
+CLAIM_ROWS_MAX = 100
+# How long an alert waits when its notification was lost.
+POLL_S = 2.0
+
+_log = structlog.get_logger()
+
+# Alerts that have no case yet, whose receiver is no longer the contact, or that have changed
+# since the worklists were told.
+_DUE: Final = """
+select a.alert_id, a.changed_at, p.unit_id, u.name as unit_name, c.staff_id as contact_id,
+       s.name as contact_name
+from alert a
+join person p on p.patient_id = a.patient_id
+join unit u on u.unit_id = p.unit_id
+left join care_contact c on c.patient_id = a.patient_id and c.until_at is null
+left join staff s on s.staff_id = c.staff_id
+left join alert_case k on k.alert_id = a.alert_id
+where a.state <> 'closed' and (
+    k.alert_id is null
+    or k.told_at < a.changed_at
+    or k.staff_id is distinct from c.staff_id
+    or (c.staff_id is null and k.unit_id <> p.unit_id)
+) and (%(only)s::bigint is null or a.alert_id = %(only)s)
+order by a.level desc, a.opened_at
+limit %(most)s
+for update of a skip locked
+"""
+
+# The row lock alone does not tell whether another engine was here between our snapshot and it:
+# so only a receiver that differs is written, and only what was written is logged.
+_ROUTE: Final = """
+insert into alert_case as k (alert_id, staff_id, unit_id, routed_why, told_at)
+values (%(alert_id)s, %(staff_id)s, %(unit_id)s, %(why)s, %(told_at)s)
+on conflict (alert_id) do update set staff_id = excluded.staff_id, unit_id = excluded.unit_id,
+    routed_why = excluded.routed_why, routed_at = clock_timestamp()
+where k.staff_id is distinct from excluded.staff_id
+   or (excluded.staff_id is null and k.unit_id <> excluded.unit_id)
+returning alert_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    alert_id: int
+    changed_at: datetime
+    unit_id: int
+    unit_name: str
+    contact_id: int | None
+    contact_name: str | None
+
+
+async def run(pool: AsyncConnectionPool, alert: asyncio.Event) -> None:
+    """Advance alerts for ever: when *alert* is set, and every ``POLL_S``."""
+    while True:
+        alert.clear()
+        try:
+            async with pool.connection() as connection:
+                while await advance(connection) == CLAIM_ROWS_MAX:
+                    pass
+                await _report_unknown(connection)
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            _log.warning("alerts.database_away", problem=type(error).__name__)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(alert.wait(), POLL_S)
+
+
+async def advance(connection: AsyncConnection, only: int | None = None) -> int:
+    """Route what is due, at most ``CLAIM_ROWS_MAX`` alerts, in one transaction.
+
+    Args:
+        connection: Joins the transaction that may be open on it.
+        only: The one alert to look at, for a caller that holds its lock.
+
+    Returns:
+        How many alerts were looked at.
+    """
+    topics: set[str] = set()
+    async with connection.transaction():
+        claimed = await _claim(connection, only)
+        for due in claimed:
+            topics |= await _settle(connection, due)
+        await notify_worklists(connection, topics)
+    return len(claimed)
+
+
+async def _report_unknown(connection: AsyncConnection) -> None:
+    """Say that a loan was given to a patient whom the care record does not know."""
+    cursor = await connection.execute(
+        "select count(*) from alert a where a.state <> 'closed' "
+        "and not exists (select from person p where p.patient_id = a.patient_id)"
+    )
+    (unknown,) = await cursor.fetchone() or (0,)
+    if unknown:
+        _log.error("alerts.patient_unknown", alerts=unknown, cure="seed the patient's person")
+
+
+async def _claim(connection: AsyncConnection, only: int | None) -> list[_Due]:
+    cursor = connection.cursor(row_factory=class_row(_Due))
+    await cursor.execute(_DUE, {"most": CLAIM_ROWS_MAX, "only": only})
+    return await cursor.fetchall()
+
+
+async def _settle(connection: AsyncConnection, due: _Due) -> set[str]:
+    """Store where one alert goes; return whose worklists look different."""
+    where = route(
+        Circumstances(
+            contact_id=due.contact_id,
+            contact_name=due.contact_name,
+            unit_id=due.unit_id,
+            unit_name=due.unit_name,
+        )
+    )
+    before = await connection.execute(
+        "select staff_id, unit_id from alert_case where alert_id = %s", (due.alert_id,)
+    )
+    topics = {topic(staff_id, unit_id) for staff_id, unit_id in await before.fetchall()}
+    if await _store(connection, due, where):
+        await log.append(
+            connection,
+            due.alert_id,
+            Event.ROUTED,
+            detail={
+                "to": where.receiver_id,
+                "unit": where.unit_id,
+                "why": where.why,
+                "sentence": where.sentence,
+                "warning": where.warning,
+            },
+        )
+    await connection.execute(
+        "update alert_case set told_at = %s where alert_id = %s and told_at < %s",
+        (due.changed_at, due.alert_id, due.changed_at),
+    )
+    return topics | {topic(where.receiver_id, where.unit_id)}
+
+
+async def _store(connection: AsyncConnection, due: _Due, where: Route) -> bool:
+    cursor = await connection.execute(
+        _ROUTE,
+        {
+            "alert_id": due.alert_id,
+            "staff_id": where.receiver_id,
+            "unit_id": where.unit_id,
+            "why": where.why,
+            "told_at": due.changed_at,
+        },
+    )
+    return await cursor.fetchone() is not None
