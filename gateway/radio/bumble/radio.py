@@ -1,0 +1,80 @@
+"""BumbleRadio: opens an HCI transport and makes bleak's facades over our backend."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from bleak import BleakClient, BleakScanner
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import AdvertisementDataCallback
+from bleak.exc import BleakError
+from bumble.core import BaseBumbleError
+from bumble.transport import open_transport
+
+from gateway.radio.bumble.adapter import Adapter
+from gateway.radio.bumble.client import BumbleClient
+from gateway.radio.bumble.errors import not_available
+from gateway.radio.bumble.scanner import BumbleScanner
+
+# A USB controller that loads its firmware takes a few seconds to answer its first reset.
+_OPEN_S_MAX = 15.0
+
+
+class BumbleRadio:
+    """A controller reached over HCI, virtual or real."""
+
+    def __init__(self, adapter: Adapter) -> None:
+        self._adapter = adapter
+
+    def scanner(self, detection_callback: AdvertisementDataCallback) -> BleakScanner:
+        return BleakScanner(
+            detection_callback,
+            scanning_mode="active",
+            backend=BumbleScanner,
+            radio_adapter=self._adapter,
+        )
+
+    def client(
+        self,
+        device: BLEDevice,
+        disconnected_callback: Callable[[BleakClient], None] | None,
+        *,
+        timeout_s: float,
+    ) -> BleakClient:
+        return BleakClient(
+            device,
+            disconnected_callback,
+            timeout=timeout_s,
+            backend=BumbleClient,
+            radio_adapter=self._adapter,
+        )
+
+    async def lost(self) -> None:
+        await self._adapter.lost()
+
+
+@asynccontextmanager
+async def open_bumble_radio(transport: str) -> AsyncIterator[BumbleRadio]:
+    """Open the controller at *transport* and reset it.
+
+    Raises:
+        BleakBluetoothNotAvailableError: Nothing answers there.
+    """
+    try:
+        async with asyncio.timeout(_OPEN_S_MAX):
+            opened = await open_transport(transport)
+    except (OSError, ValueError, TimeoutError, BaseBumbleError) as error:
+        raise not_available(transport, str(error) or "no answer") from error
+    try:
+        adapter = Adapter(opened.source, opened.sink)
+        try:
+            async with asyncio.timeout(_OPEN_S_MAX):
+                await adapter.start()
+        except (BleakError, TimeoutError) as error:
+            raise not_available(transport, str(error) or "no answer to a reset") from error
+        try:
+            yield BumbleRadio(adapter)
+        finally:
+            await adapter.stop()
+    finally:
+        await opened.close()

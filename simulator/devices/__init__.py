@@ -1,0 +1,1 @@
+"""Virtual devices that behave like bought ones: they sleep, keep records and have wrong clocks."""

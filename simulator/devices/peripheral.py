@@ -1,0 +1,159 @@
+"""Peripheral: what every virtual Bluetooth device has in common, on a virtual controller."""
+
+import asyncio
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from bumble import gatt, hci
+from bumble.core import AdvertisingData
+from bumble.device import AdvertisingType, Connection, Device, DeviceConfiguration
+from bumble.host import Host
+from bumble.pairing import PairingConfig, PairingDelegate
+
+from simulator.devices.address import checked_address, static_address
+from simulator.devices.clock import utc_now
+from simulator.radio.controller import RadioController
+
+ADVERTISING_BYTES_MAX = 31  # a legacy advertisement (Core 5.4, Vol 6, Part B, 2.3.1)
+FLAGS = (int(AdvertisingData.FLAGS), b"\x06")  # general discoverable, no BR/EDR
+
+
+class Happening(enum.StrEnum):
+    """What a tester's page shows of a device, in the order things usually come."""
+
+    PRESSED = "pressed"  # an act of measuring was made
+    ADVERTISING = "advertising"
+    CONNECTED = "connected"
+    SUBSCRIBED = "subscribed"
+    INDICATED = "indicated"  # a value was sent and is not confirmed yet
+    CONFIRMED = "confirmed"  # a central has the whole record; the device forgets it
+    DISCONNECTED = "disconnected"
+    SILENT = "silent"  # off the air until somebody measures again
+
+
+OnEvent = Callable[[Happening, datetime], None]
+
+
+class Peripheral(ABC):
+    """A device with a radio: its address, its services, its advertisements and its links.
+
+    Attributes:
+        name: As advertised in the scan response.
+        device_id: The address as a gateway sees it, upper case; *address*, or made from *name*.
+        produced: Acts of measuring made.
+        delivered: Records a central has confirmed.
+        on_event: Called at each happening with the time it happened, aware UTC.
+    """
+
+    interval_ms = 100.0  # between advertisements while awake
+
+    def __init__(
+        self, name: str, *, address: str | None = None, now: Callable[[], datetime] = utc_now
+    ) -> None:
+        self.name = name
+        self.device_id = checked_address(address or static_address(name))
+        self.produced = 0
+        self.delivered = 0
+        self.on_event: OnEvent | None = None
+        self._now = now
+
+    @property
+    @abstractmethod
+    def pending(self) -> int:
+        """Records made that no central has confirmed."""
+
+    @abstractmethod
+    async def run(self) -> None:
+        """Behave like the device until cancelled."""
+
+    @abstractmethod
+    def _services(self) -> list[gatt.Service]:
+        """Build the GATT services, anew each time the device is switched on."""
+
+    @abstractmethod
+    def _advertised(self) -> list[tuple[int, bytes]]:
+        """Return the AD structures, after the flags, that say what the device is."""
+
+    async def switch_on(self, controller: RadioController) -> None:
+        """Start the device's host; bonds are lost when it is switched off."""
+        self._device = Device(
+            config=DeviceConfiguration(name=self.name, address=hci.Address(self.device_id)),
+            host=Host(controller, controller),
+        )
+        self._device.pairing_config_factory = _just_works
+        self._device.add_services(self._services())
+        await self._device.power_on()
+
+    async def switch_off(self) -> None:
+        await self._device.power_off()
+
+    def _tell(self, happening: Happening) -> None:
+        if self.on_event is not None:
+            self.on_event(happening, self._now())
+
+    async def _central(self, window_s: float | None) -> Connection | None:
+        """Advertise until a central connects; None if *window_s* passes without one."""
+        arrived: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
+        self._device.once(Device.EVENT_CONNECTION, arrived.set_result)
+        await self._advertise(AdvertisingType.UNDIRECTED_CONNECTABLE_SCANNABLE)
+        await asyncio.wait([arrived], timeout=window_s)
+        if not arrived.done():
+            await self._device.stop_advertising()
+        if not arrived.done():  # nor did one come while the advertising was being stopped
+            self._device.remove_listener(Device.EVENT_CONNECTION, arrived.set_result)
+            return None
+        return arrived.result()
+
+    async def _advertise(self, kind: AdvertisingType) -> None:
+        """Put the device on the air, or change what it says there."""
+        name = (int(AdvertisingData.COMPLETE_LOCAL_NAME), self.name.encode())
+        await self._device.start_advertising(
+            advertising_type=kind,
+            own_address_type=hci.OwnAddressType.RANDOM,
+            advertising_data=packed([FLAGS, *self._advertised()]),
+            scan_response_data=packed([name]),
+            advertising_interval_min=self.interval_ms,
+            advertising_interval_max=self.interval_ms,
+        )
+
+    async def _serve(self, connection: Connection, session: Coroutine[Any, Any, None]) -> None:
+        """Run *session* until it ends or the link does; the link is gone on return."""
+        self._tell(Happening.CONNECTED)
+        ended = asyncio.Event()
+        connection.on(Connection.EVENT_DISCONNECTION, lambda _reason: ended.set())
+        if self._device.connections.get(connection.handle) is not connection:
+            ended.set()  # it came and went
+        async with asyncio.TaskGroup() as tasks:
+            talk = tasks.create_task(session)
+            end = tasks.create_task(ended.wait())
+            await asyncio.wait([talk, end], return_when=asyncio.FIRST_COMPLETED)
+            talk.cancel()
+            end.cancel()
+        if not ended.is_set():
+            # The central may hang up at the same moment: then there is nothing left to end.
+            with suppress(hci.HCI_Error):
+                await connection.disconnect()
+        self._tell(Happening.DISCONNECTED)
+
+
+def packed(structures: list[tuple[int, bytes]]) -> bytes:
+    """Return AD structures as they go on the air; they must fit."""
+    data = b"".join(bytes((len(body) + 1, kind)) + body for kind, body in structures)
+    assert len(data) <= ADVERTISING_BYTES_MAX, f"{len(data)} bytes of advertising data"
+    return data
+
+
+def _just_works(_connection: Connection) -> PairingConfig:
+    # Secure Connections: bonds from legacy pairing are looked up wrongly (google/bumble#890).
+    # No identity keys: the address is static and is the identity.
+    keys = PairingDelegate.KeyDistribution.DISTRIBUTE_ENCRYPTION_KEY
+    delegate = PairingDelegate(
+        PairingDelegate.NO_OUTPUT_NO_INPUT,
+        local_initiator_key_distribution=keys,
+        local_responder_key_distribution=keys,
+    )
+    return PairingConfig(sc=True, mitm=False, bonding=True, delegate=delegate)

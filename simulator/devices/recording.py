@@ -1,0 +1,203 @@
+"""RecordingPeripheral: keeps what it measures until a central has confirmed it (cuffs, scales)."""
+
+import asyncio
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from bumble import gatt
+from bumble.device import Connection
+
+from simulator.devices import attributes
+from simulator.devices.clock import DeviceClock, utc_now
+from simulator.devices.peripheral import Happening, Peripheral
+
+# Home cuffs remember 30 to 200 measurements and then write over the oldest.
+MEMORY_RECORDS_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """How a recording device behaves on the air; times in seconds.
+
+    Attributes:
+        wake_s: From the end of a measurement to the first advertisement.
+        window_s: How long it then advertises; None is until everything is delivered.
+        patience_s: How long a connected central may take to subscribe.
+        gather_s: From the first subscription to the first record, where a device sends on more
+            than one characteristic: the central is given time to subscribe to the others.
+        linger_s: From the last confirmation to hanging up; clocks are read and set now.
+    """
+
+    wake_s: float = 3.0
+    window_s: float | None = 45.0
+    patience_s: float = 20.0
+    gather_s: float = 0.3
+    linger_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Record:
+    """One act of measuring as the device keeps it: what to send on which characteristic."""
+
+    payloads: dict[str, bytes]
+
+
+class RecordingPeripheral(Peripheral):
+    """Sleeps; wakes to advertise when there is something to tell; tells it; hangs up.
+
+    Each record is indicated and forgotten only when the central has confirmed it; the rest is
+    kept for the next time. A record made over a full memory takes the oldest one's place.
+
+    Args:
+        encrypted: Subscriptions need an encrypted link, as of a bonded device.
+        clock: None is a device that has no clock to read.
+        battery_percent: None is a device that does not tell.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        address: str | None = None,
+        habits: Habits | None = None,
+        clock: DeviceClock | None = None,
+        battery_percent: int | None = 90,
+        encrypted: bool = False,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        super().__init__(name, address=address, now=now)
+        self.habits = habits or Habits()
+        self.clock = clock
+        self.battery_percent = battery_percent
+        self.overwritten = 0  # records lost to a full memory
+        self._encrypted = encrypted
+        self._records: deque[Record] = deque()
+        self._awake = asyncio.Event()
+        self._subscription = asyncio.Event()  # a central changed what it subscribes to
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @property
+    def pending(self) -> int:
+        return len(self._records)
+
+    async def drained(self) -> None:
+        """Wait until every record is delivered."""
+        await self._empty.wait()
+
+    def wake(self) -> None:
+        """Press the transfer button: advertise without a new measurement."""
+        self._awake.set()
+
+    async def run(self) -> None:
+        while True:
+            await self._awake.wait()
+            self._awake.clear()
+            await asyncio.sleep(self.habits.wake_s)
+            await self._offer()
+
+    @abstractmethod
+    def _measuring_services(self) -> list[gatt.Service]:
+        """Return the services records are sent from, in ``_measuring`` characteristics."""
+
+    @property
+    @abstractmethod
+    def _measures(self) -> tuple[str, ...]:
+        """The UUIDs of the characteristics records are sent on."""
+
+    def _time_stamp(self) -> datetime | None:
+        """Return the clock's time as records carry it: naive, whole seconds."""
+        return None if self.clock is None else self.clock.read().replace(microsecond=0)
+
+    def _keep(self, record: Record) -> None:
+        """Store an act of measuring and wake up to tell of it."""
+        if len(self._records) == MEMORY_RECORDS_MAX:
+            self._records.popleft()
+            self.overwritten += 1
+        self._records.append(record)
+        self.produced += 1
+        self._empty.clear()
+        self._tell(Happening.PRESSED)
+        self.wake()
+
+    def _services(self) -> list[gatt.Service]:
+        self._measuring = {
+            uuid: attributes.sending(uuid, attributes.INDICATE) for uuid in self._measures
+        }
+        for characteristic in self._measuring.values():
+            if self._encrypted:
+                attributes.require_encryption(characteristic, self._device.gatt_server)
+            characteristic.on(
+                characteristic.EVENT_SUBSCRIPTION, lambda *_what: self._subscription.set()
+            )
+        services = self._measuring_services()
+        if self.clock is not None:
+            services.append(attributes.current_time_service(self.clock))
+        if self.battery_percent is not None:
+            services.append(attributes.battery_service(lambda: self.battery_percent or 0))
+        services.append(attributes.device_information_service(self.name, self.device_id))
+        return services
+
+    async def _offer(self) -> None:
+        """Advertise until everything is told or the window closes."""
+        loop = asyncio.get_running_loop()
+        window_s = self.habits.window_s
+        closes_at = None if window_s is None else loop.time() + window_s
+        while self._records:
+            left_s = None if closes_at is None else closes_at - loop.time()
+            if left_s is not None and left_s <= 0:
+                break
+            self._tell(Happening.ADVERTISING)
+            if connection := await self._central(left_s):
+                await self._serve(connection, self._transfer(connection))
+        self._tell(Happening.SILENT)
+
+    async def _transfer(self, connection: Connection) -> None:
+        try:
+            async with asyncio.timeout(self.habits.patience_s):
+                await self._subscribed(connection, any)
+            self._tell(Happening.SUBSCRIBED)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.habits.gather_s):
+                    await self._subscribed(connection, all)
+            while self._records:
+                await self._deliver(connection, self._records[0])
+        except TimeoutError:
+            return  # nobody subscribed, or nobody confirmed: hang up and keep the rest
+        await asyncio.sleep(self.habits.linger_s)
+
+    async def _subscribed(
+        self, connection: Connection, enough: Callable[[Iterable[bool]], bool]
+    ) -> None:
+        """Wait until the central is subscribed to *enough* of the measuring characteristics."""
+        measuring = self._measuring.values()
+        while not enough(self._sends(connection, characteristic) for characteristic in measuring):
+            self._subscription.clear()
+            await self._subscription.wait()
+
+    def _sends(self, connection: Connection, characteristic: attributes.Characteristic) -> bool:
+        configuration = self._device.gatt_server.read_cccd(connection, characteristic)
+        return bool(configuration[0] & attributes.INDICATIONS_ENABLED)
+
+    async def _deliver(self, connection: Connection, record: Record) -> None:
+        """Indicate a record and forget it; ``TimeoutError`` if the central does not confirm.
+
+        What the central has not subscribed to is not sent, as on a bought device.
+        """
+        for uuid, payload in record.payloads.items():
+            characteristic = self._measuring[uuid]
+            if self._sends(connection, characteristic):
+                self._tell(Happening.INDICATED)
+                await self._device.gatt_server.indicate_subscriber(
+                    connection, characteristic, payload
+                )
+        if self._records[0] is record:  # a full memory may have written over it meanwhile
+            self._records.popleft()
+        self.delivered += 1
+        if not self._records:
+            self._empty.set()
+        self._tell(Happening.CONFIRMED)
