@@ -6,6 +6,10 @@ Each error holds its evidence as attributes; nobody has to parse a message.
 # A refusal is read by a person: long payloads are cut in the message, never in the attribute.
 SHOWN_BYTES_MAX = 32
 
+# A problem may quote what somebody else sent. It goes into receipts and tables, which take 500
+# characters (devices.reading.Problem), and it stands there behind "wire message: ".
+PROBLEM_CHARACTERS_MAX = 400
+
 
 class DeviceError(Exception):
     """Somebody else's bytes are not what their format promises."""
@@ -23,8 +27,8 @@ class MalformedPayload(DeviceError):
     def __init__(self, characteristic: str, payload: bytes, problem: str) -> None:
         self.characteristic = characteristic
         self.payload = bytes(payload)
-        self.problem = problem
-        super().__init__(f"{characteristic}: {problem} in '{_shown(self.payload)}'")
+        self.problem = _quotable(problem)
+        super().__init__(f"{characteristic}: {self.problem} in '{_shown(self.payload)}'")
 
 
 class MalformedMessage(DeviceError):
@@ -37,8 +41,8 @@ class MalformedMessage(DeviceError):
 
     def __init__(self, message: bytes, problem: str) -> None:
         self.message = bytes(message)
-        self.problem = problem
-        super().__init__(f"wire message: {problem}")
+        self.problem = _quotable(problem)
+        super().__init__(f"wire message: {self.problem}")
 
 
 class UnsupportedVersion(MalformedMessage):
@@ -51,6 +55,14 @@ class UnsupportedVersion(MalformedMessage):
     def __init__(self, message: bytes, version: int, newest: int) -> None:
         self.version = version
         super().__init__(message, f"version {version} is not read here (newest known: {newest})")
+
+
+def _quotable(problem: str) -> str:
+    """Return *problem* cut to its limit, and without characters that nobody can read or store."""
+    cut = problem[:PROBLEM_CHARACTERS_MAX]
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in cut
+    )
 
 
 def _shown(payload: bytes) -> str:

@@ -2,20 +2,29 @@
 
 import enum
 import hashlib
-from datetime import UTC, datetime
-from typing import Annotated
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta
 
 # Limits of the format, checked when a message is decoded: a GATT value is 512 bytes at most
-# (Core 5.4, Vol 3, Part F, 3.2.9), a BLE address 17 characters, a UUID 36.
+# (Core 5.4, Vol 3, Part F, 3.2.9), a BLE address 17 characters, a UUID 36. ``$`` alone would let
+# a line feed through at the end. No text that is stored holds a NUL, which no database takes.
 Utc = Annotated[datetime, Meta(tz=True)]
 LocalTime = Annotated[datetime, Meta(tz=False)]
-DeviceId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9:._-]{1,64}$")]
-Code = Annotated[str, Meta(min_length=1, max_length=64)]
-Problem = Annotated[str, Meta(max_length=500)]
+DeviceId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9:._-]{1,64}$(?!\n)")]
+Code = Annotated[str, Meta(min_length=1, max_length=64)]  # looked up in a table, never stored
+Label = Annotated[str, Meta(pattern=r"^[!-~]{1,64}$(?!\n)")]  # as UCUM codes are written
+Problem = Annotated[str, Meta(pattern=r"^[^\x00]{0,500}$(?!\n)")]
+# Two clocks of the calendar's years 1 to 9999 differ by less than this.
+Seconds = Annotated[float, Meta(ge=-3.2e11, le=3.2e11)]
+
+# A gateway without a clock of its own begins at 1970; far times overflow when they are
+# converted, and 64-bit microseconds counted as doubles are exact until 2200.
+YEAR_MIN: Final = 1970
+YEAR_MAX: Final = 2199
 
 
 class Outcome(enum.StrEnum):
@@ -55,7 +64,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     value: float
     unit: Code  # UCUM
     original_value: float | None = None
-    original_unit: Code | None = None
+    original_unit: Label | None = None
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -63,19 +72,33 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     reading_id: UUID
     device_id: DeviceId
-    source: Code  # short or full UUID of the characteristic or service data it came from
-    payload: Annotated[str, Meta(pattern=r"^([0-9a-f]{2}){0,512}$")]  # the raw bytes
+    source: Label  # short or full UUID of the characteristic or service data it came from
+    payload: Annotated[str, Meta(pattern=r"^(?:[0-9a-f]{2}){0,512}$(?!\n)")]  # the raw bytes
     outcome: Outcome
     measured_at: Utc
     received_at: Utc
     clock: ClockVerdict
     slot: Annotated[int, Meta(ge=0, le=255)] | None = None  # the device's own user number
     device_time: LocalTime | None = None
-    clock_offset_s: float | None = None  # device clock minus gateway clock, at connect
+    clock_offset_s: Seconds | None = None  # device clock minus gateway clock, at connect
     values: Annotated[tuple[Value, ...], Meta(max_length=32)] = ()
     status: Annotated[int, Meta(ge=0, le=0xFFFF)] = 0  # Status bits
     problem: Problem | None = None  # why there are no values, when there are none
     battery_percent: Annotated[int, Meta(ge=0, le=100)] | None = None
+
+    def __post_init__(self) -> None:
+        require_utc(self.measured_at)
+        require_utc(self.received_at)
+
+
+def require_utc(moment: datetime) -> None:
+    """Raise ``ValueError`` for a time that is not UTC, or is beyond all that can be stored."""
+    if moment.tzinfo is not UTC and moment.utcoffset() != timedelta():
+        problem = f"{moment.isoformat()} is not in UTC"
+        raise ValueError(problem)
+    if not YEAR_MIN <= moment.year <= YEAR_MAX:
+        problem = f"year {moment.year} is not from {YEAR_MIN} to {YEAR_MAX}"
+        raise ValueError(problem)
 
 
 def identify(

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from devices.errors import MalformedMessage, UnsupportedVersion
-from devices.reading import Code, Problem, Reading, Utc
+from devices.reading import Label, Problem, Reading, Utc, require_utc
 
 VERSION: Final = 1
 TOPIC_ROOT: Final = "egenmonitor/v1"
@@ -26,8 +26,14 @@ TOPIC_ROOT: Final = "egenmonitor/v1"
 READINGS_MAX: Final = 200
 MESSAGE_BYTES_MAX: Final = 256 * 1024
 
-_GATEWAY_ID = r"^[A-Za-z0-9_-]{1,64}$"
+# What a person reads of a gateway: a screenful.
+PROBLEMS_MAX: Final = 32
+
+_GATEWAY_ID = r"^[A-Za-z0-9_-]{1,64}$(?!\n)"
 GatewayId = Annotated[str, Meta(pattern=_GATEWAY_ID)]
+Version = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]  # whole in every JSON reader
+Word = Annotated[str, Meta(pattern=r"^[^\x00]{0,64}$(?!\n)")]
 
 _T = TypeVar("_T")
 
@@ -44,17 +50,20 @@ class TopicKind(enum.StrEnum):
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One or many readings from one gateway."""
 
-    v: int
+    v: Version
     gateway: GatewayId
     sent_at: Utc
     readings: Annotated[tuple[Reading, ...], Meta(min_length=1, max_length=READINGS_MAX)]
+
+    def __post_init__(self) -> None:
+        require_utc(self.sent_at)
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One reading that was not stored. It lies whole in quarantine, so the gateway lets it go."""
 
     reading_id: UUID
-    reason: Code
+    reason: Label
     detail: Problem = ""
 
 
@@ -68,9 +77,9 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             then knows by the correlation data which readings it was.
     """
 
-    v: int
-    stored: tuple[UUID, ...] = ()
-    refused: tuple[Refusal, ...] = ()
+    v: Version
+    stored: Annotated[tuple[UUID, ...], Meta(max_length=READINGS_MAX)] = ()
+    refused: Annotated[tuple[Refusal, ...], Meta(max_length=READINGS_MAX)] = ()
     message_refused: Problem | None = None
 
 
@@ -95,24 +104,32 @@ class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         problems: What a person should see to, in words.
     """
 
-    v: int
+    v: Version
     gateway: GatewayId
     state: GatewayState
     at: Utc | None = None
-    version: str = ""
-    inbox: int = 0
-    outbox: int = 0
+    version: Word = ""
+    inbox: Count = 0
+    outbox: Count = 0
     oldest_at: Utc | None = None
     last_reading_at: Utc | None = None
-    radio: str = ""
-    problems: tuple[str, ...] = ()
+    radio: Word = ""
+    problems: Annotated[tuple[Problem, ...], Meta(max_length=PROBLEMS_MAX)] = ()
+
+    def __post_init__(self) -> None:
+        for moment in (self.at, self.oldest_at, self.last_reading_at):
+            if moment is not None:
+                require_utc(moment)
 
 
 class _Envelope(msgspec.Struct, kw_only=True):
-    v: int
+    v: Version
     gateway: GatewayId
     sent_at: Utc
     readings: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=READINGS_MAX)]
+
+    def __post_init__(self) -> None:
+        require_utc(self.sent_at)
 
 
 class _Joined(msgspec.Struct, kw_only=True):
@@ -123,7 +140,7 @@ class _Joined(msgspec.Struct, kw_only=True):
 
 
 class _Version(msgspec.Struct):
-    v: int
+    v: Version
 
 
 # All that msgspec raises for bytes that are not what they should be.
