@@ -1,0 +1,208 @@
+"""The gateway's one SQLite file: durable at each commit, bounded in size, versioned.
+
+Calls are synchronous and short on purpose: a raw value must lie on disk before the radio
+callback that brought it returns, and the readings that follow from it soon after.
+"""
+
+import contextlib
+import fcntl
+import sqlite3
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+FILE_NAME: Final = "gateway.sqlite"
+_LOCK_NAME: Final = "gateway.lock"
+
+# A year of one home (12,000 readings of 700 bytes) is 9 MB. 64 MiB leaves room for several
+# years of a broken uplink and fits beside everything else on the smallest SD card sold.
+PAGE_BYTES: Final = 4096
+PAGES_MAX: Final = 64 * 1024 * 1024 // PAGE_BYTES
+
+# Another process only ever reads (`status`), and never for longer than this.
+_BUSY_S: Final = 5.0
+
+# Migration n brings a file from user_version n to n + 1. Never edit one that was released.
+MIGRATIONS: Final = (
+    """
+    create table session (
+        session_id integer primary key autoincrement,
+        device_id text not null,
+        driver text not null,
+        opened_us integer not null,
+        replays integer not null default 0
+    ) strict;
+    create table inbox (
+        value_id integer primary key autoincrement,
+        session_id integer not null references session on delete cascade,
+        source text not null,
+        payload blob not null,
+        received_us integer not null
+    ) strict;
+    create index inbox_by_session on inbox (session_id, value_id);
+    create table advertised (
+        device_id text primary key,
+        source text not null,
+        payload blob not null,
+        kept_us integer not null
+    ) strict;
+    create table outbox (
+        row_id integer primary key autoincrement,
+        reading_id blob not null unique,
+        encoded blob not null,
+        received_us integer not null
+    ) strict;
+    create table seen (
+        reading_id blob primary key,
+        received_us integer not null,
+        settled_us integer not null,
+        refused text
+    ) strict, without rowid;
+    create index seen_by_age on seen (settled_us);
+    """,
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class StoreFull(Exception):
+    """What was offered was not kept, for want of room; everything kept before still is."""
+
+
+class StoreInUse(Exception):
+    """Another gateway process holds this data directory."""
+
+
+class StoreTooNew(Exception):
+    """The file was written by a newer version of this program."""
+
+
+class Database:
+    """One connection to the file. Usable as a context manager.
+
+    Args:
+        directory: Where the file lies; made if absent, readable by this account only.
+        pages_max: Upper bound of the file in pages of ``PAGE_BYTES``.
+
+    Raises:
+        StoreInUse: Another gateway runs on this directory.
+        StoreTooNew: The file's version is not known here.
+    """
+
+    def __init__(self, directory: Path, *, pages_max: int = PAGES_MAX) -> None:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = (directory / _LOCK_NAME).open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._lock.close()
+            problem = f"another gateway runs on {directory}"
+            raise StoreInUse(problem) from error
+        self._connection = sqlite3.connect(
+            directory / FILE_NAME, isolation_level=None, timeout=_BUSY_S
+        )
+        try:
+            self._prepare(pages_max)
+        except BaseException:
+            self.close()
+            raise
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Run the block's statements as one: durable when it ends, undone if it raises.
+
+        Raises:
+            StoreFull: The file is at its bound, or the disk is full.
+        """
+        try:
+            self._connection.execute("begin immediate")
+            yield self._connection
+            self._connection.execute("commit")
+        except BaseException as error:
+            if self._connection.in_transaction:
+                self._connection.execute("rollback")
+            if _is_full(error):
+                raise StoreFull(str(error)) from error
+            raise
+
+    def rows(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Return the rows of a query."""
+        return self._connection.execute(statement, parameters).fetchall()
+
+    def number(self, statement: str, parameters: Sequence[object] = ()) -> int:
+        """Return the one whole number of a query; 0 for null."""
+        return self._connection.execute(statement, parameters).fetchone()[0] or 0
+
+    def close(self) -> None:
+        """Let go of the file. What was committed stays."""
+        self._connection.close()
+        self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _prepare(self, pages_max: int) -> None:
+        run = self._connection.execute
+        run(f"pragma page_size = {PAGE_BYTES}")
+        run("pragma journal_mode = wal")
+        run("pragma synchronous = full")  # every commit is on the disk, not only in the WAL's cache
+        run("pragma foreign_keys = on")
+        run("pragma journal_size_limit = 4194304")  # the WAL shrinks back after a burst
+        run(f"pragma max_page_count = {pages_max}")
+        version = self.number("pragma user_version")
+        if version > len(MIGRATIONS):
+            problem = f"{FILE_NAME} is of version {version}, newest known here: {len(MIGRATIONS)}"
+            raise StoreTooNew(problem)
+        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+            # executescript commits what is open, so the script carries its own transaction.
+            self._connection.executescript(
+                f"begin immediate; {script} pragma user_version = {number}; commit;"
+            )
+
+
+def _is_full(error: BaseException) -> bool:
+    return (
+        isinstance(error, sqlite3.OperationalError)
+        and error.sqlite_errorcode == sqlite3.SQLITE_FULL
+    )
+
+
+def to_us(moment: datetime) -> int:
+    """Return an aware time as microseconds since 1970, exactly."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_us(microseconds: int) -> datetime:
+    """Return the time of ``to_us``, in UTC."""
+    return _EPOCH + microseconds * _MICROSECOND
+
+
+def depths(directory: Path) -> tuple[int, int, datetime | None]:
+    """Return inbox depth, outbox depth and the oldest waiting reading's time, reading only.
+
+    Works beside a running gateway.
+
+    Raises:
+        FileNotFoundError: No gateway has run on *directory* yet.
+    """
+    path = directory / FILE_NAME
+    if not path.exists():
+        raise FileNotFoundError(path)
+    with contextlib.closing(
+        sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=_BUSY_S)
+    ) as connection:
+        inbox = connection.execute("select count(*) from inbox").fetchone()[0]
+        query = "select count(*), min(received_us) from outbox"
+        outbox, oldest = connection.execute(query).fetchone()
+    return inbox, outbox, None if oldest is None else from_us(oldest)

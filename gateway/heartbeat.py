@@ -1,0 +1,79 @@
+"""Heartbeat: "alive, so many waiting, last reading then". Silence must be visible upstream."""
+
+from collections.abc import Callable
+from datetime import datetime
+from importlib import metadata
+from typing import Final
+
+from devices.wire import VERSION, GatewayState, GatewayStatus, encode_status
+from gateway.health import Health
+from gateway.inbox import Inbox
+from gateway.outbox import Outbox
+
+# Between two status messages when conditions flap; a person reads no faster.
+CHANGE_INTERVAL_S: Final = 2.0
+
+
+def program_version() -> str:
+    """Return this program's version; empty when it runs without being installed."""
+    try:
+        return metadata.version("egenmonitor")
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+class Heartbeat:
+    """Says how the gateway is, and when to say it next."""
+
+    def __init__(
+        self,
+        gateway_id: str,
+        interval_s: float,
+        *,
+        inbox: Inbox,
+        outbox: Outbox,
+        health: Health,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._gateway_id = gateway_id
+        self._interval_s = interval_s
+        self._inbox = inbox
+        self._outbox = outbox
+        self._health = health
+        self._now = now
+        self._version = program_version()
+        self._said_s = float("-inf")  # monotonic
+        self._said_changes = -1
+
+    def due_at_s(self) -> float:
+        """Return the monotonic time of the next status: regular, sooner after a change."""
+        changed = self._health.changes != self._said_changes
+        return self._said_s + (CHANGE_INTERVAL_S if changed else self._interval_s)
+
+    def restart(self) -> None:
+        """A new connection: the birth is due at once."""
+        self._said_s = float("-inf")
+
+    def say(self, state: GatewayState, now_s: float) -> bytes:
+        """Return the status message, and count it as said."""
+        self._said_s = now_s
+        self._said_changes = self._health.changes
+        status = GatewayStatus(
+            v=VERSION,
+            gateway=self._gateway_id,
+            state=state,
+            at=self._now(),
+            version=self._version,
+            inbox=self._inbox.depth,
+            outbox=self._outbox.depth,
+            oldest_at=self._outbox.oldest_received_at,
+            last_reading_at=self._outbox.last_received_at,
+            radio=self._health.radio,
+            problems=self._health.problems,
+        )
+        return encode_status(status)
+
+
+def last_will(gateway_id: str) -> bytes:
+    """Return what the broker says when it loses the gateway."""
+    return encode_status(GatewayStatus(v=VERSION, gateway=gateway_id, state=GatewayState.LOST))

@@ -1,0 +1,44 @@
+"""Replay: unfinished sessions of the inbox, run through their drivers again."""
+
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from devices.drivers import DRIVER_NAMES, driver_named
+from devices.reading import Reading
+from gateway.database import StoreFull
+from gateway.inbox import Inbox, InboxSession
+from gateway.outbox import Outbox
+
+_log = structlog.get_logger()
+
+
+def replay_unfinished(inbox: Inbox, outbox: Outbox, zone: ZoneInfo) -> int:
+    """Finish the sessions that a power cut or a full outbox left; return how many.
+
+    Stops at the first that finds no room: it and the rest stay for the next time.
+    """
+    finished = 0
+    for session in inbox.unfinished():
+        inbox.begin_replay(session)
+        if session.driver not in DRIVER_NAMES:  # a newer version's; set aside when it goes on
+            continue
+        readings = readings_of(inbox, session, zone)
+        try:
+            new = outbox.append_from_session(session, readings, finished=True)
+        except StoreFull:
+            inbox.cancel_replay(session)
+            raise
+        finished += 1
+        _log.info("inbox.replayed", device_id=session.device_id, new_readings=new)
+    return finished
+
+
+def readings_of(inbox: Inbox, session: InboxSession, zone: ZoneInfo) -> list[Reading]:
+    """Return what the session's driver makes of its raw values: always the same."""
+    driver = driver_named(session.driver, zone).new(session.device_id)
+    driver.connected()  # whatever it asks for was asked for then
+    readings: list[Reading] = []
+    for raw in inbox.values(session):
+        readings += driver.received(raw)
+    return [*readings, *driver.finished()]

@@ -1,0 +1,245 @@
+"""Uplink: outbox → MQTT 5, QoS 1; a receipt empties the outbox, an acknowledgement does not.
+
+What to send and what a receipt means is decided in dispatch.py; this is the loop around it.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import datetime
+from random import Random
+from typing import Final
+
+import structlog
+
+from devices.errors import MalformedMessage
+from devices.wire import (
+    MESSAGE_BYTES_MAX,
+    GatewayState,
+    TopicKind,
+    decode_receipt,
+    join_message,
+    topic,
+)
+from gateway.broker import (
+    Acknowledged,
+    Arrived,
+    BrokerError,
+    BrokerLost,
+    Connection,
+    Identity,
+    connect,
+)
+from gateway.config import UplinkConfig
+from gateway.dispatch import Dispatch, Send
+from gateway.health import Health
+from gateway.heartbeat import Heartbeat, last_will
+from gateway.outbox import Outbox
+
+_log = structlog.get_logger()
+
+# How long readings may still go out after SIGTERM. They are durable anyway, so this is for
+# the nurse, not for safety; short enough for someone who waits at a terminal.
+DRAIN_S: Final = 2.0
+
+# Wait between tries to connect: doubled from the first to the last, half of it at random.
+RECONNECT_S_MIN: Final = 0.5
+RECONNECT_S_MAX: Final = 60.0
+
+# A connection that stood this long was a good one: the next back-off starts from the bottom.
+GOOD_CONNECTION_S: Final = 60.0
+
+# Topic, properties and header of a publish.
+_PACKET_OVERHEAD_BYTES: Final = 1024
+
+
+class Uplink:
+    """Sends what waits in the outbox, for ever.
+
+    Args:
+        settings: The broker.
+        gateway_id: Ours; the client id too.
+        outbox: What waits.
+        heartbeat: What to say of ourselves.
+        health: Where problems are told.
+        wake: Set by everyone who has something to send; cleared here.
+        now: The clock, for ``sent_at``.
+        random: For jitter and correlation ids.
+    """
+
+    def __init__(
+        self,
+        settings: UplinkConfig,
+        gateway_id: str,
+        *,
+        outbox: Outbox,
+        heartbeat: Heartbeat,
+        health: Health,
+        wake: asyncio.Event,
+        now: Callable[[], datetime],
+        random: Random | None = None,
+    ) -> None:
+        self._settings = settings
+        self._gateway_id = gateway_id
+        self._outbox = outbox
+        self._heartbeat = heartbeat
+        self._health = health
+        self._wake = wake
+        self._now = now
+        self._random = random or Random()  # noqa: S311 - jitter and ids nobody guesses for gain
+        self._dispatch = Dispatch(
+            newest_row_id=outbox.newest_row_id,
+            resend_after_s=settings.resend_after_s,
+            random=self._random,
+        )
+        self._published: dict[int, Send | None] = {}  # not yet acknowledged; None: a status
+        self._topics = {kind: topic(gateway_id, kind) for kind in TopicKind}
+        self._identity = Identity(
+            client_id=gateway_id,
+            will_topic=self._topics[TopicKind.STATUS],
+            will=last_will(gateway_id),
+            listen_topic=self._topics[TopicKind.RECEIPTS],
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Connect, send and connect again until *stop*; then drain, say goodbye and return."""
+        failures = 0
+        while True:
+            since_s = time.monotonic()
+            try:
+                async with connect(self._settings, self._identity, self._wake.set) as connection:
+                    await self._serve(connection, stop)
+                    return
+            except BrokerError as error:
+                self._health.problem("broker", str(error))
+            except BrokerLost as error:
+                self._health.problem("broker", f"the connection was lost ({error})")
+                if time.monotonic() - since_s >= GOOD_CONNECTION_S:
+                    failures = 0
+            self._published.clear()
+            self._dispatch.connection_lost(time.monotonic())
+            if stop.is_set() or await _happens(stop, self._back_off_s(failures)):
+                return  # without a broker there is nothing to drain to
+            failures += 1
+
+    def acknowledged(self, send: Send) -> None:
+        """The broker took *send*. That is no proof of anything: wait for the receipt."""
+
+    async def _serve(self, connection: Connection, stop: asyncio.Event) -> None:
+        self._connected(connection)
+        drain_until_s = float("inf")
+        while True:
+            self._wake.clear()
+            for event in connection.events():
+                self._take(event)
+            now_s = time.monotonic()
+            if stop.is_set():
+                drain_until_s = min(drain_until_s, now_s + DRAIN_S)
+                if not self._outbox.depth or now_s >= drain_until_s:
+                    break
+            self._send_due(connection, now_s)
+            await self._until_something(stop, drain_until_s)
+        await self._goodbye(connection)
+
+    def _connected(self, connection: Connection) -> None:
+        _log.info("uplink.connected", host=self._settings.host, port=self._settings.port)
+        self._health.solved("broker")
+        if connection.listen_refusal is not None:
+            words = f"the broker denies {self._identity.listen_topic}: {connection.listen_refusal}"
+            self._health.problem("receipts", words)
+        else:
+            self._health.solved("receipts")
+        self._heartbeat.restart()
+        room = connection.packet_bytes_max - _PACKET_OVERHEAD_BYTES
+        self._dispatch.message_bytes_max = min(MESSAGE_BYTES_MAX, room)
+        self._health.solved("size")
+
+    def _send_due(self, connection: Connection, now_s: float) -> None:
+        if self._heartbeat.due_at_s() <= now_s:
+            self._say(connection, GatewayState.ONLINE)
+        if late := self._dispatch.expire(now_s):
+            self._health.counts["resent"] += late
+            _log.info("uplink.no_receipt", messages=late)
+        while len(self._published) < connection.receive_max:
+            send = self._dispatch.next_send(self._outbox, now_s)
+            if send is None:
+                break
+            self._publish(connection, send)
+        if self._dispatch.too_large:
+            words = f"{len(self._dispatch.too_large)} readings are larger than the broker takes"
+            self._health.problem("size", words)
+
+    def _publish(self, connection: Connection, send: Send) -> None:
+        message = join_message(self._gateway_id, self._now(), [row.encoded for row in send.rows])
+        message_id = connection.publish(
+            self._topics[TopicKind.READINGS],
+            message,
+            response_topic=self._topics[TopicKind.RECEIPTS],
+            correlation=send.correlation,
+        )
+        self._published[message_id] = send
+        _log.debug("uplink.sent", readings=len(send.rows), attempt=send.attempt)
+
+    def _say(self, connection: Connection, state: GatewayState) -> None:
+        status = self._heartbeat.say(state, time.monotonic())
+        message_id = connection.publish(self._topics[TopicKind.STATUS], status, retain=True)
+        self._published[message_id] = None
+
+    def _take(self, event: Acknowledged | Arrived) -> None:
+        match event:
+            case Acknowledged(message_id, refusal):
+                send = self._published.pop(message_id, None)
+                if refusal is not None:
+                    what = "readings" if send else "status"
+                    words = f"the broker refuses our {what}: {refusal}. Check its access rules"
+                    self._health.problem("publish", words)
+                elif send is not None:
+                    self._health.solved("publish")
+                    self.acknowledged(send)
+            case Arrived(payload, correlation):
+                self._receipt(payload, correlation)
+
+    def _receipt(self, payload: bytes, correlation: bytes | None) -> None:
+        try:
+            receipt = decode_receipt(payload)
+        except MalformedMessage as error:
+            self._health.counts["malformed_receipts"] += 1
+            count = self._health.counts["malformed_receipts"]
+            self._health.problem("receipt", f"{count} receipts could not be read; last: {error}")
+            return
+        settlement = self._dispatch.receipt(correlation, receipt)
+        if settlement.is_unknown:
+            _log.warning("uplink.unknown_message_refused", problem=receipt.message_refused)
+        settled = self._outbox.settle(stored=settlement.stored, refused=settlement.refused)
+        self._health.counts["stored"] += settled.stored
+        self._health.counts["refused"] += settled.refused
+        for reading_id, reason in settlement.refused.items():
+            _log.warning("uplink.refused", reading_id=str(reading_id), reason=reason)
+
+    async def _until_something(self, stop: asyncio.Event, drain_until_s: float) -> None:
+        """Wait for an event, a new reading, or the time when something is due."""
+        if stop.is_set():
+            due_s = min(self._dispatch.wake_at_s(), drain_until_s)
+        else:
+            due_s = min(self._dispatch.wake_at_s(), self._heartbeat.due_at_s())
+        await _happens(self._wake, due_s - time.monotonic())
+
+    async def _goodbye(self, connection: Connection) -> None:
+        self._say(connection, GatewayState.STOPPED)
+        _log.info("uplink.stopped", outbox=self._outbox.depth)
+
+    def _back_off_s(self, failures: int) -> float:
+        longest = min(RECONNECT_S_MAX, RECONNECT_S_MIN * 2.0 ** min(failures, 30))
+        return longest * self._random.uniform(0.5, 1.0)
+
+
+async def _happens(event: asyncio.Event, within_s: float) -> bool:
+    """Return whether *event* is set within so many seconds."""
+    if event.is_set() or within_s <= 0:
+        return event.is_set()
+    try:
+        async with asyncio.timeout(within_s):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
