@@ -16,7 +16,8 @@ READ = gatt.Characteristic.Properties.READ
 WRITE = gatt.Characteristic.Properties.WRITE
 NOTIFY = gatt.Characteristic.Properties.NOTIFY
 INDICATE = gatt.Characteristic.Properties.INDICATE
-INDICATIONS_ENABLED = 0x02  # in a Client Characteristic Configuration (Vol 3, Part G, 3.3.3.3)
+NOTIFICATIONS_ENABLED = 0x01  # in a Client Characteristic Configuration
+INDICATIONS_ENABLED = 0x02  # (Core 5.4, Vol 3, Part G, 3.3.3.3)
 
 Characteristic = gatt.Characteristic[bytes]
 

@@ -137,6 +137,8 @@ class Peripheral(ABC):
             # The central may hang up at the same moment: then there is nothing left to end.
             with suppress(hci.HCI_Error):
                 await connection.disconnect()
+        # An indication that was cut off has left its trace after Bumble had cleared them.
+        self._device.gatt_server.on_disconnection(connection)
         self._tell(Happening.DISCONNECTED)
 
 
