@@ -8,6 +8,7 @@ its receipt. Sending them twice is harmless, since a reading's id follows from w
 import math
 import queue
 import secrets
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -34,6 +35,7 @@ from simulator.physiology import KITS, History
 
 # A broker and ingest just started answer within 1 s; what is sent too early goes unheard.
 RESEND_AFTER_S: Final = 1.5
+_STOP_LOOK_S: Final = 0.1
 # The device is fetched from a few seconds after the button is pressed.
 _FETCHED_AFTER: Final = timedelta(seconds=9)
 _BATTERY_PERCENT: Final = 84
@@ -91,20 +93,30 @@ def readings(history: History, people: Sequence[Person], zone: ZoneInfo) -> list
     return made
 
 
-def send(made: Sequence[Reading], *, gateway_id: str, port: int, timeout_s: float) -> Receipted:
+def send(
+    made: Sequence[Reading],
+    *,
+    gateway_id: str,
+    port: int,
+    timeout_s: float,
+    stopping: threading.Event,
+) -> Receipted:
     """Send *made* to the broker at 127.0.0.1:*port* and wait for every receipt. Blocks.
 
     Raises:
-        HistoryError: Receipts are missing after *timeout_s*.
+        HistoryError: Receipts are missing after *timeout_s*, or when *stopping* is set.
     """
-    with _Uplink(gateway_id, port, time.monotonic() + timeout_s) as uplink:
+    with _Uplink(gateway_id, port, time.monotonic() + timeout_s, stopping) as uplink:
         return uplink.send(made)
 
 
 class _Uplink:
     """One MQTT connection and the receipts that come over it."""
 
-    def __init__(self, gateway_id: str, port: int, deadline_s: float) -> None:
+    def __init__(
+        self, gateway_id: str, port: int, deadline_s: float, stopping: threading.Event
+    ) -> None:
+        self._stopping = stopping
         self._gateway_id = gateway_id
         self._port = port
         self._deadline_s = deadline_s
@@ -161,7 +173,7 @@ class _Uplink:
         """Yield receipts until *wanted* have come, or none has for *within_s*."""
         for _ in range(wanted):
             try:
-                heard = self._inbox.get(timeout=within_s)
+                heard = self._next(within_s)
             except queue.Empty:
                 return
             if heard is not None:
@@ -169,10 +181,23 @@ class _Uplink:
 
     def _wait_until_subscribed(self) -> None:
         try:
-            self._inbox.get(timeout=max(0.1, self._deadline_s - time.monotonic()))
+            self._next(self._deadline_s - time.monotonic())
         except queue.Empty as error:
             problem = f"no broker answers at 127.0.0.1:{self._port}"
             raise HistoryError(problem) from error
+
+    def _next(self, within_s: float) -> tuple[bytes, wire.Receipt] | None:
+        """Return what came next; ``queue.Empty`` if nothing did."""
+        until_s = time.monotonic() + within_s
+        while True:
+            if self._stopping.is_set():
+                problem = "stopped before every receipt had come"
+                raise HistoryError(problem)
+            try:
+                return self._inbox.get(timeout=_STOP_LOOK_S)
+            except queue.Empty:
+                if time.monotonic() > until_s:
+                    raise
 
     def _connected(self, client: mqtt.Client, *_details: object) -> None:
         client.subscribe(self._receipts, qos=1)

@@ -139,6 +139,11 @@ class Supervised:
         self._wanted = False
         await self._kept(self.component.stop)
 
+    async def pull(self) -> None:
+        """End the component the hard way, as when its plug is pulled, until ``start``."""
+        self._wanted = False
+        await self._kept(self.component.kill)
+
     async def finish(self, timeout_s: float) -> None:
         """Run a program that ends by itself.
 

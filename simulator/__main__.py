@@ -1,0 +1,16 @@
+"""The simulator's command line: demo, play, radio."""
+
+from cyclopts import App
+
+app = App(name="simulator", help="Virtual devices, invented people, and the demo.")
+# Each command's libraries are loaded when it is called.
+app.command("simulator.demo.command:demo", name="demo")
+
+
+def main() -> None:
+    """Run the command that the command line names."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
