@@ -143,6 +143,10 @@ class _Version(msgspec.Struct):
     v: Version
 
 
+class _Identity(msgspec.Struct):
+    reading_id: UUID
+
+
 # All that msgspec raises for bytes that are not what they should be.
 _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -151,6 +155,7 @@ _version = msgspec.json.Decoder(_Version)
 _message = msgspec.json.Decoder(Message)
 _envelope = msgspec.json.Decoder(_Envelope)
 _reading = msgspec.json.Decoder(Reading)
+_identity = msgspec.json.Decoder(_Identity)
 _receipt = msgspec.json.Decoder(Receipt)
 _status = msgspec.json.Decoder(GatewayStatus)
 
@@ -225,6 +230,33 @@ def decode_message(payload: bytes) -> tuple[Message, list[MalformedMessage]]:
         return _message.decode(payload), []
     except _UNDECODABLE:
         return _decode_one_by_one(payload)  # the sound readings among them are kept
+
+
+def reading_texts(payload: bytes) -> list[bytes]:
+    """Return the readings of a message that can be read, as they stand in it.
+
+    In the order of ``decode_message``'s readings. For keeping one whole: a reading encoded again
+    would have lost what a newer writer put there.
+
+    Raises:
+        MalformedMessage: Nothing in it can be read.
+    """
+    texts = []
+    for text in _decode_versioned(_envelope, payload).readings:
+        try:
+            _reading.decode(text)
+        except _UNDECODABLE:
+            continue
+        texts.append(bytes(text))
+    return texts
+
+
+def find_reading_id(text: bytes) -> UUID | None:
+    """Return the id in a reading that may be malformed otherwise, so that it can be refused."""
+    try:
+        return _identity.decode(text).reading_id
+    except _UNDECODABLE:
+        return None
 
 
 def encode_receipt(receipt: Receipt) -> bytes:
