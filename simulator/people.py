@@ -157,7 +157,11 @@ PEOPLE: tuple[Person, ...] = (
             systolic_mmhg_per_day=5.5,
             diastolic_mmhg_per_day=2.2,
         ),
-        limits=_STANDARD,
+        limits=(
+            Limit(Quantity.SYSTOLIC, yellow_low=100, yellow_high=165, red_low=90, red_high=180),
+            Limit(Quantity.DIASTOLIC, yellow_high=98, red_high=110),
+            _PULSE,
+        ),
         has_login=True,
     ),
     Person(

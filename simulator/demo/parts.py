@@ -49,8 +49,7 @@ class Parts:
             note.text = f"PostgreSQL at 127.0.0.1:{self.postgres.port}"
         self._configure_services()
         with self._progress.step("Tables"):
-            await self._run_once("ingest", "migrate")
-            await self._run_once("alerts", "migrate")
+            await self._run_once("alerts", "migrate")  # ingest's tables too
 
     async def start_broker(self) -> None:
         """Start the broker."""
