@@ -1,0 +1,98 @@
+from zoneinfo import ZoneInfo
+
+from bleak.backends.device import BLEDevice
+
+from devices.drivers import DriverKind, driver_named
+from gateway.sighting import (
+    DEVICES_MAX,
+    FRUITLESS_WAIT_S,
+    HEARD_WITHIN_S,
+    NEW_WINDOW_AFTER_S,
+    WAIT_S_MAX,
+    Sightings,
+    Visit,
+)
+
+ZONE = ZoneInfo("Europe/Stockholm")
+CUFF = driver_named("blood_pressure", ZONE)
+WATCH = driver_named("infinitime", ZONE)
+
+
+def heard(sightings: Sightings, device_id: str, now_s: float, kind: DriverKind = CUFF) -> bool:
+    return sightings.heard(device_id, BLEDevice(device_id, None, None), kind, now_s)
+
+
+def visited(sightings: Sightings, device_id: str, now_s: float) -> str | None:
+    found = sightings.next(now_s)
+    return found[0] if found else None
+
+
+def test_the_device_that_waits_longest_is_served_first() -> None:
+    sightings = Sightings()
+    for at_s, device_id in enumerate("ABAB"):
+        heard(sightings, device_id, at_s)
+    assert [visited(sightings, "", 4) for _ in range(3)] == ["A", "B", None]
+
+
+def test_a_device_that_fell_silent_while_it_waited_keeps_nobody_waiting() -> None:
+    sightings = Sightings()
+    heard(sightings, "gone", 0)
+    heard(sightings, "here", HEARD_WITHIN_S)
+    assert visited(sightings, "", HEARD_WITHIN_S + 1) == "here"
+
+
+def test_a_device_that_gave_something_new_may_have_more_and_is_served_again() -> None:
+    sightings = Sightings()
+    heard(sightings, "A", 0)
+    sightings.next(0)
+    sightings.visited("A", Visit.FRUITFUL, 5)
+    assert heard(sightings, "A", 5.1)
+
+
+def test_a_device_that_goes_on_advertising_for_nothing_is_visited_ever_more_rarely() -> None:
+    sightings = Sightings()
+    visits, now_s = [], 0.0
+    while now_s < 3600:
+        if heard(sightings, "A", now_s):
+            sightings.next(now_s)
+            sightings.visited("A", Visit.FRUITLESS, now_s)
+            visits.append(now_s)
+        now_s += 1
+    gaps = [after - before for before, after in zip(visits, visits[1:], strict=False)]
+    assert gaps == [min(WAIT_S_MAX, FRUITLESS_WAIT_S * 2**n) for n in range(len(gaps))]
+
+
+def test_a_device_that_woke_up_anew_is_served_at_once() -> None:
+    sightings = Sightings()
+    heard(sightings, "A", 0)
+    sightings.next(0)
+    sightings.visited("A", Visit.FRUITLESS, 1)
+    assert not heard(sightings, "A", 2)
+    assert heard(sightings, "A", 2 + NEW_WINDOW_AFTER_S + 1)
+
+
+def test_a_watch_is_left_alone_between_its_visits_however_it_goes() -> None:
+    sightings = Sightings()
+    heard(sightings, "W", 0, WATCH)
+    sightings.next(0)
+    sightings.visited("W", Visit.FRUITFUL, 5)
+    assert not heard(sightings, "W", 5 + WATCH.revisit_s - 1, WATCH)
+    assert heard(sightings, "W", 5 + WATCH.revisit_s, WATCH)
+
+
+def test_a_watch_that_could_not_be_reached_is_tried_soon() -> None:
+    sightings = Sightings()
+    heard(sightings, "W", 0, WATCH)
+    sightings.next(0)
+    sightings.visited("W", Visit.UNREACHED, 1)
+    assert heard(sightings, "W", 10, WATCH)
+
+
+def test_passing_devices_are_forgotten_within_bounds() -> None:
+    sightings = Sightings()
+    for number in range(DEVICES_MAX * 2):
+        heard(sightings, str(number), 0)
+    waiting = 0
+    while sightings.next(0):
+        waiting += 1
+    assert waiting == DEVICES_MAX
