@@ -1,6 +1,6 @@
 """Case: an alert with all a person needs to judge it, read in one query. Queries only."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
@@ -74,21 +74,28 @@ class Case:
 
     def why(self, language: Language = Language.SWEDISH) -> str:
         """Return why the alert is there, in words and numbers."""
-        findings = [
-            Finding(
-                quantity=BY_ID[found["quantity_id"]],
-                side=Side(found["side"]),
-                value=found["value"],
-                bound=found["bound"],
-            )
-            for found in self.findings
-            if found["quantity_id"] in BY_ID
-        ]
-        if not findings:
-            # A rule or a quantity of a newer version: the alert must be seen all the same.
-            unknown = {Language.SWEDISH: "Larm av okänt slag", Language.ENGLISH: "Unknown alert"}
-            return f"{unknown[language]} ({self.rule})"
-        return why(findings, values_of(self.values), language)
+        # A rule or a quantity of a newer version: the alert must be seen all the same.
+        unknown = {Language.SWEDISH: "Larm av okänt slag", Language.ENGLISH: "Unknown alert"}
+        return why_of(self.findings, self.values, language) or f"{unknown[language]} ({self.rule})"
+
+
+def why_of(
+    findings: Iterable[Mapping[str, Any]],
+    values: Mapping[str, float],
+    language: Language = Language.SWEDISH,
+) -> str:
+    """Return why, from findings and values as the database gives them; "" if none is known."""
+    known = [
+        Finding(
+            quantity=BY_ID[found["quantity_id"]],
+            side=Side(found["side"]),
+            value=found["value"],
+            bound=found["bound"],
+        )
+        for found in findings
+        if found["quantity_id"] in BY_ID
+    ]
+    return why(known, values_of(values), language) if known else ""
 
 
 def values_of(by_id: Mapping[str, float]) -> dict[Quantity, float]:

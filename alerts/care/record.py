@@ -65,9 +65,11 @@ Steps = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=1000),
     AfterValidator(_printable),
 ]
-Username = Annotated[str, StringConstraints(pattern=r"^[a-z0-9._-]{1,64}$")]
-# Eight is the least NIST SP 800-63B-4 accepts; the longest keeps the hash's work bounded.
-Password = Annotated[SecretStr, Field(min_length=8, max_length=128)]
+USERNAME = r"^[a-z0-9._-]{1,64}$"
+Username = Annotated[str, StringConstraints(pattern=USERNAME)]
+# Eight is the least NIST SP 800-63B accepts; the most keeps the hash's work bounded.
+PASSWORD_CHARS_MAX = 128
+Password = Annotated[SecretStr, Field(min_length=8, max_length=PASSWORD_CHARS_MAX)]
 
 
 class _Part(BaseModel):

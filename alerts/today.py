@@ -1,0 +1,77 @@
+"""How a patient's day looks, in her words: the level, what happened, what to do next. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from alerts.alert import Level
+from alerts.care.plan import Advice
+from alerts.case import Case
+from alerts.measurements import Measured
+from alerts.words import ZONE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Today:
+    """What the box on top of the patient's page says.
+
+    Attributes:
+        level: 0 green, 1 yellow, 2 red: of the alerts that have not ended.
+        headline: One sentence.
+        steps: What to do, one a line, first thing first.
+        failed: The newest measurement failed.
+        unusual: The newest values look wrong and are best measured again.
+    """
+
+    level: int
+    headline: str
+    steps: Sequence[str]
+    failed: bool
+    unusual: bool
+
+
+def today(
+    cases: Sequence[Case], readings: Sequence[Measured], advice: Advice, now: datetime
+) -> Today:
+    """Return how the day looks.
+
+    Args:
+        cases: The patient's alerts that have not ended.
+        readings: Her readings, newest first.
+        advice: Of the plan in force.
+        now: This moment.
+    """
+    level = max((case.level for case in cases), default=0)
+    failed = bool(readings) and readings[0].failed
+    unusual = bool(readings) and readings[0].suspect
+    return Today(
+        level=level,
+        headline=_headline(level, readings, now, uncertain=failed or unusual),
+        steps=_steps(level, advice),
+        failed=failed,
+        unusual=unusual,
+    )
+
+
+def _headline(level: int, readings: Sequence[Measured], now: datetime, *, uncertain: bool) -> str:
+    if level == Level.RED:
+        return "Ett värde ligger långt utanför dina gränser. Gör så här:"
+    if level == Level.YELLOW:
+        return "Ett värde ligger utanför dina gränser. Gör så här:"
+    if uncertain:
+        return "Mät gärna en gång till."
+    of_today = [r for r in readings if r.values and _same_day(r.measured_at, now)]
+    if not of_today:
+        return "Inga värden har kommit i dag än."
+    if any(reading.level for reading in of_today):
+        return "Vården har sett dagens värden och avslutat larmet."
+    return "Dina värden i dag ligger inom dina gränser."
+
+
+def _steps(level: int, advice: Advice) -> list[str]:
+    text = {0: advice.green, Level.YELLOW: advice.yellow, Level.RED: advice.red}[level]
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _same_day(at: datetime, now: datetime) -> bool:
+    return at.astimezone(ZONE).date() == now.astimezone(ZONE).date()

@@ -1,0 +1,144 @@
+"""Renders templates: everything is escaped, and a name that is missing is an error."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from alerts import sentence, words
+from alerts.alert import Event, Level, Outcome
+from alerts.log import Entry
+from alerts.trend import title
+from alerts.web.services import ServicesOf
+from alerts.web.session import Session
+from devices.quantity import Quantity
+
+_HERE: Final = Path(__file__).parent
+STATIC: Final = _HERE / "static"
+
+# A level is a word and a shape, never a colour alone.
+LEVELS: Final = {
+    0: ("green", "●", "Grön"),
+    int(Level.YELLOW): ("yellow", "◆", "Gul"),
+    int(Level.RED): ("red", "▲", "Röd"),
+}
+OUTCOMES: Final = {
+    Outcome.CONTACTED: "Kontaktad",
+    Outcome.PLAN_CHANGED: "Planen ändrad",
+    Outcome.REMEASURE: "Ny mätning begärd",
+    Outcome.FALSE_ALARM: "Falskt larm",
+    Outcome.TECHNICAL: "Tekniskt",
+    Outcome.OTHER: "Annat",
+}
+
+
+@cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(
+        when=words.when,
+        day=words.day,
+        clock=words.clock,
+        lasted=words.lasted,
+        age=words.age,
+        initial=lambda text: text[:1],
+        said=said,
+        panels=_panels,
+        value_only=_value_only,
+        unit_only=_unit_only,
+    )
+    made.globals.update(
+        LEVELS=LEVELS,
+        OUTCOMES=OUTCOMES,
+        static=static_address,
+        told=sentence.told,
+        panel_title=title,
+        greeting=words.greeting,
+        whole_day=words.whole_day,
+    )
+    return made
+
+
+@cache
+def static_address(name: str) -> str:
+    """Return a static file's address; it changes with the content, so caches may keep it."""
+    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+    return f"/static/{name}?v={digest}"
+
+
+def fragment(template: str, **context: Any) -> str:
+    """Return a part of a page."""
+    return _environment().get_template(template).render(context)
+
+
+def page(
+    request: Request,
+    template: str,
+    *,
+    session: Session | None = None,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+    **context: Any,
+) -> HTMLResponse:
+    """Return a whole page."""
+    services: ServicesOf = request.app.state.services
+    text = fragment(
+        template,
+        session=session,
+        demo_banner=services.web.demo_banner,
+        **{"now": datetime.now(UTC), **context},
+    )
+    return HTMLResponse(text, status, headers)
+
+
+def _panels(values: Mapping[Quantity, float]) -> list[Quantity]:
+    """Return one quantity for each thing to tell: a blood pressure is told once."""
+    told = dict.fromkeys(values)
+    if Quantity.SYSTOLIC in told or Quantity.DIASTOLIC in told:
+        for part in (Quantity.DIASTOLIC, Quantity.MEAN_ARTERIAL):
+            told.pop(part, None)
+        told = {Quantity.SYSTOLIC: None, **told}
+    return list(told)
+
+
+def _value_only(values: Mapping[Quantity, float]) -> str:
+    """Return the number of one panel's values: ``128/76``, ``75,8``."""
+    if Quantity.SYSTOLIC in values and Quantity.DIASTOLIC in values:
+        pair = (Quantity.SYSTOLIC, Quantity.DIASTOLIC)
+        return "/".join(words.amount(half, values[half]) for half in pair)
+    quantity, value = next(iter(values.items()))
+    return words.amount(quantity, value)
+
+
+def _unit_only(values: Mapping[Quantity, float]) -> str:
+    return words.unit(next(iter(values)))
+
+
+def said(entry: Entry) -> str:
+    """Return what a log entry says, in Swedish."""
+    who = entry.staff_name or "Någon"
+    outcome = str(entry.detail.get("outcome", ""))
+    ending = OUTCOMES[Outcome(outcome)] if outcome in list(Outcome) else outcome
+    note = f" ”{entry.detail['note']}”" if entry.detail.get("note") else ""
+    texts = {
+        Event.OPENED: "Larmet öppnades",
+        Event.JOINED: "Ett värde till utanför gräns",
+        Event.RAISED: "Larmet höjdes till rött",
+        Event.ROUTED: str(entry.detail.get("sentence", "Larmet fick en mottagare")),
+        Event.SHOWN: f"Visades för {who}",
+        Event.ACKNOWLEDGED: f"{who} tog larmet",
+        Event.CLOSED: f"{who} avslutade: {ending}.{note}",
+    }
+    return texts[Event(entry.event)] if entry.event in list(Event) else entry.event

@@ -1,0 +1,1 @@
+"""One module for each part of the pages. Every route names who may use it."""

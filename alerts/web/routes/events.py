@@ -1,0 +1,104 @@
+"""Server-sent events: an open worklist changes without being loaded again.
+
+No stream holds a database connection: one LISTEN wakes all (``alerts.signal``), and who is
+woken asks. Each event carries the whole order of rows and the HTML of those that differ from
+what this stream sent before; so a lost event costs nothing.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Final
+
+import psycopg
+from fastapi import APIRouter
+from fastapi.responses import Response, StreamingResponse
+from fastapi.sse import format_sse_event
+from psycopg_pool import PoolTimeout
+
+from alerts import log
+from alerts.signal import Full, topic
+from alerts.web import session
+from alerts.web.guard import Staff
+from alerts.web.rows import render, render_counts, row_contexts
+from alerts.web.services import Services, ServicesOf
+from alerts.web.session import Session
+from alerts.worklist import worklist
+
+router = APIRouter()
+
+# Proxies end silent connections after 30–60 s. Also how long a session that was revoked
+# elsewhere, or a lost notification, can go unnoticed.
+HEARTBEAT_S = 15.0
+# Changes of one moment are shown together.
+_GATHER_S: Final = 0.03
+# A browser that lost us comes back so soon; a thousand of them spread over it.
+_RETRY_MS: Final = 2_000
+
+
+@router.get("/events")
+async def events(services: Services, found: Staff) -> Response:
+    """Stream the worklist of who is logged in."""
+    return StreamingResponse(
+        _stream(services, found),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _stream(services: ServicesOf, found: Session) -> AsyncIterator[bytes]:
+    viewer = found.viewer
+    assert viewer.unit_id is not None
+    topics = [topic(viewer.staff_id, 0), topic(None, viewer.unit_id), found.topic]
+    sent: dict[int, str] = {}
+    first = True
+    try:
+        with services.hub.listen(topics) as changed:
+            yield format_sse_event(comment="hello", retry=_RETRY_MS)
+            while not services.hub.is_closed:
+                changed.clear()
+                event, sent = await _look(services, found, sent, whole=first)
+                first = False
+                yield event
+                if event == _ENDED:
+                    return
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), HEARTBEAT_S)
+                    await asyncio.sleep(_GATHER_S)
+    except (Full, psycopg.OperationalError, PoolTimeout):
+        return  # the browser comes back by itself
+
+
+_ENDED: Final = format_sse_event(event="ended", data_str="{}")
+_HEARTBEAT: Final = format_sse_event(event="heartbeat", data_str="{}")
+
+
+async def _look(
+    services: ServicesOf, found: Session, sent: dict[int, str], *, whole: bool
+) -> tuple[bytes, dict[int, str]]:
+    """Return what to send now, and which row versions the browser then has."""
+    async with services.pool.connection() as connection:
+        if await session.check(connection, found.token_hash) is None:
+            return _ENDED, sent
+        assert found.viewer.staff_id is not None
+        listed = await worklist(connection, found.viewer)
+        rows = row_contexts(listed, found.viewer)
+        versions = {
+            case.alert_id: str(row["version"]) for case, row in zip(listed.rows, rows, strict=True)
+        }
+        new = versions.keys() - sent.keys()
+        if new:
+            await log.append_shown(connection, found.viewer.staff_id, new)
+    if versions == sent and list(versions) == list(sent) and not whole:
+        return _HEARTBEAT, sent
+    told = {
+        "order": list(versions),
+        "counts": render_counts(listed),
+        "rows": {
+            alert_id: render(row)
+            for (alert_id, now_version), row in zip(versions.items(), rows, strict=True)
+            if sent.get(alert_id) != now_version
+        },
+    }
+    return format_sse_event(event="worklist", data_str=json.dumps(told)), versions

@@ -1,0 +1,193 @@
+"""The nurse's pages: the worklist, a patient's page, and what she does with an alert."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Form, HTTPException, Path, Query, Request
+from fastapi.responses import RedirectResponse, Response
+from markupsafe import Markup
+from psycopg import AsyncConnection
+
+from alerts import actions, log, measurements
+from alerts.actions import Answer, Done
+from alerts.alert import Outcome
+from alerts.care import people, plan
+from alerts.trend import Lane, Point, Window, figure, legend_day
+from alerts.web.guard import Anyone, OwnForm, Staff
+from alerts.web.pages import page
+from alerts.web.rows import row_contexts
+from alerts.web.services import Services
+from alerts.web.session import Session
+from alerts.words import clock, swedish_order
+from alerts.worklist import ended_cases, open_cases, worklist
+from devices.quantity import Panel, Quantity
+
+router = APIRouter()
+
+# Days shown in a trend, and their names.
+PERIODS: Final = {7: "7 dagar", 30: "30 dagar", 365: "1 år"}
+
+Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
+
+
+@router.get("/")
+async def first_page(request: Request, services: Services, found: Anyone) -> Response:
+    """Show a staff member her worklist; send a patient to her own page."""
+    viewer = found.viewer
+    if viewer.staff_id is None:
+        return RedirectResponse("/me", 303)
+    async with services.pool.connection() as connection:
+        listed = await worklist(connection, viewer)
+        await log.append_shown(connection, viewer.staff_id, [row.alert_id for row in listed.rows])
+        everybody = await people.patients(connection, viewer)
+    everybody.sort(key=lambda one: swedish_order(f"{one.family_name} {one.given_name}"))
+    return page(
+        request,
+        "worklist.html",
+        session=found,
+        worklist=listed,
+        rows=row_contexts(listed, viewer),
+        patients=everybody,
+        closed="closed" in request.query_params,
+    )
+
+
+@router.get("/patients/{patient_id}")
+async def patient_page(
+    request: Request,
+    services: Services,
+    found: Staff,
+    patient_id: Id,
+    days: Annotated[int, Query()] = 30,
+) -> Response:
+    """Show a patient: why there is an alert, her trend, and what was done."""
+    async with services.pool.connection() as connection:
+        return await _patient_page(request, connection, found, patient_id, days=days)
+
+
+@router.post("/alerts/{alert_id}/acknowledge", dependencies=[OwnForm])
+async def acknowledge(request: Request, services: Services, found: Staff, alert_id: Id) -> Response:
+    """Take an alert; if somebody was faster, say who."""
+    async with services.pool.connection() as connection:
+        done = await actions.acknowledge(connection, found.viewer, alert_id)
+        return await _answer(request, connection, found, alert_id, done)
+
+
+@router.post("/alerts/{alert_id}/close", dependencies=[OwnForm])
+async def close(
+    *,
+    request: Request,
+    services: Services,
+    found: Staff,
+    alert_id: Id,
+    outcome: Annotated[Outcome, Form()],
+    seen: Annotated[int, Form(ge=0, le=2**63 - 1)],
+    note: Annotated[str, Form(max_length=actions.NOTE_CHARS_MAX * 2)] = "",
+) -> Response:
+    """End an alert with an outcome; refuse if a value came that was not on the page."""
+    plain = _plain(note)
+    if len(plain) > actions.NOTE_CHARS_MAX:
+        raise HTTPException(413)
+    async with services.pool.connection() as connection:
+        done = await actions.close(
+            connection, found.viewer, alert_id, outcome=outcome, note=plain, seen_breach_id=seen
+        )
+        if done.answer is Answer.DONE:
+            return RedirectResponse("/?closed", 303)
+        return await _answer(request, connection, found, alert_id, done)
+
+
+def _plain(note: str) -> str:
+    """Return *note* without control characters, which the database or a page would refuse."""
+    lines = note.replace("\r\n", "\n").split("\n")
+    return "\n".join("".join(filter(str.isprintable, line)) for line in lines).strip()
+
+
+async def _answer(
+    request: Request, connection: AsyncConnection, found: Session, alert_id: int, done: Done
+) -> Response:
+    """Show the patient's page again, with what became of the action if it was not done."""
+    if done.patient_id is None:
+        raise HTTPException(404)
+    if done.answer in (Answer.DONE, Answer.ALREADY_YOURS):
+        return RedirectResponse(f"/patients/{done.patient_id}#alert-{alert_id}", 303)
+    return await _patient_page(
+        request, connection, found, done.patient_id, notice=_said(done), status=409
+    )
+
+
+def _said(done: Done) -> str:
+    at = clock(done.at) if done.at else ""
+    return {
+        Answer.TAKEN: f"{done.name} tog larmet {at}. Du behöver inte göra något.",
+        Answer.CLOSED: f"{done.name} avslutade larmet {at}.",
+        Answer.NEW_VALUE: "Ett nytt värde kom medan du skrev. Läs det först; larmet är kvar.",
+    }[done.answer]
+
+
+async def _patient_page(
+    request: Request,
+    connection: AsyncConnection,
+    found: Session,
+    patient_id: int,
+    *,
+    days: int = 30,
+    notice: str = "",
+    status: int = 200,
+) -> Response:
+    viewer = found.viewer
+    patient = await people.patient(connection, viewer, patient_id)
+    if patient is None or viewer.staff_id is None or days not in PERIODS:
+        raise HTTPException(404)
+    now = datetime.now(UTC)
+    window = Window.of_days(days, now)
+    active = await open_cases(connection, patient_id)
+    await log.append_shown(connection, viewer.staff_id, [case.alert_id for case in active])
+    points = await measurements.points(connection, patient_id, window.from_at, window.until_at)
+    bands = await plan.bands(connection, patient_id)
+    entries = await log.entries(connection, patient_id)
+    return page(
+        request,
+        "patient.html",
+        session=found,
+        status=status,
+        now=now,
+        notice=notice,
+        patient=patient,
+        cases=active,
+        ended=await ended_cases(connection, patient_id),
+        fired=await measurements.fired(connection, [case.alert_id for case in active]),
+        advice=await plan.advice(connection, patient_id),
+        entries=entries,
+        readings=await measurements.readings(connection, patient_id, window.from_at),
+        figures=_figures(points, bands, window, now),
+        periods=PERIODS,
+        days=days,
+        span=legend_day(window, now),
+    )
+
+
+def _figures(
+    points: dict[Quantity, list[Point]],
+    bands: list[plan.Band],
+    window: Window,
+    now: datetime,
+) -> list[Markup]:
+    """Return a figure for each panel that has values, or limits to fill."""
+    limited = {band.quantity for band in bands}
+    figures = []
+    for panel in Panel:
+        lanes = [
+            Lane(
+                quantity,
+                points.get(quantity, []),
+                [band for band in bands if band.quantity is quantity],
+            )
+            for quantity in Quantity
+            if quantity.facts.panel is panel
+            and quantity is not Quantity.MEAN_ARTERIAL  # follows from the other two
+            and (quantity in points or quantity in limited)
+        ]
+        if lanes:
+            figures.append(figure(panel, lanes, window, now))
+    return figures

@@ -1,0 +1,101 @@
+"""Server-side sessions: the cookie is a random token, and only its hash is kept.
+
+A session ends by logging out, by idling, by age, or because its row is deleted; every request
+and every open stream asks the database.
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+
+from psycopg import AsyncConnection
+from psycopg.rows import dict_row
+
+from alerts.care.people import Viewer
+
+# An hour away from the desk; an open worklist that nobody touches counts as idle.
+IDLE_MAX = timedelta(hours=1)
+# The longest shift, and its handover.
+AGE_MAX = timedelta(hours=13)
+# The time of last use is written at most this often.
+_TOUCH_EVERY = timedelta(minutes=1)
+_TOKEN_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A login that is valid now."""
+
+    token_hash: bytes
+    account_id: int
+    csrf_token: str
+    viewer: Viewer
+
+    @property
+    def topic(self) -> str:
+        """What wakes this account's streams when one of its sessions ends."""
+        return f"a{self.account_id}"
+
+
+_FIND = """
+select l.account_id, l.csrf_token, a.staff_id, a.patient_id, s.unit_id,
+       coalesce(s.name, concat_ws(' ', p.given_name, p.family_name)) as name,
+       coalesce(s.role, '') as role, coalesce(u.name, '') as unit_name
+from login_session l
+join account a using (account_id)
+left join staff s on s.staff_id = a.staff_id
+left join unit u on u.unit_id = s.unit_id
+left join person p on p.patient_id = a.patient_id
+where l.token_hash = %s and l.started_at > now() - %s and l.seen_at > now() - %s
+"""
+
+
+async def start(connection: AsyncConnection, account_id: int) -> str:
+    """Begin a session and return its token; sessions that are over are cleared away."""
+    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    await connection.execute(
+        "delete from login_session where started_at <= now() - %s or seen_at <= now() - %s",
+        (AGE_MAX, IDLE_MAX),
+    )
+    await connection.execute(
+        "insert into login_session (token_hash, account_id, csrf_token) values (%s, %s, %s)",
+        (_hash(token), account_id, secrets.token_urlsafe(_TOKEN_BYTES)),
+    )
+    return token
+
+
+async def find(connection: AsyncConnection, token: str) -> Session | None:
+    """Return the valid session of *token*, and note that it was used."""
+    found = await check(connection, _hash(token))
+    if found is not None:
+        await connection.execute(
+            "update login_session set seen_at = now() "
+            "where token_hash = %s and seen_at < now() - %s",
+            (found.token_hash, _TOUCH_EVERY),
+        )
+    return found
+
+
+async def check(connection: AsyncConnection, token_hash: bytes) -> Session | None:
+    """Return the session if it is still valid, without counting as use of it."""
+    cursor = connection.cursor(row_factory=dict_row)
+    await cursor.execute(_FIND, (token_hash, AGE_MAX, IDLE_MAX))
+    row = await cursor.fetchone()
+    if row is None:
+        return None
+    return Session(
+        token_hash=token_hash,
+        account_id=row.pop("account_id"),
+        csrf_token=row.pop("csrf_token"),
+        viewer=Viewer(**row),
+    )
+
+
+async def end(connection: AsyncConnection, token_hash: bytes) -> None:
+    """End a session, now."""
+    await connection.execute("delete from login_session where token_hash = %s", (token_hash,))
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

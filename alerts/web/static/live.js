@@ -1,0 +1,126 @@
+// Keeps an open worklist up to date. The page is whole without this.
+// Each event carries the whole order of rows and the HTML of those that changed.
+
+const rows = document.getElementById("rows");
+const announce = document.getElementById("announce");
+const above = document.getElementById("above");
+const line = document.getElementById("line");
+
+// A line that was lost for a moment is nobody's concern.
+const SILENCE_MS = 5_000;
+let lostTimer = 0;
+let source = null;
+
+function rowFrom(html) {
+  const template = document.createElement("template");
+  template.innerHTML = html; // our own server's, escaped there
+  return template.content.firstElementChild;
+}
+
+// The row that is being read: the focused one, else the first that can be seen.
+function readRow() {
+  const focused = document.activeElement?.closest?.(".row");
+  if (focused) return focused;
+  if (window.scrollY < 8) return null; // at the top nobody is in the middle of something
+  return [...rows.children].find((row) => row.getBoundingClientRect().bottom > 0) ?? null;
+}
+
+function keepInPlace(change) {
+  const anchor = readRow();
+  const before = anchor?.getBoundingClientRect().top;
+  change();
+  if (anchor?.isConnected) window.scrollBy(0, anchor.getBoundingClientRect().top - before);
+}
+
+function showNew(fresh) {
+  if (!fresh.length) return;
+  const words = fresh.map((row) => {
+    const level = row.querySelector(".level")?.textContent.trim() ?? "";
+    return `Nytt larm, ${level.replace(/^\S+\s/, "").toLowerCase()}: ${row.querySelector(".why")?.textContent.trim() ?? ""}`;
+  });
+  announce.textContent = words.join(". ");
+  const hidden = fresh.filter((row) => row.getBoundingClientRect().bottom < 0);
+  if (hidden.length) {
+    above.textContent = hidden.length === 1 ? "↑ Ett nytt larm" : `↑ ${hidden.length} nya larm`;
+    above.hidden = false;
+  }
+}
+
+function apply(told) {
+  const fresh = [];
+  const known = new Map([...rows.children].map((row) => [row.id, row]));
+  keepInPlace(() => {
+    for (const [id, html] of Object.entries(told.rows)) {
+      const row = rowFrom(html);
+      const old = known.get(row.id);
+      if (old?.dataset.version === row.dataset.version) continue;
+      if (old) {
+        const focused = old.contains(document.activeElement);
+        row.classList.add("changed");
+        row.querySelector(".new-mark").hidden = old.querySelector(".new-mark").hidden;
+        old.replaceWith(row);
+        if (focused) row.querySelector("a").focus({ preventScroll: true });
+      } else {
+        row.classList.add("new");
+        row.querySelector(".new-mark").hidden = false;
+        fresh.push(row);
+      }
+      known.set(row.id, row);
+    }
+    const wanted = told.order.map((id) => known.get(`case-${id}`)).filter(Boolean);
+    for (const row of [...rows.children]) if (!wanted.includes(row)) row.remove();
+    wanted.forEach((row, index) => {
+      if (rows.children[index] !== row) rows.insertBefore(row, rows.children[index] ?? null);
+    });
+    document.getElementById("counts").innerHTML = told.counts;
+    document.getElementById("empty").hidden = wanted.length > 0;
+  });
+  showNew(fresh);
+}
+
+function heard() {
+  clearTimeout(lostTimer);
+  lostTimer = 0;
+  line.hidden = true;
+}
+
+function lost() {
+  lostTimer ||= setTimeout(() => { line.hidden = false; }, SILENCE_MS);
+}
+
+function ended() {
+  source?.close();
+  location.assign("/login?expired=1&next=/");
+}
+
+function open() {
+  if (source && source.readyState !== EventSource.CLOSED) return;
+  source = new EventSource(rows.dataset.live);
+  source.addEventListener("worklist", (event) => { heard(); apply(JSON.parse(event.data)); });
+  source.addEventListener("heartbeat", heard);
+  source.addEventListener("ended", ended);
+  source.addEventListener("error", () => {
+    lost();
+    // The browser comes back by itself, unless the answer was no stream at all.
+    if (source.readyState === EventSource.CLOSED) setTimeout(again, 2_000);
+  });
+}
+
+async function again() {
+  try {
+    const asking = new AbortController();
+    const answer = await fetch(rows.dataset.live, { signal: asking.signal });
+    asking.abort();
+    if (answer.status === 401) return ended();
+  } catch { /* still away */ }
+  open();
+}
+
+// A hidden tab gives its connection back: browsers allow six to one place.
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "hidden") source?.close();
+  else open();
+});
+above.addEventListener("click", () => { above.hidden = true; });
+window.addEventListener("pagehide", () => source?.close());
+open();
