@@ -166,7 +166,7 @@ class RecordingPeripheral(Peripheral):
                     await self._subscribed(connection, all)
             while self._records:
                 await self._deliver(connection, self._records[0])
-        except TimeoutError:
+        except (TimeoutError, _NobodyListensError):
             return  # nobody subscribed, or nobody confirmed: hang up and keep the rest
         await asyncio.sleep(self.habits.linger_s)
 
@@ -184,20 +184,34 @@ class RecordingPeripheral(Peripheral):
         return bool(configuration[0] & attributes.INDICATIONS_ENABLED)
 
     async def _deliver(self, connection: Connection, record: Record) -> None:
-        """Indicate a record and forget it; ``TimeoutError`` if the central does not confirm.
+        """Indicate a record and forget it.
 
         What the central has not subscribed to is not sent, as on a bought device.
+
+        Raises:
+            TimeoutError: The central does not confirm.
+            _NobodyListensError: It has subscribed to nothing of the record, or left.
         """
-        for uuid, payload in record.payloads.items():
-            characteristic = self._measuring[uuid]
-            if self._sends(connection, characteristic):
-                self._tell(Happening.INDICATED)
-                await self._device.gatt_server.indicate_subscriber(
-                    connection, characteristic, payload
-                )
+        sending = {
+            self._measuring[uuid]: payload
+            for uuid, payload in record.payloads.items()
+            if self._sends(connection, self._measuring[uuid])
+        }
+        if not sending:
+            raise _NobodyListensError
+        for characteristic, payload in sending.items():
+            if not self._sends(connection, characteristic):
+                raise _NobodyListensError
+            self._tell(Happening.INDICATED)
+            server = self._device.gatt_server
+            await server.indicate_subscriber(connection, characteristic, payload)
         if self._records[0] is record:  # a full memory may have written over it meanwhile
             self._records.popleft()
         self.delivered += 1
         if not self._records:
             self._empty.set()
         self._tell(Happening.CONFIRMED)
+
+
+class _NobodyListensError(Exception):
+    """There is no subscription to send on."""

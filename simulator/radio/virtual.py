@@ -13,6 +13,8 @@ from simulator.radio.controller import RadioController
 # A gateway has one adapter; a town of simulated homes has its own virtual radios.
 HOSTS_MAX = 64
 
+CANCEL_AGAIN_S = 0.05
+
 
 class VirtualDevice(Protocol):
     """What the radio asks of a device: be switched on, live, be switched off."""
@@ -71,8 +73,11 @@ class VirtualRadio:
     async def detach(self, device: VirtualDevice) -> None:
         """Carry a device out of range; a link with it ends without a goodbye."""
         _, controller, life = self._devices.pop(device.device_id)
-        life.cancel()
-        await asyncio.wait([life])
+        while not life.done():
+            # Again if need be: before Python 3.12 ``wait_for``, in Bumble, loses a cancellation
+            # that comes together with its answer.
+            life.cancel()
+            await asyncio.wait([life], timeout=CANCEL_AGAIN_S)
         self._air.remove_controller(controller)
         await device.switch_off()
 

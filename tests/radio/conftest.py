@@ -6,6 +6,7 @@ import pytest
 
 from gateway.radio import Radio, RadioConfig, open_radio
 from simulator.radio import VirtualRadio
+from tests.radio.central import Central
 from tests.radio.ear import Ear
 
 
@@ -33,3 +34,8 @@ async def ear(radio: Radio) -> AsyncIterator[Ear]:
     ear = Ear()
     async with radio.scanner(ear):
         yield ear
+
+
+@pytest.fixture
+def central() -> Central:
+    return Central()

@@ -32,7 +32,8 @@ class Ear:
         """Return the device when it is heard again from now on."""
         already = len(self.heard)
         await self.until(lambda heard: any(d.address == device_id for d, _ in heard[already:]))
-        return next(d for d, _ in reversed(self.heard) if d.address == device_id)
+        found: BLEDevice = next(d for d, _ in reversed(self.heard) if d.address == device_id)
+        return found
 
     def of(self, device_id: str) -> list[AdvertisementData]:
         return [said for device, said in self.heard if device.address == device_id]

@@ -24,6 +24,7 @@ Report = hci.HCI_LE_Advertising_Report_Event.Report
 
 # A controller answers a cancelled connection attempt within milliseconds.
 _CANCEL_S_MAX = 2.0
+_CANCEL_AGAIN_S = 0.05
 
 
 class Adapter:
@@ -59,10 +60,12 @@ class Adapter:
 
     async def stop(self) -> None:
         """Let go of everything that still waits."""
-        for task in tuple(self._running):
-            task.cancel()
-        if self._running:
-            await asyncio.wait(self._running)
+        while self._running:
+            # Again if need be: before Python 3.12 ``wait_for``, in Bumble, loses a cancellation
+            # that comes together with its answer.
+            for task in self._running:
+                task.cancel()
+            await asyncio.wait(self._running, timeout=_CANCEL_AGAIN_S)
 
     async def start_scanning(self, on_report: Callable[[Report], None], *, active: bool) -> None:
         """Hear every advertisement, repeated ones too."""

@@ -12,6 +12,7 @@ from bleak.exc import (
 )
 from bumble.att import ATT_Error
 from bumble.core import BaseBumbleError, BaseError
+from bumble.transport.common import TransportLostError
 
 LOST = "the Bluetooth adapter is gone"
 
@@ -26,6 +27,8 @@ def translated() -> Iterator[None]:
     except BaseError as error:
         text = CONTROLLER_ERROR_CODES.get(error.error_code or 0, str(error))
         raise BleakError(text if error.error_namespace == "hci" else str(error)) from error
+    except TransportLostError as error:
+        raise BleakError(LOST) from error
     except BaseBumbleError as error:
         raise BleakError(str(error) or type(error).__name__) from error
 
