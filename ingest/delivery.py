@@ -1,0 +1,50 @@
+"""Delivery: one MQTT message as it came, and what brings it and takes the answers.
+
+The pipeline knows only these; the MQTT library stands behind ``Consumer``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message of the broker. Held by the broker until ``Consumer.acknowledge``."""
+
+    topic: str
+    payload: bytes
+    response_topic: str | None
+    correlation: bytes | None
+    arrived_at: datetime  # aware UTC, ingest's clock
+    handle: object = None  # the consumer's own
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A receipt on its way out."""
+
+    topic: str
+    payload: bytes
+    correlation: bytes | None
+
+
+class Consumer(Protocol):
+    """Brings deliveries and takes their acknowledgements."""
+
+    async def wait(self, wait_s: float) -> bool:
+        """Wait until a delivery is there; false if none came in time."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the broker may send no more before something is acknowledged."""
+
+    def take(self) -> Delivery | None:
+        """Return the next delivery in the order of arrival, or none at the moment."""
+
+    def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """Let the broker forget *deliveries*; it hears of them in the order of arrival."""
+
+    def publish(self, answers: Sequence[Answer]) -> None:
+        """Send receipts. A lost one costs a repeat, so nothing waits for them."""

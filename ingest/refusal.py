@@ -1,0 +1,109 @@
+"""Words for refused readings: what a person reads in quarantine and a gateway in a receipt."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from devices import wire
+from devices.quantity import Quantity
+from devices.reading import Reading
+from ingest.batch import Batch
+from ingest.judgement import Judgement
+from ingest.plausibility import READINGS_PER_HOUR_MAX, Verdict
+from ingest.quarantine import Reason, Refused, reason_of
+
+# A reading has at most 32 values; the first few say enough.
+VALUES_SHOWN_MAX = 4
+
+
+def refusals(batch: Batch, judgement: Judgement) -> list[Refused]:
+    """Return a row for each reading that is refused, whole or in some of its values."""
+    verdict = judgement.verdict
+    partly = np.zeros(len(batch), np.bool_)
+    partly[batch.samples.reading[verdict.sample_reason > 0]] = True
+    rows = np.flatnonzero(((verdict.reason > 0) | partly) & ~judgement.stored).tolist()
+    texts = _Texts(batch)
+    return [_row(batch, verdict, row, texts) for row in rows]
+
+
+def refused_by_database(batch: Batch, row: int, problem: str) -> Refused:
+    """Return the row for a reading that the database refuses."""
+    return _refused(batch, row, Reason.REFUSED_BY_DATABASE, problem, _Texts(batch))
+
+
+class _Texts:
+    """The readings as they stood in their messages; each message is split once."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+        self._split: dict[int, Sequence[bytes]] = {}
+
+    def of(self, row: int) -> bytes:
+        origin = int(self._batch.origin[row])
+        if origin not in self._split:
+            self._split[origin] = wire.reading_texts(self._batch.origins[origin].payload)
+        return self._split[origin][int(self._batch.position[row])]
+
+
+def _row(batch: Batch, verdict: Verdict, row: int, texts: _Texts) -> Refused:
+    mine = batch.samples.reading == row
+    codes = verdict.sample_reason[mine]
+    code = int(verdict.reason[row]) or int(codes[codes > 0][0])
+    reason = reason_of(code)
+    return _refused(batch, row, reason, _detail(batch.readings[row], reason, codes), texts)
+
+
+def _refused(batch: Batch, row: int, reason: Reason, detail: str, texts: _Texts) -> Refused:
+    origin, reading = batch.origins[int(batch.origin[row])], batch.readings[row]
+    return Refused(
+        reason=reason,
+        detail=detail,
+        gateway_id=origin.gateway_id,
+        topic=origin.topic,
+        arrived_at=origin.arrived_at,
+        content=texts.of(row),
+        reading_id=reading.reading_id,
+        device_id=reading.device_id,
+    )
+
+
+def _detail(reading: Reading, reason: Reason, codes: NDArray[np.int8]) -> str:
+    device = reading.device_id if reading.slot is None else f"{reading.device_id}/{reading.slot}"
+    at = reading.measured_at.isoformat(timespec="seconds")
+    match reason:
+        case Reason.UNKNOWN_GATEWAY:
+            return "the gateway is not registered, or retired"
+        case Reason.IN_FUTURE:
+            return f"measured at {at}, later than now"
+        case Reason.UNREADABLE:
+            return reading.problem or "the gateway could not read the device's bytes"
+        case Reason.MALFORMED_READING:
+            return f"outcome {reading.outcome} does not go with its values, or one stands twice"
+        case Reason.UNASSIGNED:
+            return f"nobody had {device} on loan at {at}"
+        case Reason.BEFORE_LOAN:
+            return f"measured at {at}, before the first loan of {device}"
+        case Reason.AMBIGUOUS_LOAN:
+            return f"more than one patient had {device} on loan at {at}"
+        case Reason.TOO_FREQUENT:
+            return f"more than {READINGS_PER_HOUR_MAX} readings of {device} in the hour to {at}"
+        case _:
+            return _values(reading, codes)
+
+
+def _values(reading: Reading, codes: NDArray[np.int8]) -> str:
+    said = []
+    for value, code in zip(reading.values, codes.tolist(), strict=True):
+        if code:
+            shown = f"{value.quantity} {value.value:g} {value.unit}: {reason_of(code)}"
+            said.append(shown + _bounds(value.quantity, reason_of(code)))
+    more = f"; and {len(said) - VALUES_SHOWN_MAX} more" if len(said) > VALUES_SHOWN_MAX else ""
+    return "; ".join(said[:VALUES_SHOWN_MAX]) + more
+
+
+def _bounds(code: str, reason: Reason) -> str:
+    if reason is not Reason.IMPLAUSIBLE:
+        return ""
+    facts = Quantity(code).facts
+    return f" ({facts.hard_low:g} to {facts.hard_high:g} at most, and as a whole)"

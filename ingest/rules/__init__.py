@@ -1,0 +1,1 @@
+"""Personal rules, one file a kind; pure numpy."""

@@ -1,0 +1,207 @@
+"""Settle: get a batch into the database, whatever it takes, and say what became of each reading.
+
+The world's faults (database away, restarting, deadlocked) are waited out here and nowhere
+else. A reading that the database refuses is found by halving the batch, and put into
+quarantine while its neighbours are stored. Harmless to repeat, also when the connection died
+in the middle of a commit and nobody knows how it ended: what is stored is found stored.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, Final, Self
+
+import numpy as np
+import psycopg
+import structlog
+from numpy.typing import NDArray
+from psycopg.conninfo import make_conninfo
+
+from ingest import pg_binary, quarantine, store
+from ingest.batch import Batch
+from ingest.judgement import judge
+from ingest.quarantine import Reason, Refused
+from ingest.refusal import refusals, refused_by_database
+
+# Between attempts: quick at first, for a restart takes a second; then once in five seconds.
+RETRY_S_MIN: Final = 0.1
+RETRY_S_MAX: Final = 5.0
+# The largest batch takes a second; what takes a minute hangs on a lock or a dead disk.
+STATEMENT_S_MAX: Final = 60
+TRANSACTION_S_MAX: Final = 120.0
+# A peer that vanished without a word is noticed within half a minute.
+_LINK: Final[dict[str, str | int]] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+    "options": f"-c statement_timeout={STATEMENT_S_MAX}s -c timezone=UTC",
+    "application_name": "egenmonitor-ingest",
+}
+# Repeats come in bunches (a gateway resends a backlog): after one, stage for a while, since a
+# failed COPY costs twice.
+STAGED_BATCHES: Final = 20
+
+# SQLSTATE classes of the world's faults: connection, transaction state (a standby that is
+# read-only), rollback, resources, prerequisites, operator, system, internal.
+_WORLD: Final = frozenset({"08", "25", "40", "53", "55", "57", "58", "XX"})
+_POISON: Final = (psycopg.DataError, psycopg.IntegrityError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What became of a batch; it is committed."""
+
+    reason: NDArray[np.int8]  # (n,) Reason code, 0 = stored, now or before
+    refused: Sequence[Refused]  # rows of quarantine
+    new: int  # readings that were not stored before
+
+
+class Settler:
+    """One connection's worth of settling. Use as an async context manager.
+
+    Args:
+        conninfo: Gives the connection string, read again for each connection.
+        address: The database's place, for the log.
+    """
+
+    def __init__(self, conninfo: Callable[[], str], address: str) -> None:
+        self._conninfo = conninfo
+        self._log = structlog.get_logger().bind(key="database.dsn", address=address)
+        self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._staged_batches = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._disconnect()
+
+    async def settle(self, batch: Batch, refused: Sequence[Refused]) -> Settled:
+        """Commit *batch* and *refused*. Returns only then; raises only for faults of ours."""
+        first = _first_of_each(batch)
+        if len(first) == len(batch):
+            return await self._halve(batch, refused)
+        settled = await self._halve(batch.take(first), refused)
+        # A repeat inside the batch fares as its first.
+        order = np.argsort(batch.reading_id[first])
+        place = np.searchsorted(batch.reading_id[first][order], batch.reading_id)
+        return replace(settled, reason=settled.reason[order][place])
+
+    async def _halve(self, batch: Batch, refused: Sequence[Refused]) -> Settled:
+        try:
+            return await self._persist(batch, refused)
+        except _POISON as error:
+            if not len(batch):
+                raise  # ours: everything in quarantine can be stored
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                rows = np.arange(len(batch))
+                one = await self._halve(batch.take(rows[:middle]), refused)
+                other = await self._halve(batch.take(rows[middle:]), [])
+                return Settled(
+                    reason=np.concatenate((one.reason, other.reason)),
+                    refused=[*one.refused, *other.refused],
+                    new=one.new + other.new,
+                )
+            problem = f"{error.sqlstate}: {error.diag.message_primary}"
+        rows = np.empty(0, np.int64)
+        row = refused_by_database(batch, 0, problem)
+        settled = await self._persist(batch.take(rows), [*refused, row])
+        return replace(settled, reason=np.array([Reason.REFUSED_BY_DATABASE.code], np.int8))
+
+    async def _persist(self, batch: Batch, refused: Sequence[Refused]) -> Settled:
+        """Commit, again and again while the world is at fault."""
+        attempt = 0
+        while True:
+            try:
+                async with asyncio.timeout(TRANSACTION_S_MAX):
+                    settled = await self._transact(batch, refused)
+            except TimeoutError:
+                problem = f"a transaction took longer than {TRANSACTION_S_MAX:g} s"
+            except psycopg.Error as error:
+                if not _is_worlds(error):
+                    raise
+                problem = str(error).strip().split("\n")[0]
+            else:
+                if attempt:
+                    self._log.info("database.back", attempts=attempt)
+                return settled
+            await self._disconnect()
+            self._log.warning("database.retry", attempt=attempt, problem=problem)
+            wait_s = min(RETRY_S_MAX, RETRY_S_MIN * 2 ** min(attempt, 10))
+            await asyncio.sleep(wait_s * random.uniform(0.5, 1))  # noqa: S311 - spreads workers
+            attempt += 1
+
+    async def _transact(self, batch: Batch, refused: Sequence[Refused]) -> Settled:
+        connection = await self._connect()
+        staged = self._staged_batches > 0
+        while True:
+            try:
+                settled = await _commit(connection, batch, refused, staged=staged)
+            except psycopg.errors.UniqueViolation as error:
+                if staged or error.diag.constraint_name != store.READING_KEY:
+                    raise
+                staged = True
+                self._staged_batches = STAGED_BATCHES
+            else:
+                self._staged_batches = max(0, self._staged_batches - 1)
+                return settled
+
+    async def _connect(self) -> psycopg.AsyncConnection[Any]:
+        if self._connection is None:
+            connection = await psycopg.AsyncConnection.connect(
+                make_conninfo(self._conninfo(), **_LINK), autocommit=True
+            )
+            self._connection = connection
+            pg_binary.register(connection)
+            await connection.execute(store.STAGING)
+        return self._connection
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(psycopg.Error):
+                await connection.close()
+
+
+async def _commit(
+    connection: psycopg.AsyncConnection[Any],
+    batch: Batch,
+    refused: Sequence[Refused],
+    *,
+    staged: bool,
+) -> Settled:
+    async with connection.transaction():
+        rows = list(refused)
+        new = 0
+        reason = np.empty(0, np.int8)
+        if len(batch):
+            judgement = await judge(connection, batch)
+            rows += refusals(batch, judgement)
+            reason = np.where(judgement.stored, 0, judgement.verdict.reason).astype(np.int8)
+            new = await store.write(connection, batch, judgement, rows, staged=staged)
+        else:
+            await quarantine.insert(connection, rows)
+    return Settled(reason=reason, refused=rows, new=new)
+
+
+def _first_of_each(batch: Batch) -> NDArray[np.int64]:
+    """Return the indices of the first reading of each id, ascending."""
+    _, first = np.unique(batch.reading_id, return_index=True)
+    return np.sort(first).astype(np.int64)
+
+
+def _is_worlds(error: psycopg.Error) -> bool:
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return True
+    return (error.sqlstate or "")[:2] in _WORLD

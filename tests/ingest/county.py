@@ -1,0 +1,177 @@
+"""A county in small: a migrated database, a patient, her loans, limits and gateway; readings."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+
+from devices import wire
+from devices.quantity import Quantity
+from devices.reading import ClockVerdict, Outcome, Reading, Value
+from ingest.batch import Batch, Origin, from_messages
+from ingest.schema.migrate import migrate
+from ingest.settle import Settled, Settler
+
+GATEWAY = "g-test"
+CUFF = "C4:00:00:00:00:01"
+SCALE = "C4:00:00:00:00:02"
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+def reading(
+    values: dict[Quantity, float] | None = None,
+    *,
+    device_id: str = CUFF,
+    measured_at: datetime = NOW,
+    outcome: Outcome = Outcome.MEASURED,
+    reading_id: UUID | None = None,
+    slot: int | None = None,
+    **more: Any,
+) -> Reading:
+    """Return a reading of *values*, 128/81 if none are named."""
+    if values is None:
+        values = {Quantity.SYSTOLIC: 128.0, Quantity.DIASTOLIC: 81.0}
+    return Reading(
+        reading_id=reading_id or uuid4(),
+        device_id=device_id,
+        source="2a35",
+        payload="1e80005100",
+        outcome=outcome,
+        measured_at=measured_at,
+        received_at=measured_at,
+        clock=ClockVerdict.OK,
+        slot=slot,
+        values=tuple(
+            Value(quantity=q.value, value=v, unit=q.facts.unit) for q, v in values.items()
+        ),
+        **more,
+    )
+
+
+def pressure(systolic: float, diastolic: float, **more: Any) -> Reading:
+    return reading({Quantity.SYSTOLIC: systolic, Quantity.DIASTOLIC: diastolic}, **more)
+
+
+def weight(kg: float, **more: Any) -> Reading:
+    return reading({Quantity.BODY_WEIGHT: kg}, device_id=SCALE, **more)
+
+
+def message(readings: Sequence[Reading], gateway_id: str = GATEWAY) -> bytes:
+    return wire.encode_message(gateway_id, NOW, list(readings))
+
+
+def batch_of(*messages: Sequence[Reading], gateway_id: str = GATEWAY) -> Batch:
+    """Return the batch of *messages* that all arrive now."""
+    return from_messages(
+        [
+            (
+                Origin(
+                    gateway_id=gateway_id,
+                    topic=wire.topic(gateway_id, wire.TopicKind.READINGS),
+                    sent_at=NOW,
+                    arrived_at=NOW,
+                    payload=message(readings, gateway_id),
+                ),
+                readings,
+            )
+            for readings in messages
+        ]
+    )
+
+
+@dataclass
+class County:
+    """The database, and a few words to fill and read it."""
+
+    dsn: str
+    connection: psycopg.Connection[Any]
+    patient_id: int = 0
+    plan_version_ids: list[int] = field(default_factory=list)
+
+    def add_patient(self) -> int:
+        return self.one("insert into patient default values returning patient_id")
+
+    def lend(
+        self,
+        device_id: str,
+        patient_id: int,
+        *,
+        slot: int | None = None,
+        lent_from: datetime = NOW - timedelta(days=365),
+        returned_at: datetime | None = None,
+    ) -> int:
+        return self.one(
+            "insert into device_loan (patient_id, device_id, slot, lent_from, returned_at)"
+            " values (%s, %s, %s, %s, %s) returning loan_id",
+            patient_id,
+            device_id,
+            slot,
+            lent_from,
+            returned_at,
+        )
+
+    def plan(
+        self, patient_id: int, in_force_from: datetime, limits: dict[Quantity, dict[str, float]]
+    ) -> int:
+        version = self.one(
+            "insert into plan_version (patient_id, in_force_from) values (%s, %s)"
+            " returning plan_version_id",
+            patient_id,
+            in_force_from,
+        )
+        for quantity, bounds in limits.items():
+            self.connection.execute(
+                "insert into plan_limit values (%s, %s, %s, %s, %s, %s)",
+                [
+                    version,
+                    quantity.facts.id,
+                    *map(bounds.get, ("yellow_low", "yellow_high", "red_low", "red_high")),
+                ],
+            )
+        return int(version)
+
+    def one(self, query: str, *parameters: object) -> Any:
+        row = self.connection.execute(query, parameters).fetchone()
+        return row[0] if row else None
+
+    def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        return self.connection.execute(query, parameters).fetchall()
+
+    def count(self, table: str) -> int:
+        return int(self.one(f"select count(*) from {table}"))
+
+    def settle(self, *messages: Sequence[Reading]) -> Settled:
+        """Settle one batch by a settler of its own."""
+        return asyncio.run(self._settle(batch_of(*messages)))
+
+    async def _settle(self, batch: Batch) -> Settled:
+        async with Settler(lambda: self.dsn, "test") as settler:
+            return await settler.settle(batch, [])
+
+
+LIMITS = {
+    Quantity.SYSTOLIC: {
+        "red_low": 90,
+        "yellow_low": 100,
+        "yellow_high": 160,
+        "red_high": 180,
+    },
+    Quantity.DIASTOLIC: {"yellow_high": 95, "red_high": 110},
+    Quantity.PULSE: {"red_low": 40, "yellow_low": 50, "yellow_high": 100, "red_high": 120},
+}
+
+
+def fill(dsn: str) -> Iterator[County]:
+    migrate(dsn)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        county = County(dsn, connection)
+        connection.execute("insert into gateway (gateway_id) values (%s)", [GATEWAY])
+        county.patient_id = county.add_patient()
+        county.lend(CUFF, county.patient_id)
+        county.lend(SCALE, county.patient_id)
+        county.plan(county.patient_id, NOW - timedelta(days=365), LIMITS)
+        yield county
