@@ -27,7 +27,7 @@ settings.load_profile("tests")
 _THROW_AWAY = {"fsync": "off", "synchronous_commit": "on", "full_page_writes": "off"}
 
 
-def _missing(component: str, why: str) -> None:
+def missing(component: str, why: str) -> None:
     """Skip the test, or fail it where the component is required."""
     if component in os.environ.get("EGENMONITOR_REQUIRE", "").split(","):
         pytest.fail(f"{component} is required here: {why}")
@@ -46,10 +46,10 @@ def timescale_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pos
     """PostgreSQL 17 with TimescaleDB, from a Debian tree."""
     named = os.environ.get("EGENMONITOR_TIMESCALE_TREE")
     if not named:
-        _missing("timescaledb", "EGENMONITOR_TIMESCALE_TREE is not set")
+        missing("timescaledb", "EGENMONITOR_TIMESCALE_TREE is not set")
     tree = Path(named or "")
     if not (tree / "usr/lib/postgresql/17/bin/postgres").exists() or os.geteuid() != 0:
-        _missing("timescaledb", f"no PostgreSQL 17 in {tree}, or not root")
+        missing("timescaledb", f"no PostgreSQL 17 in {tree}, or not root")
     directory = tmp_path_factory.mktemp("timescale")
     with Postgres(directory, tree=tree, settings=_THROW_AWAY) as server:
         yield server
@@ -94,7 +94,7 @@ def _fresh_database(server: Postgres) -> Iterator[str]:
 def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
     """A fresh, running MQTT 5 broker; tests that take it run on both kinds."""
     if request.param == "mosquitto" and Mosquitto.program() is None:
-        _missing("mosquitto", "the program is not installed")
+        missing("mosquitto", "the program is not installed")
     kind = EmbeddedBroker if request.param == "embedded" else Mosquitto
     with kind(tmp_path / "broker") as running:
         yield running
@@ -112,5 +112,5 @@ def chromium() -> str:
     """The path of Chromium."""
     path = os.environ.get("EGENMONITOR_CHROMIUM") or shutil.which("chromium") or ""
     if not path:
-        _missing("chromium", "the program is not installed")
+        missing("chromium", "the program is not installed")
     return path

@@ -89,6 +89,11 @@ class Postgres:
         return self._process.pid if self._process and self._process.poll() is None else None
 
     @property
+    def is_in_tree(self) -> bool:
+        """Whether it runs from a chroot tree, with TimescaleDB."""
+        return self._tree is not None
+
+    @property
     def password_file(self) -> Path:
         """Holds the role's password, mode 0600."""
         return self.directory / "password"
