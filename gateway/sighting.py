@@ -2,7 +2,7 @@
 
 Pure: monotonic seconds come in as arguments. Devices advertise for seconds after a
 measurement, so who has been heard first is served first, and who has fallen silent is not
-waited for. A device that goes on advertising after it was served is not hammered: connecting
+waited for. A watch that always advertises can wait, so it comes after those that cannot. A device that goes on advertising after it was served is not hammered: connecting
 drains its battery, and keeps others waiting.
 """
 
@@ -77,13 +77,21 @@ class Sightings:
 
     def next(self, now_s: float) -> tuple[str, Sighting] | None:
         """Return the device that waits longest of those still heard, and take it off the list."""
-        while self._waiting:
-            device_id, _ = self._waiting.popitem(last=False)
+        # Stable: in each of the two groups the order of waiting stays.
+        for device_id in sorted(self._waiting, key=self._can_wait):
             sighting = self._known[device_id]
-            sighting.is_waiting = False
+            self._unlist(device_id, sighting)
             if now_s - sighting.heard_s <= HEARD_WITHIN_S:
                 return device_id, sighting
         return None
+
+    def _can_wait(self, device_id: str) -> bool:
+        """Return whether the device always advertises, so that no window closes."""
+        return self._known[device_id].kind.revisit_s > 0
+
+    def _unlist(self, device_id: str, sighting: Sighting) -> None:
+        self._waiting.pop(device_id, None)
+        sighting.is_waiting = False
 
     def is_heard(self, device_id: str, now_s: float) -> bool:
         """Return whether the device still advertises, as far as can be known."""
@@ -105,6 +113,9 @@ class Sightings:
             first_s = FRUITLESS_WAIT_S if visit is Visit.FRUITLESS else UNREACHED_WAIT_S
             known.not_before_s = now_s + min(WAIT_S_MAX, first_s * 2.0 ** min(known.failures, 10))
             known.failures += 1
+        # It may have been heard between the end of the visit and now.
+        if now_s < known.not_before_s:
+            self._unlist(device_id, known)
 
     def _forget(self) -> None:
         while len(self._known) > DEVICES_MAX:
