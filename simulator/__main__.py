@@ -5,6 +5,8 @@ from cyclopts import App
 app = App(name="simulator", help="Virtual devices, invented people, and the demo.")
 # Each command's libraries are loaded when it is called.
 app.command("simulator.demo.command:demo", name="demo")
+app.command("simulator.play:play", name="play")
+app.command("simulator.room:radio", name="radio")
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ class Air(LocalLink):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Bumble's is not annotated
         self._listening: set[RadioController] = set()
+        self.listened_to = asyncio.Event()  # while somebody listens
 
     def tune(self, controller: RadioController, *, listening: bool) -> None:
         """Deliver advertisements to *controller* only while it scans or wants to connect.
@@ -23,8 +24,11 @@ class Air(LocalLink):
         """
         if listening:
             self._listening.add(controller)
+            self.listened_to.set()
         else:
             self._listening.discard(controller)
+            if not self._listening:
+                self.listened_to.clear()
 
     def advertise(self, advertised: Advertised) -> None:
         for controller in tuple(self._listening):
@@ -35,7 +39,7 @@ class Air(LocalLink):
         super().remove_controller(controller)
         controller.le_legacy_advertiser.stop()
         if isinstance(controller, RadioController):
-            self._listening.discard(controller)
+            self.tune(controller, listening=False)
         for connection in tuple(controller.le_connections.values()):
             self.send_ll_control_pdu(
                 connection.self_address,

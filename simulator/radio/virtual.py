@@ -81,6 +81,10 @@ class VirtualRadio:
         self._air.remove_controller(controller)
         await device.switch_off()
 
+    async def scanned(self) -> None:
+        """Wait until a gateway scans."""
+        await self._air.listened_to.wait()
+
     def unplug_hosts(self) -> None:
         """Pull every gateway's adapter out; a gateway may plug in again at once."""
         for host in tuple(self._hosts):

@@ -44,8 +44,12 @@ async def connected(
 
 async def fetch(radio: Radio, ear: Ear, cuff: Cuff) -> list[bytes]:
     """Fetch what the cuff has, as a gateway does, until it hangs up."""
+    return await fetch_from(radio, ear, cuff.device_id)
+
+
+async def fetch_from(radio: Radio, ear: Ear, device_id: str) -> list[bytes]:
     central = Central()
-    client = await connected(radio, ear, cuff.device_id, central)
+    client = await connected(radio, ear, device_id, central)
     await client.start_notify(uuids.BLOOD_PRESSURE_MEASUREMENT, central.take)
     await central.until_hung_up()
     return central.received
