@@ -2,8 +2,9 @@
 
 Pure: monotonic seconds come in as arguments. Devices advertise for seconds after a
 measurement, so who has been heard first is served first, and who has fallen silent is not
-waited for. A watch that always advertises can wait, so it comes after those that cannot. A device that goes on advertising after it was served is not hammered: connecting
-drains its battery, and keeps others waiting.
+waited for. A watch that always advertises can wait, so it comes after those that cannot. A
+device that goes on advertising after it was served is not hammered: connecting drains its
+battery, and keeps others waiting.
 """
 
 import enum
@@ -50,6 +51,7 @@ class Sighting:
     not_before_s: float = float("-inf")
     failures: int = 0
     is_waiting: bool = False
+    is_visited: bool = False  # now: what it advertises until it is connected counts for nothing
 
 
 class Sightings:
@@ -69,19 +71,20 @@ class Sightings:
         known.device, known.kind, known.heard_s = device, kind, now_s
         self._known.move_to_end(device_id)
         self._forget()
-        if known.is_waiting or now_s < known.not_before_s:
+        if known.is_waiting or known.is_visited or now_s < known.not_before_s:
             return False
         known.is_waiting = True
         self._waiting[device_id] = None
         return True
 
     def next(self, now_s: float) -> tuple[str, Sighting] | None:
-        """Return the device that waits longest of those still heard, and take it off the list."""
+        """Return the device that waits longest of those still heard; ``visited`` must follow."""
         # Stable: in each of the two groups the order of waiting stays.
         for device_id in sorted(self._waiting, key=self._can_wait):
             sighting = self._known[device_id]
             self._unlist(device_id, sighting)
             if now_s - sighting.heard_s <= HEARD_WITHIN_S:
+                sighting.is_visited = True
                 return device_id, sighting
         return None
 
@@ -103,6 +106,7 @@ class Sightings:
         known = self._known.get(device_id)
         if known is None:
             return
+        known.is_visited = False
         if visit is not Visit.UNREACHED and known.kind.revisit_s:
             known.failures = 0
             known.not_before_s = now_s + known.kind.revisit_s
@@ -113,9 +117,9 @@ class Sightings:
             first_s = FRUITLESS_WAIT_S if visit is Visit.FRUITLESS else UNREACHED_WAIT_S
             known.not_before_s = now_s + min(WAIT_S_MAX, first_s * 2.0 ** min(known.failures, 10))
             known.failures += 1
-        # It may have been heard between the end of the visit and now.
-        if now_s < known.not_before_s:
-            self._unlist(device_id, known)
+        # What was heard of it during the visit says nothing: it may be asleep by now. If it
+        # still advertises it is heard again at once.
+        self._unlist(device_id, known)
 
     def _forget(self) -> None:
         while len(self._known) > DEVICES_MAX:

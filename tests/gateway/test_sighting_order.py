@@ -38,12 +38,19 @@ def test_a_watch_heard_as_its_visit_ended_is_left_alone_all_the_same() -> None:
     assert heard(sightings, "watch", 5.1 + WATCH.revisit_s, WATCH)
 
 
-def test_a_cuff_heard_as_its_visit_ended_is_visited_again() -> None:
+def test_a_cuff_heard_during_its_visit_may_sleep_by_now_and_keeps_nobody_waiting() -> None:
     sightings = Sightings()
     heard(sightings, "cuff", 0, CUFF)
     sightings.next(0)
-    heard(sightings, "cuff", 5.0, CUFF)
-    sightings.visited("cuff", Visit.FRUITFUL, 5.1)
-    found = sightings.next(5.2)
-    assert found
-    assert found[0] == "cuff"
+    heard(sightings, "cuff", 0.1, CUFF)  # a last advertisement before the link
+    sightings.visited("cuff", Visit.FRUITFUL, 1.5)
+    assert sightings.next(1.6) is None
+
+
+def test_a_cuff_that_advertises_after_its_visit_is_visited_again() -> None:
+    sightings = Sightings()
+    heard(sightings, "cuff", 0, CUFF)
+    sightings.next(0)
+    sightings.visited("cuff", Visit.FRUITFUL, 1.5)
+    assert heard(sightings, "cuff", 1.6, CUFF)
+    assert sightings.next(1.6)
