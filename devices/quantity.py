@@ -1,6 +1,6 @@
 """The one table of what we measure: unit, codes, plausibility bounds and names of each quantity.
 
-Codes: LOINC 2.78 (loinc.org), UCUM 2.1, IEEE 11073-10101 nomenclature (MDC).
+Codes: LOINC (loinc.org), UCUM, and ISO/IEEE 11073-10101 (MDC: partition × 2¹⁶ + term code).
 Plausibility bounds: docs/plausibility.md; hard bounds are never a value, soft ones are suspect.
 """
 
@@ -174,7 +174,7 @@ _FACTS = {
         unit="%",
         unit_shown="%",
         loinc="41982-0",
-        mdc=None,
+        mdc=188748,
         hard_low=1,
         hard_high=80,
         soft_low=3,
