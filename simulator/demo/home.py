@@ -145,10 +145,10 @@ class Home:
     def _next_cuff(self) -> _Device:
         """Return the next cuff in turn; one that has measured seldom enough if there is one.
 
-        The hypertensive goes first, then the other patients in their order.
+        Who is well goes first: an alert of theirs is new, and lights the nurse's lamp anew.
         """
         cuffs = [device for device in self._recording if device.kit is Kit.CUFF]
-        cuffs.sort(key=lambda device: device.person.key != "kalle")
+        cuffs.sort(key=lambda device: device.person.body.worsens_for_days > 0)
         now = datetime.now(UTC)
         for step in range(len(cuffs)):
             device = cuffs[(self._turn + step) % len(cuffs)]

@@ -20,6 +20,8 @@ _POLL_S: Final = 0.05
 # Soon after a plug is back the lamps go on; a real gateway is more patient.
 _RESEND_S: Final = 2.0
 _HEARTBEAT_S: Final = 10.0
+# The virtual devices answer at once; a step counter then keeps nobody waiting for long.
+_SESSION_IDLE_S: Final = 1.0
 
 
 class Parts:
@@ -144,6 +146,7 @@ class Parts:
             {
                 "": top,
                 "radio": {"backend": "bumble", "transport": transport},
+                "session": {"idle_s": _SESSION_IDLE_S},
                 "uplink": uplink,
                 "heartbeat": {"interval_s": _HEARTBEAT_S},
                 "log": {"format": "json"},

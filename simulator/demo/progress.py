@@ -71,7 +71,7 @@ class Progress:
 
     def tell(self, text: str) -> None:
         """Print *text* above the list."""
-        self._console.print(text, markup=False, highlight=False)
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:

@@ -26,7 +26,7 @@ async def serve(app: FastAPI, port: int) -> None:
         app,
         host="127.0.0.1",
         port=port,
-        log_level="warning",
+        log_level="critical",
         lifespan="off",
         server_header=False,
         timeout_graceful_shutdown=0,  # pages that listen for news never finish by themselves

@@ -26,11 +26,9 @@ _REFUSALS: Final = {
 
 
 def duration(milliseconds: int) -> str:
-    """Return *milliseconds* as people read it: ``85 ms``, ``3,41 s``, ``2 min 5 s``."""
-    if milliseconds < _S:
-        return f"{milliseconds} ms"
+    """Return *milliseconds* as people read it: ``85 ms``, ``1 764 ms``, ``2 min 5 s``."""
     if milliseconds < _MIN:
-        return f"{milliseconds / _S:.2f} s".replace(".", ",")
+        return f"{milliseconds:,} ms".replace(",", "\N{NO-BREAK SPACE}")
     minutes, rest = divmod(milliseconds, _MIN)
     return f"{minutes} min {rest // _S} s"
 

@@ -121,5 +121,5 @@ def test_a_refusal_stops_at_the_door() -> None:
 
 def test_durations_read_as_people_write_them() -> None:
     assert duration(85) == "85 ms"
-    assert duration(3412) == "3,41 s"
+    assert duration(3412) == "3\N{NO-BREAK SPACE}412 ms"
     assert duration(125_000) == "2 min 5 s"
