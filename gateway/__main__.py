@@ -101,6 +101,7 @@ async def run(config: Config, *, uplink_type: type[Uplink] = Uplink) -> None:
             for task in intake:
                 task.cancel()
             await asyncio.wait(intake, timeout=INTAKE_STOP_S_MAX)
+            _replay(inbox, outbox, health, config)
             draining.set()
             wake.set()
             await asyncio.wait({uploading}, timeout=DRAIN_S + GOODBYE_S_MAX)
@@ -128,15 +129,19 @@ def stop_on_signal() -> asyncio.Event:
 async def _keep_replaying(inbox: Inbox, outbox: Outbox, health: Health, config: Config) -> None:
     """Finish what a power cut left, at once; and what a full store leaves, when it has room."""
     while True:
-        try:
-            replay_unfinished(inbox, outbox, config.zone)
-            health.solved("storage")
-        except StoreFull as error:
-            health.problem("storage", f"measurements wait in the inbox: {error}")
-        if count := inbox.set_aside:
-            words = f"{count} sessions in the inbox could not be read by this version"
-            health.problem("inbox", words)
+        _replay(inbox, outbox, health, config)
         await asyncio.sleep(REPLAY_INTERVAL_S)
+
+
+def _replay(inbox: Inbox, outbox: Outbox, health: Health, config: Config) -> None:
+    try:
+        replay_unfinished(inbox, outbox, config.zone)
+        health.solved("storage")
+    except StoreFull as error:
+        health.problem("storage", f"measurements wait in the inbox: {error}")
+    if count := inbox.set_aside:
+        words = f"{count} sessions in the inbox could not be read by this version"
+        health.problem("inbox", words)
 
 
 def _utc_now() -> datetime:

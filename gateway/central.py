@@ -100,6 +100,7 @@ class Central:
 
     async def _with_radio(self) -> None:
         """Use the radio until it is lost, then raise ``RADIO_ERRORS`` in a group."""
+        self._sightings = Sightings()  # what another adapter found, this one cannot connect to
         async with open_radio(self._radio) as radio, radio.scanner(self._heard):
             self._health.radio = RadioState.SCANNING
             self._health.solved("radio")

@@ -86,7 +86,7 @@ class Session:
         self._new_readings = 0
         self._stirred = asyncio.Event()  # a value came, the connection went, or taking failed
         self._is_connected = True
-        self._is_finished = False
+        self._is_closed = False
         self._failure: Exception | None = None
 
     @property
@@ -98,7 +98,7 @@ class Session:
         """Take a value, inside the radio's callback: durable when this returns."""
         try:
             raw = RawValue(source, bytes(payload), self._now())
-            if self._is_finished:  # its driver has closed: the next replay gives it another
+            if self._is_closed:  # its driver has closed: the next replay gives it another
                 self._inbox.append(self._late, raw)
                 self._inbox.release(self._late)
                 return
@@ -131,20 +131,16 @@ class Session:
                 break
             self._raise_failure()
 
-    def finish(self) -> None:
+    def close(self) -> None:
         """The session is over: readings that waited for something go to the outbox.
 
         Raises:
             StoreFull: The session stays in the inbox, and is replayed.
         """
-        self._is_finished = True
+        self._is_closed = True
         self._inbox.release(self._place)
-        self._keep(self._driver.finished(), finished=True)
-
-    def abandon(self) -> None:
-        """Leave what was kept in the inbox, to be replayed."""
-        self._is_finished = True
-        self._inbox.release(self._place)
+        if self._failure is None:
+            self._keep(self._driver.finished(), finished=True)
 
     def _keep(self, readings: Iterable[Reading], *, finished: bool = False) -> None:
         self._new_readings += self._outbox.append_from_session(
@@ -188,17 +184,12 @@ async def serve(
     """
     client = await _connect(radio, device, session, config=config, is_heard=is_heard)
     if client is None:
-        session.abandon()
         return False
     try:
         await session.run(client, config.idle_s)
-        session.finish()
-    except asyncio.CancelledError:
-        session.finish()  # told to stop: its readings may still go out
-        raise
     finally:
-        session.abandon()
-        await _disconnect(client)
+        await _disconnect(client)  # first: what comes while it hangs up belongs to the session
+        session.close()
     return True
 
 

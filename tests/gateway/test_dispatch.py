@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from random import Random
 from uuid import UUID
 
@@ -245,41 +246,62 @@ def test_a_reading_larger_than_any_message_is_told_and_holds_nobody_up() -> None
     assert sender.next_send(backlog, 0.0) is None
 
 
-@given(st.lists(st.sampled_from(["send", "lose", "store", "expire", "grow"]), max_size=60))
-def test_no_reading_is_ever_in_two_messages_in_flight_or_forgotten(events: list[str]) -> None:
-    backlog = _Rows([600] * 500)
-    sender = Dispatch(newest_row_id=500, resend_after_s=RESEND_S, random=Random(1))
-    flying: dict[bytes, Send] = {}
-    now_s, number = 0.0, 501
+class _Story:
+    """What may happen to a sender, and which messages are on their way."""
+
+    def __init__(self) -> None:
+        self.backlog = _Rows([600] * 500)
+        self.sender = Dispatch(newest_row_id=500, resend_after_s=RESEND_S, random=Random(1))
+        self.flying: dict[bytes, Send] = {}
+        self.now_s = 0.0
+
+    def send(self) -> None:
+        while (send := self.sender.next_send(self.backlog, self.now_s)) is not None:
+            self.flying[send.correlation] = send
+
+    def lose(self) -> None:
+        self.sender.connection_lost(self.now_s)
+        self.flying.clear()
+
+    def store(self) -> None:
+        if self.flying:
+            send = self.flying.pop(next(iter(self.flying)))
+            gone = self.sender.receipt(send.correlation, stored(send)).stored
+            self.backlog.rows = [row for row in self.backlog.rows if row.reading_id not in gone]
+
+    def expire(self) -> None:
+        if self.flying:
+            self.now_s = max(self.now_s, self.sender.wake_at_s())
+            self.sender.expire(self.now_s)
+            flights = self.sender._flights
+            self.flying = {key: send for key, send in self.flying.items() if key in flights}
+
+    def grow(self) -> None:
+        number = self.backlog.rows[-1].row_id + 1 if self.backlog.rows else 1000
+        self.backlog.rows.append(OutboxRow(number, UUID(int=number), b"x" * 600))
+
+    def end_well(self) -> None:
+        while self.backlog.rows:
+            self.now_s += RESEND_S_MAX * 2
+            self.sender.expire(self.now_s)
+            self.flying.clear()
+            self.send()
+            assert self.flying
+            while self.flying:
+                self.store()
+
+
+_EVENTS = [_Story.send, _Story.lose, _Story.store, _Story.expire, _Story.grow]
+
+
+@given(st.lists(st.sampled_from(_EVENTS), max_size=60))
+def test_no_reading_is_ever_in_two_messages_in_flight_or_forgotten(
+    events: list[Callable[[_Story], None]],
+) -> None:
+    story = _Story()
     for event in events:
-        now_s += 1.0
-        if event == "send":
-            while (send := sender.next_send(backlog, now_s)) is not None:
-                flying[send.correlation] = send
-        elif event == "lose":
-            sender.connection_lost(now_s)
-            flying.clear()
-        elif event == "store" and flying:
-            send = flying.pop(next(iter(flying)))
-            gone = sender.receipt(send.correlation, stored(send)).stored
-            backlog.rows = [row for row in backlog.rows if row.reading_id not in gone]
-        elif event == "expire" and flying:
-            now_s = max(now_s, sender.wake_at_s())
-            count = len(flying)
-            expired = sender.expire(now_s)
-            flying = {key: flying[key] for key in flying if key in sender._flights}
-            assert expired == count - len(flying)
-        elif event == "grow":
-            backlog.rows.append(OutboxRow(number, UUID(int=number), b"x" * 600))
-            number += 1
-        in_flight = [row.row_id for send in flying.values() for row in send.rows]
+        story.now_s += 1.0
+        event(story)
+        in_flight = [row.row_id for send in story.flying.values() for row in send.rows]
         assert len(in_flight) == len(set(in_flight))
-    for _ in range(2000):  # and with receipts again, everything goes
-        now_s += RESEND_S_MAX * 2
-        sender.expire(now_s)
-        while (send := sender.next_send(backlog, now_s)) is not None:
-            gone = sender.receipt(send.correlation, stored(send)).stored
-            backlog.rows = [row for row in backlog.rows if row.reading_id not in gone]
-        if not backlog.rows:
-            break
-    assert backlog.rows == []
+    story.end_well()

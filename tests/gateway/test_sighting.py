@@ -1,3 +1,4 @@
+import itertools
 from zoneinfo import ZoneInfo
 
 from bleak.backends.device import BLEDevice
@@ -58,7 +59,7 @@ def test_a_device_that_goes_on_advertising_for_nothing_is_visited_ever_more_rare
             sightings.visited("A", Visit.FRUITLESS, now_s)
             visits.append(now_s)
         now_s += 1
-    gaps = [after - before for before, after in zip(visits, visits[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(visits)]
     assert gaps == [min(WAIT_S_MAX, FRUITLESS_WAIT_S * 2**n) for n in range(len(gaps))]
 
 
@@ -96,3 +97,12 @@ def test_passing_devices_are_forgotten_within_bounds() -> None:
     while sightings.next(0):
         waiting += 1
     assert waiting == DEVICES_MAX
+
+
+def test_what_a_device_advertises_while_it_is_being_connected_to_brings_no_second_visit() -> None:
+    sightings = Sightings()
+    heard(sightings, "W", 0, WATCH)
+    sightings.next(0)
+    assert not heard(sightings, "W", 0.1, WATCH)
+    sightings.visited("W", Visit.FRUITFUL, 5)
+    assert sightings.next(5) is None
