@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from devices.drivers import Driver, DriverKind, RawValue
+from gateway.database import StoreFull
 from gateway.inbox import Inbox, InboxSession
 from gateway.outbox import Outbox
 
@@ -38,7 +39,8 @@ class AdvertisedSessions:
         """Take a frame, inside the radio's callback: durable when this returns, if it is new.
 
         Raises:
-            StoreFull: It was not kept. The device will say it again.
+            StoreFull: It was not kept, and the device will say it again; or it waits in the
+                inbox for a replay.
         """
         listening = self._listening.get(device_id)
         if listening is None:
@@ -52,7 +54,12 @@ class AdvertisedSessions:
         if not self._inbox.append_advertised(listening.place, raw):
             return
         readings = listening.driver.received(raw)
-        self._outbox.append_from_session(listening.place, readings, finished=False)
+        try:
+            self._outbox.append_from_session(listening.place, readings, finished=False)
+        except StoreFull:
+            # The driver has let go of them: only a replay of the frames brings them back.
+            self._inbox.release(self._listening.pop(device_id).place)
+            raise
         listening.frames += 1
         if listening.frames >= FRAMES_MAX:
             self._finish(device_id)

@@ -274,7 +274,7 @@ def _read(path: Path) -> dict[str, Any]:
             [f"--config: {path} cannot be read ({error.strerror}). {cure}"]
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        cure = "Correct the file; docs/configuration.md shows one"
+        cure = "Correct the file there"
         raise ConfigProblems([f"--config: {path} is not TOML ({error}). {cure}"]) from error
 
 

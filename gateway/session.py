@@ -20,6 +20,7 @@ from bleak.exc import BleakError
 from devices.drivers import DriverKind, RawValue, Read, Request, Subscribe, Write
 from devices.reading import Reading
 from gateway.config import SessionConfig
+from gateway.database import StoreFull
 from gateway.inbox import Inbox, InboxSession
 from gateway.outbox import Outbox
 from gateway.radio import Radio
@@ -143,9 +144,14 @@ class Session:
             self._keep(self._driver.finished(), finished=True)
 
     def _keep(self, readings: Iterable[Reading], *, finished: bool = False) -> None:
-        self._new_readings += self._outbox.append_from_session(
-            self._place, readings, finished=finished
-        )
+        try:
+            self._new_readings += self._outbox.append_from_session(
+                self._place, readings, finished=finished
+            )
+        except StoreFull as error:
+            # The driver has let go of them: only a replay of the raw values brings them back.
+            self._failure = self._failure or error
+            raise
 
     async def _stirs(self, within_s: float) -> bool:
         self._stirred.clear()

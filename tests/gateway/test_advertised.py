@@ -1,0 +1,76 @@
+from datetime import timedelta
+
+import pytest
+
+from devices.drivers import driver_named
+from gateway.advertised import FRAMES_MAX, SILENT_S, AdvertisedSessions
+from gateway.database import Database, StoreFull
+from gateway.inbox import Inbox
+from gateway.outbox import Outbox
+from gateway.replay import replay_unfinished
+from tests.gateway.home import ZONE
+from tests.gateway.material import DEVICE, START
+
+SCALE = driver_named("mi_scale_v1", ZONE)
+# ble_monitor: a Mi Scale at 86.55 kg.
+COUNTS = bytes.fromhex("229e43e507040b101301")
+
+
+def unsettled(number: int) -> bytes:
+    """Return the *number*-th different frame of somebody who does not stand still."""
+    return b"\x02" + (10_000 + number).to_bytes(2, "little") + COUNTS[3:]
+
+
+def sessions(inbox: Inbox, outbox: Outbox) -> AdvertisedSessions:
+    return AdvertisedSessions(inbox, outbox, lambda: START)
+
+
+def test_a_weight_is_in_the_outbox_at_once_and_its_frames_leave_with_silence(
+    inbox: Inbox, outbox: Outbox
+) -> None:
+    listening = sessions(inbox, outbox)
+    listening.take(DEVICE, SCALE, unsettled(1), 0.0)
+    listening.take(DEVICE, SCALE, COUNTS, 1.0)
+    assert (inbox.depth, outbox.depth) == (2, 1)
+    listening.finish_silent(1.0 + SILENT_S)
+    assert inbox.depth == 2
+    listening.finish_silent(1.1 + SILENT_S)
+    assert (inbox.depth, outbox.depth) == (0, 1)
+
+
+def test_a_frame_repeated_keeps_the_session_open_and_takes_no_room(
+    inbox: Inbox, outbox: Outbox
+) -> None:
+    listening = sessions(inbox, outbox)
+    for second in range(0, 200, 10):
+        listening.take(DEVICE, SCALE, COUNTS, float(second))
+        listening.finish_silent(float(second))
+    assert (inbox.depth, outbox.depth) == (1, 1)
+
+
+def test_a_scale_that_never_settles_does_not_fill_the_inbox(inbox: Inbox, outbox: Outbox) -> None:
+    listening = sessions(inbox, outbox)
+    for number in range(FRAMES_MAX * 2 + 10):
+        listening.take(DEVICE, SCALE, unsettled(number), 0.0)
+        assert inbox.depth <= FRAMES_MAX
+
+
+def test_the_same_weight_on_two_mornings_is_two_readings(inbox: Inbox, outbox: Outbox) -> None:
+    listening = sessions(inbox, outbox)
+    listening.take(DEVICE, SCALE, COUNTS, 0.0)
+    listening.finish_all()
+    next_morning = COUNTS[:5] + b"\x04\x0c" + COUNTS[7:]
+    listening.take(DEVICE, SCALE, next_morning, timedelta(days=1).total_seconds())
+    assert outbox.depth == 2
+
+
+def test_a_full_outbox_leaves_the_frames_for_a_replay(
+    store: Database, inbox: Inbox, outbox: Outbox
+) -> None:
+    listening = sessions(inbox, Outbox(store, inbox, rows_max=0))
+    with pytest.raises(StoreFull):
+        listening.take(DEVICE, SCALE, COUNTS, 0.0)
+    listening.finish_all()
+    assert inbox.depth == 1
+    assert replay_unfinished(inbox, outbox, ZONE) == 1
+    assert (inbox.depth, outbox.depth) == (0, 1)
