@@ -4,7 +4,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from bumble import core, gatt
-from bumble.att import Attribute
+from bumble.att import ATT_Error, Attribute, ErrorCode
 from bumble.gatt_server import Server
 
 from devices.gatt import uuids
@@ -38,8 +38,10 @@ def service(uuid: str, *characteristics: Characteristic) -> gatt.Service:
 
 
 def sending(uuid: str, properties: gatt.Characteristic.Properties) -> Characteristic:
-    """Return a characteristic that only sends, to who subscribes."""
-    return Characteristic(bumble_uuid(uuid), properties, Attribute.Permissions(0))
+    """Return a characteristic that only sends, to who subscribes; reading it is refused."""
+    # Bumble checks permissions for encryption only: the value itself has to refuse.
+    value = gatt.CharacteristicValue[bytes](read=_not_permitted)
+    return Characteristic(bumble_uuid(uuid), properties, Attribute.READABLE, value)
 
 
 def constant(uuid: str, payload: bytes) -> Characteristic:
@@ -100,3 +102,7 @@ def require_encryption(characteristic: Characteristic, server: Server) -> None:
         server.make_descriptor_value(characteristic),
     )
     characteristic.descriptors = [configuration]
+
+
+def _not_permitted(_connection: object) -> bytes:
+    raise ATT_Error(ErrorCode.READ_NOT_PERMITTED)

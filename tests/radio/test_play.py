@@ -10,6 +10,7 @@ import pytest
 
 from devices.gatt import uuids
 from gateway.radio import RadioConfig, open_radio
+from simulator.captures import CaptureError, load
 from tests.radio.central import fetch_from
 from tests.radio.ear import WAIT_S, Ear
 
@@ -73,31 +74,37 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     assert "away.json: No such file" in _refused(tmp_path / "away.json")
 
 
+def _problems(path: Path, text: str) -> list[str]:
+    path.write_text(text)
+    with pytest.raises(CaptureError) as refused:
+        load(path)
+    return list(refused.value.problems)
+
+
 def test_what_is_not_json_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "captures.json"
-    path.write_text("16ff07")
-    assert "captures.json: is not JSON" in _refused(path)
+    (problem,) = _problems(tmp_path / "captures.json", "16ff07")
+    assert "captures.json: is not JSON" in problem
 
 
 def test_every_bad_entry_is_named_at_once(tmp_path: Path) -> None:
-    path = tmp_path / "captures.json"
     sections = {
         "blood_pressure_2a35": [{"hex": FAILED}, {"hex": "zz"}, {"payload": FAILED}],
         "mi_scale_v1_181d": [{"hex": UNSETTLED}],
+        "mi_scale_v2_181b": UNSETTLED,
     }
-    path.write_text(json.dumps(sections))
-    problems = _refused(path).splitlines()
+    problems = _problems(tmp_path / "captures.json", json.dumps(sections))
     assert [problem.partition(":")[0] for problem in problems] == [
         "blood_pressure_2a35[1]",
         "blood_pressure_2a35[2]",
         "mi_scale_v1_181d[0]",
+        "mi_scale_v2_181b",
     ]
 
 
 def test_a_file_with_nothing_to_play_says_what_can_be(tmp_path: Path) -> None:
-    path = tmp_path / "captures.json"
-    path.write_text(json.dumps({"glucose_2a18": [{"hex": "00"}]}))
-    assert "blood_pressure_2a35" in _refused(path)
+    sections = {"glucose_2a18": [{"hex": "00"}]}
+    (problem,) = _problems(tmp_path / "captures.json", json.dumps(sections))
+    assert "blood_pressure_2a35" in problem
 
 
 def test_a_listen_address_that_is_none_is_named(captures: Path) -> None:

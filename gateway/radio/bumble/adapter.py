@@ -26,6 +26,10 @@ Report = hci.HCI_LE_Advertising_Report_Event.Report
 _CANCEL_S_MAX = 2.0
 _CANCEL_AGAIN_S = 0.05
 
+# A device out of reach answers nothing; the controller ends its link by itself some seconds
+# later (the supervision timeout), and nobody need wait for that.
+_HANG_UP_S_MAX = 5.0
+
 
 class Adapter:
     """Runs the host; ends what waits when the transport is lost.
@@ -178,8 +182,9 @@ class Link:
 
     async def disconnect(self) -> None:
         """Hang up; a link that ended by itself meanwhile is as good."""
-        with suppress(BleakError):
-            await self.finish(self.connection.disconnect())
+        with suppress(BleakError, TimeoutError):
+            async with asyncio.timeout(_HANG_UP_S_MAX):
+                await self.finish(self.connection.disconnect())
 
     def _on_disconnection(self, reason: int) -> None:
         if not self.ended.done():

@@ -23,6 +23,9 @@ from gateway.radio.bumble.adapter import Adapter, Link
 MTU_BYTES = 517
 ATT_WRITE_HEADER_BYTES = 3
 
+# The Security Manager gives up after so long (Core 5.4, Vol 3, Part H, 3.4); Bumble does not.
+_PAIRING_S_MAX = 30.0
+
 
 class BumbleClient(BaseBleakClient):
     """One device found by our scanner, from connect to disconnect, any number of times.
@@ -94,10 +97,13 @@ class BumbleClient(BaseBleakClient):
         link = self._open_link()
         if link.connection.is_encrypted:
             return
-        if await self._adapter.bonded(self._peer):
-            await link.finish(link.connection.encrypt())
-        else:
-            await link.finish(link.connection.pair())
+        bonded = await self._adapter.bonded(self._peer)
+        try:
+            async with asyncio.timeout(_PAIRING_S_MAX):
+                await link.finish(link.connection.encrypt() if bonded else link.connection.pair())
+        except TimeoutError as error:
+            problem = f"{self.address} did not answer for {_PAIRING_S_MAX:.0f} s while pairing"
+            raise BleakError(problem) from error
 
     async def unpair(self) -> None:
         """Throw our keys for the device away; a connection stays as it is."""
