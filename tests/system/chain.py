@@ -51,9 +51,10 @@ class Chain:
             "password_file": str(self.postgres.password_file),
         }
         port = self.broker.port
-        self._write("ingest", {"database": database, "broker": {"host": "127.0.0.1", "port": port}})
+        broker = {"host": "127.0.0.1", "port": port}
+        self._write("ingest", {"database": database, "broker": broker})
         self._write("alerts", {"database": database})
-        gateway = {
+        gateway: dict[str, dict[str, Any]] = {
             "": {
                 "gateway_id": GATEWAY_ID,
                 "time_zone": ZONE,
