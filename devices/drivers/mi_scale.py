@@ -2,10 +2,11 @@
 
 While somebody stands on it the scale advertises ten frames a second; only a stabilised one with
 the weight still on is a reading. It goes on repeating that frame, and a v2 sends it once more
-when it has measured the impedance: all of them are one act.
+when it has measured the impedance: all of them are one act, known by what they share.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -86,4 +87,9 @@ def _act(frame: MiScale, raw: RawValue) -> Act:
         received_at=raw.received_at,
         values=value(Quantity.BODY_WEIGHT, kg, frame.weight, unit.value),
         device_time=frame.time_stamp,
+        known_by=_shared(frame).encode(),
     )
+
+
+def _shared(frame: MiScale) -> MiScale:
+    return replace(frame, impedance_ohm=None) if isinstance(frame, MiScaleV2) else frame

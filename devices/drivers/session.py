@@ -7,7 +7,7 @@ within seconds.
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -45,6 +45,7 @@ class Act:
     slot: int | None = None
     status: Status = Status.NONE
     problem: str | None = None  # why the bytes cannot be read
+    known_by: bytes | None = None  # what identifies it, where that is less than the payload
 
 
 def unreadable(raw: RawValue, error: MalformedPayload) -> Act:
@@ -74,6 +75,22 @@ def value(quantity: Quantity, number: float | None, original: float | None, unit
     )
 
 
+class _Memory:
+    """A set of what came lately; forgets the oldest beyond ``HELD_MAX``."""
+
+    def __init__(self) -> None:
+        self._keys: dict[Hashable, None] = {}  # in the order they came
+
+    def add(self, key: Hashable) -> bool:
+        """Remember *key*; return whether it is new."""
+        if key in self._keys:
+            return False
+        self._keys[key] = None
+        if len(self._keys) > HELD_MAX:
+            del self._keys[next(iter(self._keys))]
+        return True
+
+
 class Session:
     """Turns one session's acts into readings, each once, when the device's clock is known.
 
@@ -92,7 +109,8 @@ class Session:
         self._offset_s: float | None = None
         self._battery_percent: int | None = None
         self._held: list[Act] = []
-        self._heard: dict[tuple[str, bytes], None] = {}  # an ordered set, oldest first
+        self._heard = _Memory()
+        self._told = _Memory()
 
     @property
     def requests(self) -> tuple[Read, ...]:
@@ -101,13 +119,7 @@ class Session:
 
     def is_new(self, raw: RawValue) -> bool:
         """Return whether these bytes are heard for the first time in this session."""
-        key = (raw.source, raw.payload)
-        if key in self._heard:
-            return False
-        self._heard[key] = None
-        if len(self._heard) > HELD_MAX:
-            del self._heard[next(iter(self._heard))]
-        return True
+        return self._heard.add((raw.source, raw.payload))
 
     def answered(self, raw: RawValue) -> None:
         """Take the answer to one of ``requests``; anything else is ignored.
@@ -140,9 +152,10 @@ class Session:
         return [] if self._waiting and len(self._held) < HELD_MAX else self.finish()
 
     def finish(self) -> list[Reading]:
-        """Return all readings that are held, whatever they waited for."""
+        """Return all readings that are held, whatever they waited for, each once a session."""
         held, self._held = self._held, []
-        return [self._reading(act) for act in held]
+        readings = [self._reading(act) for act in held]
+        return [reading for reading in readings if self._told.add(reading.reading_id)]
 
     def _compare(self, device_clock: datetime | None, received_at: datetime) -> None:
         if device_clock is None:
@@ -161,7 +174,7 @@ class Session:
                 device_time=act.device_time,
                 received_at=act.received_at,
                 slot=act.slot,
-                payload=act.payload,
+                payload=act.payload if act.known_by is None else act.known_by,
             ),
             device_id=self._device_id,
             source=act.source,

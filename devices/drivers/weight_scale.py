@@ -4,6 +4,9 @@ Source: Bluetooth SIG, *Weight Scale Profile* 1.0.1: a scale with body compositi
 Weight Measurement (0x2A9D) and a Body Composition Measurement (0x2A9C, perhaps in two packets)
 for one act of weighing, in either order. They become one reading if they name the same time and
 the same user, or, from a scale without a clock, the same user within ``ACT_MAX_S``.
+
+The reading is known by its first packet alone: a session cut short between the packets, and the
+same record sent again whole, must not make one weighing two.
 """
 
 from collections.abc import Sequence
@@ -67,6 +70,7 @@ class _Weighing:
             values=self._weight_value() + self._fat_value(),
             device_time=self.device_time,
             slot=self.slot,
+            known_by=packets[0],
         )
 
     def _weight_value(self) -> Values:

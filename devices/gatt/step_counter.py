@@ -1,7 +1,9 @@
 """Step Counter Activity Summary Data, characteristic 0x2B40 (Physical Activity Monitor Service).
 
-The service cuts a record too long for one packet into segments. Only a whole record (first
-and last segment at once) is decoded here: how fields fall over segments is not guessed.
+The service cuts a record too long for one packet into segments. The header is read as in the
+SIG's other segmented characteristics (bit 0 first, bit 1 last, bits 2–7 a rolling counter); an
+early draft of the service had another one. So only a record that says it is whole is decoded,
+and how fields fall over segments is not guessed. No device in the shops was found to compare.
 """
 
 import enum

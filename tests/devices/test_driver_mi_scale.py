@@ -79,6 +79,19 @@ def test_impedance_that_comes_later_is_of_the_same_act() -> None:
     assert [numbers(reading) for reading in readings] == [{"body_weight": 82.4}]
 
 
+def test_frame_told_again_after_another_s_is_the_same_act() -> None:
+    other = "02 24 ea07 0b 16 08 1e 10 0000 3e49"
+    frames = (raw(MI_V2, V2_FIRST), raw(MI_V2, other, 17), raw(MI_V2, V2_IMPEDANCE, 45))
+    assert len(run("mi_scale_v2", *frames)) == 2
+
+
+def test_act_first_heard_with_its_impedance_has_the_same_id() -> None:
+    [with_impedance] = run("mi_scale_v2", raw(MI_V2, V2_IMPEDANCE, 8))
+    [without] = run("mi_scale_v2", raw(MI_V2, V2_FIRST))
+    assert with_impedance.reading_id == without.reading_id
+    assert with_impedance.payload == V2_IMPEDANCE.replace(" ", "")
+
+
 def test_pounds_and_jin_are_converted_and_kept() -> None:
     [pounds] = run("mi_scale_v1", raw(MI_V1, "23 3e49 ea07 0b 16 08 1d 3b"))
     assert numbers(pounds) == {"body_weight": 85.049}

@@ -140,6 +140,12 @@ def test_packet_sent_again_is_the_same_act() -> None:
     assert alone.reading_id == again.reading_id
 
 
+def test_weighing_cut_short_and_sent_again_whole_has_the_same_id() -> None:
+    [cut] = run("weight_scale", raw(WEIGHT, TIMED_WEIGHT))
+    [whole] = run("weight_scale", raw(WEIGHT, TIMED_WEIGHT, 90), raw(COMPOSITION, TIMED_FAT, 91))
+    assert cut.reading_id == whole.reading_id
+
+
 def test_pounds_are_converted_and_kept() -> None:
     [reading] = run("weight_scale", raw(WEIGHT, "01 3e49"))
     [value] = reading.values
