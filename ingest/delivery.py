@@ -47,4 +47,4 @@ class Consumer(Protocol):
         """Let the broker forget *deliveries*; it hears of them in the order of arrival."""
 
     def publish(self, answers: Sequence[Answer]) -> None:
-        """Send receipts. A lost one costs a repeat, so nothing waits for them."""
+        """Hand over receipts. A lost one costs a repeat, so nobody waits until they arrive."""
