@@ -1,9 +1,10 @@
 """The orchestrator: starts every part in its order, watches them, stops them against the flow."""
 
 import asyncio
+import logging
 import signal
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ from simulator.tester.observer import Observer, Unseen
 WORKLIST_PORT: Final = 8080
 TESTER_PORT: Final = 8081
 _POLL_S: Final = 0.1
+# What the libraries of the virtual radio and of the tester's page have to say.
+_LOG_LINE: Final = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +54,14 @@ async def run(options: Options, console: Console) -> None:
     """
     stop = _stop_on_signal()
     with (place := Place(options.directory)).held():
+        logging.basicConfig(filename=place.log("simulator"), format=_LOG_LINE)
         port, taken = choose(options.port, WORKLIST_PORT, "--port")
         tester_port, tester_taken = choose(options.tester_port, TESTER_PORT, "--tester-port")
         demo = _Demo(place, console, port, tester_port)
         demo.say("egenmonitor demo. Every person and every value in it is invented.")
         demo.say("It is no medical device, and this machine alone can reach it.")
         demo.say(*filter(None, (taken, tester_taken)), "")
-        try:
-            await _until(stop, demo.live())
-        finally:
-            await demo.stop()
+        await _until(stop, demo.live(), demo.stop)
         demo.say("Stopped.")
 
 
@@ -206,15 +207,22 @@ def _stop_on_signal() -> asyncio.Event:
     return stop
 
 
-async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
-    """Do *work* until it ends or *stop* is set, and wait until it has let go of everything."""
+async def _until(
+    stop: asyncio.Event,
+    work: Coroutine[Any, Any, None],
+    end: Callable[[], Coroutine[Any, Any, None]],
+) -> None:
+    """Do *work* until it fails or *stop* is set; *end* what it started while it lets go."""
     doing = asyncio.create_task(work, name="demo")
     stopping = asyncio.create_task(stop.wait(), name="stop")
-    await asyncio.wait((doing, stopping), return_when=asyncio.FIRST_COMPLETED)
-    if doing.done():
+    try:
+        await asyncio.wait((doing, stopping), return_when=asyncio.FIRST_COMPLETED)
+    finally:
         stopping.cancel()
-        return doing.result()
-    doing.cancel()
-    with suppress(asyncio.CancelledError):
-        await doing
-    return None
+        ending = asyncio.create_task(end(), name="end")
+        if not doing.done():
+            doing.cancel()
+        await asyncio.wait((doing, ending))
+        ending.result()
+    if not doing.cancelled():
+        doing.result()

@@ -24,7 +24,7 @@ LAST_LINES: Final = 8
 _LOG_TAIL_BYTES: Final = 8192
 _WATCH_S: Final = 0.1
 # Everything must be gone 3 s after Ctrl-C; the database gets what the others leave.
-STOP_S_MAX: Final = 1.5
+STOP_S_MAX: Final = 1.2
 
 # Sent by a person or by another process: how it ended says nothing of whether it can start.
 _FROM_OUTSIDE: Final = frozenset({-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT})

@@ -1,4 +1,4 @@
-"""A dead process of the demo is started again, an unplugged one left alone, a hopeless one given up."""
+"""Processes of the demo: a dead one is started again, an unplugged one not, a broken one never."""
 
 import asyncio
 import os
@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,10 @@ async def kept(code: str, tmp_path: Path, said: list[str]) -> AsyncIterator[Supe
         part.close()
 
 
+def has_restarted(part: Supervised, times: int) -> bool:
+    return part.restarts == times and part.is_running
+
+
 async def until(is_so: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not is_so():  # noqa: ASYNC110 - a process's state is no event
@@ -70,7 +75,7 @@ async def test_kills_from_outside_never_end_the_demo(tmp_path: Path, said: list[
             pid = part.component.pid
             assert pid
             os.kill(pid, signal.SIGKILL)
-            await until(lambda wanted=restarts: part.restarts == wanted and part.is_running)
+            await until(partial(has_restarted, part, restarts))
 
 
 async def test_a_process_that_cannot_start_twice_ends_the_demo_with_its_words(
