@@ -172,8 +172,8 @@ async def _store(
     at: datetime = row[0]
     written = await connection.execute(
         "update alert_case set told_at = %(at)s, "
-        "acknowledged_by = coalesce(acknowledged_by, %(staff_id)s), "
-        "acknowledged_at = coalesce(acknowledged_at, %(at)s), "
+        "acknowledged_by = case when %(takes)s then %(staff_id)s else acknowledged_by end, "
+        "acknowledged_at = case when %(takes)s then %(at)s else acknowledged_at end, "
         "closed_by = case when %(closed)s then %(staff_id)s::bigint end, "
         "closed_at = case when %(closed)s then %(at)s::timestamptz end, "
         "outcome = %(outcome)s, note = %(note)s "
@@ -182,6 +182,7 @@ async def _store(
             "alert_id": held.alert_id,
             "staff_id": viewer.staff_id,
             "at": at,
+            "takes": held.state == State.OPEN,  # who closes an open alert took it there and then
             "closed": state is State.CLOSED,
             "outcome": ending.get("outcome"),
             "note": ending.get("note", ""),

@@ -61,6 +61,7 @@ class IllegalTransition(Exception):
         super().__init__(f"an alert that is {state} cannot be {event}")
 
 
+# A raised alert is open again, whoever had taken it: red is news.
 # Closing without acknowledging first is legal: the one who closes acts there and then. It may
 # be another than the one who acknowledged, so that no alert hangs on a person who went home.
 TRANSITIONS: Final = MappingProxyType(
@@ -72,7 +73,7 @@ TRANSITIONS: Final = MappingProxyType(
         (State.OPEN, Event.ACKNOWLEDGED): State.ACKNOWLEDGED,
         (State.OPEN, Event.CLOSED): State.CLOSED,
         (State.ACKNOWLEDGED, Event.JOINED): State.ACKNOWLEDGED,
-        (State.ACKNOWLEDGED, Event.RAISED): State.ACKNOWLEDGED,
+        (State.ACKNOWLEDGED, Event.RAISED): State.OPEN,
         (State.ACKNOWLEDGED, Event.ROUTED): State.ACKNOWLEDGED,
         (State.ACKNOWLEDGED, Event.SHOWN): State.ACKNOWLEDGED,
         (State.ACKNOWLEDGED, Event.CLOSED): State.CLOSED,

@@ -64,6 +64,11 @@ class Case:
         return self.level == Level.RED
 
     @property
+    def is_reopened(self) -> bool:
+        """Somebody had taken it, and then it was raised."""
+        return self.is_open and self.acknowledged_at is not None
+
+    @property
     def changed_since_taken(self) -> bool:
         """A breach came after somebody took it."""
         return (

@@ -23,8 +23,8 @@ from devices.quantity import Panel, Quantity
 
 # In the drawing's own units, of which a phone shows some 0.75 CSS pixels and a desk 1.3.
 WIDTH: Final = 480.0
-_LEFT: Final = 46.0  # room for "3 412"
-_RIGHT: Final = 54.0  # room for "▲ 180"
+_LEFT: Final = 60.0  # room for "3 412" in a phone's larger letters
+_RIGHT: Final = 66.0  # room for "▲ 180"
 _LANE: Final = 150.0
 _BETWEEN: Final = 34.0
 _TOP: Final = 26.0
@@ -36,7 +36,7 @@ _RING: Final = 6.5
 # measurement shows, and small shifts of the hour do not.
 _GAP_IN_USUAL_WAITS: Final = 1.9
 _GAP_MIN = timedelta(hours=13)
-_TICKS_WANTED = 4
+_TICKS_WANTED = 5
 _MONTHS = "jan feb mars apr maj juni juli aug sep okt nov dec"
 _WEEKDAYS = "mån tis ons tors fre lör sön"
 
@@ -174,7 +174,7 @@ def _described(lane: Lane, now: datetime) -> str:
 
 def _lane(lane: Lane, window: Window, top: float) -> Iterator[str]:
     scale = _scale(lane, top)
-    yield _text(_LEFT, top - 9, f"{name(lane.quantity)}, {unit(lane.quantity)}", "lane-name")
+    yield _text(_LEFT, top - 9, _heading(lane.quantity), "lane-name")
     for band in lane.bands:
         yield from _zones(band, window, scale)
     yield from _value_axis(lane.quantity, scale)
@@ -187,6 +187,11 @@ def _lane(lane: Lane, window: Window, top: float) -> Iterator[str]:
         yield from _bars(lane.points, window, scale)
     else:
         yield from _line(lane, window, scale)
+
+
+def _heading(quantity: Quantity) -> str:
+    shown, of_unit = name(quantity), unit(quantity)
+    return shown if of_unit == shown.lower() else f"{shown}, {of_unit}"
 
 
 def _scale(lane: Lane, top: float) -> _Scale:
@@ -235,11 +240,11 @@ def _bound_labels(band: Band, scale: _Scale) -> Iterator[str]:
         ("◆", "yellow", band.yellow_low),
         ("▲", "red", band.red_low),
     )
-    lowest = scale.top - 20.0
+    lowest = scale.top - 22.0
     for shape, level, bound in shapes:
         if bound is None:
             continue
-        y = max(scale.y(bound) + 5.0, lowest + 15.0)  # labels never lie on one another
+        y = max(scale.y(bound) + 5.0, lowest + 17.0)  # labels never lie on one another
         lowest = y
         label = f"{shape} {amount(band.quantity, bound)}"
         yield _text(WIDTH - _RIGHT + 4, y, label, f"bound-label {level}")

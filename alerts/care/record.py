@@ -146,7 +146,9 @@ class Limit(_Part):
                 )
         for (lower, low), (upper, high) in combinations(bounds.items(), 2):
             same_side = lower.endswith("low") == upper.endswith("low")
-            if low > high or (low == high and not same_side):
+            if same_side and low > high:
+                yield f"{lower} {low:g} must not be above {upper} {high:g}"
+            if not same_side and low >= high:
                 yield f"{lower} {low:g} must be below {upper} {high:g}"
 
 

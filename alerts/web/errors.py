@@ -12,7 +12,6 @@ from starlette.exceptions import HTTPException
 
 from alerts.web.guard import LoginNeeded
 from alerts.web.pages import page
-from alerts.web.security import BodyTooLarge
 
 _log = structlog.get_logger()
 
@@ -55,7 +54,6 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(LoginNeeded, _login_needed)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(BodyTooLarge, _too_large)
     app.add_exception_handler(psycopg.OperationalError, _database_away)
     app.add_exception_handler(PoolTimeout, _database_away)
     app.add_exception_handler(Exception, _ours)
@@ -83,10 +81,6 @@ def _invalid(request: Request, error: Exception) -> Response:
     # An address whose number is none leads nowhere.
     in_address = any(detail["loc"][0] in ("path", "query") for detail in error.errors())
     return _failure(request, 404 if in_address else 422)
-
-
-def _too_large(request: Request, _error: Exception) -> Response:
-    return _failure(request, 413)
 
 
 def _database_away(request: Request, error: Exception) -> Response:

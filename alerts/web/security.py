@@ -3,6 +3,7 @@
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # The largest form is a note of 2,000 characters.
@@ -22,10 +23,6 @@ _HEADERS: Final = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 _HSTS: Final = "max-age=31536000"
-
-
-class BodyTooLarge(Exception):
-    """A request's body is larger than any form of ours."""
 
 
 class SecurityMiddleware:
@@ -61,7 +58,7 @@ def _bounded(scope: Scope, receive: Receive) -> Receive:
         message = await receive()
         seen += len(message.get("body", b""))
         if message["type"] == "http.request" and (too_large or seen > BODY_BYTES_MAX):
-            raise BodyTooLarge
+            raise HTTPException(413)
         return message
 
     return receive_bounded

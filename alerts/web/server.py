@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Iterator
 
@@ -23,7 +24,7 @@ class NotServed(Exception):
 
     def __init__(self, web: WebSettings, error: OSError) -> None:
         super().__init__(
-            f"web.port: {web.host}:{web.port} cannot be served ({error.strerror})"
+            f"web.port: {web.host}:{web.port} cannot be served ({os.strerror(error.errno or 0)})"
             " → stop who has it, or give another web.host or web.port"
         )
 

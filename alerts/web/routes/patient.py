@@ -36,7 +36,7 @@ async def my_page(request: Request, services: Services, found: Patient) -> Respo
         raise HTTPException(404)
     active = {case.alert_id for case in cases}
     seen = next((e for e in entries if e.event == Event.SHOWN and e.alert_id in active), None)
-    taken = next((case for case in cases if case.acknowledged_at), None)
+    taken = next((case for case in cases if not case.is_open), None)
     return page(
         request,
         "me.html",

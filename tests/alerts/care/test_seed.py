@@ -1,0 +1,107 @@
+"""Seeding writes all of a care record or nothing, and writing it again changes nothing."""
+
+import psycopg
+import pytest
+
+from alerts.care.file import CareRecordError, read
+from alerts.care.seed import seed
+from alerts.schema import SOURCES
+from ingest.schema.migrate import migrate
+from tests.alerts.world import World, care_record, encoded
+
+TABLES = (
+    "unit",
+    "staff",
+    "gateway",
+    "patient",
+    "person",
+    "care_contact",
+    "account",
+    "device_loan",
+    "plan_version",
+    "plan_limit",
+    "plan_advice",
+)
+
+
+def contents(world: World) -> dict[str, list[str]]:
+    return {
+        name: sorted(repr(row) for row in world.rows(f"select * from {name}")) for name in TABLES
+    }
+
+
+def test_it_works_on_every_edition(database: str) -> None:
+    migrate(database, SOURCES)
+    with psycopg.connect(database) as connection:
+        done = seed(connection, read(encoded(care_record())))
+    assert (done.patients_new, done.loans_new, done.plans_new) == (5, 5, 5)
+
+
+def test_seeding_twice_changes_nothing(world: World) -> None:
+    before = contents(world)
+    done = seed(world.connection, read(encoded(care_record())))
+    assert (done.patients, done.patients_new, done.loans_new, done.plans_new) == (5, 0, 0, 0)
+    assert contents(world) == before
+
+
+def test_a_new_contact_ends_the_old_one_and_keeps_the_history(world: World) -> None:
+    record = care_record()
+    record["patients"][0]["contact"] = "eva"
+    seed(world.connection, read(encoded(record)))
+    kept = world.rows(
+        "select staff_id, until_at is null from care_contact where patient_id = %s "
+        "order by from_at, until_at nulls last",
+        world.patient("marta"),
+    )
+    assert kept == [(world.staff("anna"), False), (world.staff("eva"), True)]
+
+
+def test_a_contact_can_be_taken_away(world: World) -> None:
+    record = care_record()
+    record["patients"][0].update(contact=None, unit="a")
+    seed(world.connection, read(encoded(record)))
+    assert not world.one(
+        "select count(*) from care_contact where patient_id = %s and until_at is null",
+        world.patient("marta"),
+    )
+
+
+def test_a_plan_is_never_overwritten(world: World) -> None:
+    record = care_record()
+    record["patients"][0]["plans"][0]["limits"][0]["red_high"] = 190
+    before = contents(world)
+    with pytest.raises(CareRecordError, match="a plan is never overwritten"):
+        seed(world.connection, read(encoded(record)))
+    assert contents(world) == before
+
+
+def test_a_device_that_is_lent_out_cannot_be_lent_again(world: World) -> None:
+    record = care_record()
+    record["patients"] = [record["patients"][0]]
+    record["patients"][0].update(
+        key="new", personal_number="191212121212", born_on="1912-12-12", username="new"
+    )
+    before = contents(world)
+    with pytest.raises(CareRecordError, match="is lent out already"):
+        seed(world.connection, read(encoded(record)))
+    assert contents(world) == before
+
+
+def test_a_new_password_ends_the_sessions(world: World) -> None:
+    account = world.one("select account_id from account where username = 'anna'")
+    world.connection.execute(
+        "insert into login_session (token_hash, account_id, csrf_token) values ('x', %s, 'y')",
+        [account],
+    )
+    record = care_record()
+    record["staff"][0]["password"] = "ett-nytt-lösenord"
+    seed(world.connection, read(encoded(record)))
+    assert world.one("select count(*) from login_session") == 0
+
+
+def test_a_user_name_of_somebody_else_is_refused(world: World) -> None:
+    record = care_record()
+    record["patients"][2]["username"] = "marta"
+    record["patients"][0].update(username=None, password=None)
+    with pytest.raises(CareRecordError, match="'marta': belongs to somebody else"):
+        seed(world.connection, read(encoded(record)))

@@ -1,0 +1,177 @@
+"""The world for alerts, fresh for each test from a template; the application and its clients."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import psycopg
+import pytest
+from fastapi import FastAPI
+from psycopg import AsyncConnection, sql
+from psycopg_pool import AsyncConnectionPool
+
+from alerts.config import WebSettings
+from alerts.signal import Hub
+from alerts.web import session
+from alerts.web.app import create_app
+from alerts.web.services import ServicesOf
+from simulator.embedded.child import free_port
+from simulator.embedded.postgres import Postgres
+from tests.alerts.world import World, build
+
+
+@pytest.fixture(scope="session")
+def template(plain_postgres: Postgres) -> str:
+    """The name of a database that is migrated and seeded, to be copied."""
+    name = f"alerts_{uuid.uuid4().hex}"
+    with psycopg.connect(plain_postgres.dsn("postgres"), autocommit=True) as admin:
+        admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    build(plain_postgres.dsn(name))
+    return name
+
+
+@pytest.fixture
+def world(plain_postgres: Postgres, template: str) -> Iterator[World]:
+    """A world of its own."""
+    name = f"world_{uuid.uuid4().hex}"
+    with psycopg.connect(plain_postgres.dsn("postgres"), autocommit=True) as admin:
+        admin.execute(
+            sql.SQL("create database {} template {}").format(
+                sql.Identifier(name), sql.Identifier(template)
+            )
+        )
+        dsn = plain_postgres.dsn(name)
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            yield World(dsn, connection)
+        admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+Pool = AsyncConnectionPool[AsyncConnection[Any]]
+
+
+@pytest.fixture
+async def pool(world: World) -> AsyncIterator[Pool]:
+    """A pool like the process's own."""
+    async with AsyncConnectionPool(
+        world.dsn, min_size=1, max_size=8, open=False, kwargs={"autocommit": True}
+    ) as opened:
+        yield opened
+
+
+@pytest.fixture
+def app(pool: Pool) -> FastAPI:
+    """The application, without a server."""
+    return create_app(
+        ServicesOf(
+            pool=pool,
+            hub=Hub(),
+            web=WebSettings(cookie_secure=False),
+            hashing=anyio.CapacityLimiter(2),
+        )
+    )
+
+
+class Client(httpx.AsyncClient):
+    """A browser without a screen, logged in if *token* is given."""
+
+    csrf = ""
+
+    async def submit(self, path: str, **fields: str) -> httpx.Response:
+        """Send a form with this session's token."""
+        return await self.post(path, data={"csrf": self.csrf, **fields})
+
+
+Login = Callable[[str | None], contextlib.AbstractAsyncContextManager[Client]]
+
+
+@pytest.fixture
+def browse(app: FastAPI, pool: Pool) -> Login:
+    """Return a client for a user name, or for nobody."""
+
+    @contextlib.asynccontextmanager
+    async def opened(username: str | None) -> AsyncIterator[Client]:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with Client(transport=transport, base_url="http://test") as client:
+            if username is not None:
+                client.cookies.set("session", await start_session(pool, username))
+                async with pool.connection() as connection:
+                    found = await session.find(connection, client.cookies["session"])
+                assert found is not None
+                client.csrf = found.csrf_token
+            yield client
+
+    return opened
+
+
+async def start_session(pool: Pool, username: str) -> str:
+    """Begin a session as the login does; return its token."""
+    async with pool.connection() as connection:
+        cursor = await connection.execute(
+            "select account_id from account where username = %s", (username,)
+        )
+        (account_id,) = await cursor.fetchone() or (None,)
+        assert account_id is not None
+        return await session.start(connection, account_id)
+
+
+class Served:
+    """alerts as a process of its own, serving a world."""
+
+    def __init__(self, world: World, directory: Path) -> None:
+        self.port = free_port()
+        self.address = f"http://127.0.0.1:{self.port}"
+        self.config = directory / "alerts.toml"
+        self.log_file = directory / "alerts.log"
+        self.config.write_text(
+            f'[database]\ndsn = "{world.dsn}"\n'
+            f"[web]\nport = {self.port}\ncookie_secure = false\ndemo_banner = true\n"
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None
+        return self._process
+
+    def start(self) -> None:
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "alerts", "run", "--config", str(self.config)],
+                stderr=subprocess.PIPE,
+                stdout=log,
+                cwd=Path(__file__).parents[2],
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+        stderr = self._process.stderr
+        assert stderr is not None
+        for line in stderr:  # ends when the process does, so a failed start cannot hang
+            with self.log_file.open("ab") as log:
+                log.write(line)
+            if b"alerts.ready" in line:
+                return
+        pytest.fail(f"alerts did not start:\n{self.log_file.read_text()}")
+
+    def stop(self) -> int:
+        """Ask it to stop, and return its exit code."""
+        self.process.terminate()
+        _, said = self.process.communicate(timeout=10)
+        with self.log_file.open("ab") as log:
+            log.write(said)
+        return self.process.returncode
+
+
+@pytest.fixture
+def served(world: World, tmp_path: Path) -> Iterator[Served]:
+    """alerts, running."""
+    running = Served(world, tmp_path)
+    running.start()
+    yield running
+    if running.process.poll() is None:
+        running.stop()

@@ -1,0 +1,80 @@
+"""The patient's box says how it is and what to do, and never more than is known."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from alerts.care.plan import Advice
+from alerts.case import Case
+from alerts.measurements import Measured
+from alerts.today import today
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+ADVICE = Advice(
+    in_force_from=NOW,
+    agreed_how="",
+    green="Mät i morgon.",
+    yellow="Vila.\nMät igen.",
+    red="Ring Anna.\n\n  Ring 112 om det blir värre.  ",
+)
+
+
+def reading(ago: timedelta = timedelta(hours=1), **more: Any) -> Measured:
+    facts: dict[str, Any] = {
+        "reading_id": "1",
+        "measured_at": NOW - ago,
+        "arrived_at": NOW - ago,
+        "failed": False,
+        "suspect": False,
+        "level": 0,
+        "by_id": {"5": 75.8},
+    }
+    return Measured(**{**facts, **more})
+
+
+def case(level: int, **more: Any) -> Case:
+    facts: dict[str, Any] = dict.fromkeys(Case.__dataclass_fields__)
+    return Case(**{**facts, "level": level, "state": "open", "born_on": date(1944, 1, 1), **more})
+
+
+def test_values_in_range_today_are_said_to_be() -> None:
+    said = today([], [reading()], ADVICE, NOW)
+    assert (said.level, said.headline) == (0, "Dina värden i dag ligger inom dina gränser.")
+    assert list(said.steps) == ["Mät i morgon."]
+
+
+def test_values_of_yesterday_say_nothing_of_today() -> None:
+    said = today([], [reading(timedelta(hours=30))], ADVICE, NOW)
+    assert said.headline == "Inga värden har kommit i dag än."
+
+
+def test_nothing_measured_ever_is_no_false_comfort() -> None:
+    assert today([], [], ADVICE, NOW).headline == "Inga värden har kommit i dag än."
+
+
+def test_a_red_alert_says_what_to_do_in_the_plans_own_words() -> None:
+    said = today([case(1), case(2)], [reading(level=2)], ADVICE, NOW)
+    assert said.level == 2
+    assert said.headline.endswith("Gör så här:")
+    assert list(said.steps) == ["Ring Anna.", "Ring 112 om det blir värre."]
+
+
+def test_a_yellow_alert_has_its_own_steps() -> None:
+    said = today([case(1)], [reading(level=1)], ADVICE, NOW)
+    assert (said.level, list(said.steps)) == (1, ["Vila.", "Mät igen."])
+
+
+def test_a_value_outside_its_limit_is_not_called_inside_when_the_alert_has_ended() -> None:
+    said = today([], [reading(level=2)], ADVICE, NOW)
+    assert said.headline == "Vården har sett dagens värden och avslutat larmet."
+
+
+def test_a_failed_measurement_is_told_and_is_no_value() -> None:
+    said = today([], [reading(failed=True, by_id={}), reading(timedelta(hours=2))], ADVICE, NOW)
+    assert said.failed
+    assert said.headline == "Mät gärna en gång till."
+
+
+def test_an_unusual_value_asks_for_another_and_gives_no_verdict() -> None:
+    said = today([], [reading(suspect=True)], ADVICE, NOW)
+    assert said.unusual
+    assert said.headline == "Mät gärna en gång till."
