@@ -88,6 +88,7 @@ class Central:
                     await self._with_radio()
                 except* RADIO_ERRORS as errors:
                     words = "; ".join(_words(error) for error in _leaves(errors))
+                self._finish_silent(float("inf"))  # without a radio there is only silence
                 was_open = self._health.radio is not RadioState.LOST
                 failures = 0 if was_open else failures + 1
                 self._health.radio = RadioState.LOST
