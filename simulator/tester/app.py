@@ -18,7 +18,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from simulator.tester.bench import Bench, Shown
 from simulator.tester.measurement import Place
-from simulator.tester.words import duration, refusal
+from simulator.tester.words import duration, part, refusal, waiting
 
 LOOPBACK: Final = ["127.0.0.1", "localhost"]
 _HEADERS: Final = {
@@ -43,6 +43,8 @@ def create(bench: Bench, *, worklist: str, zone: ZoneInfo) -> FastAPI:
     )
     pages.filters["duration"] = duration
     pages.filters["refusal"] = refusal
+    pages.filters["part"] = part
+    pages.filters["waiting"] = waiting
     pages.filters["clock"] = lambda at: at.astimezone(zone).strftime("%H:%M:%S")
     pages.globals["Place"] = Place
 

@@ -24,6 +24,24 @@ _REFUSALS: Final = {
     "refused_by_database": "databasen tog inte emot den",
 }
 
+# The parts by their button's name: what it is called, and where measurements wait meanwhile.
+_PARTS: Final = {
+    "Broker": ("brokern", "Mätningarna väntar i dosan."),
+    "Dosa": ("dosan", "Mätningarna väntar i mätarna."),
+    "Mottagning": ("mottagningen", "Mätningarna väntar i dosan."),
+    "Databas": ("databasen", "Mätningarna väntar i dosan. Arbetslistan står still."),
+}
+
+
+def part(name: str) -> str:
+    """Return the part with this button, in the definite form."""
+    return _PARTS[name][0]
+
+
+def waiting(name: str) -> str:
+    """Return where measurements wait while the part with this button is away."""
+    return _PARTS[name][1]
+
 
 def duration(milliseconds: int) -> str:
     """Return *milliseconds* as people read it: ``85 ms``, ``1 764 ms``, ``2 min 5 s``."""

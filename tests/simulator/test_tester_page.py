@@ -112,7 +112,7 @@ def test_the_page_works_without_javascript(demo: DemoProcess) -> None:
 def test_a_pulled_plug_loses_nothing_and_doubles_nothing(demo: DemoProcess) -> None:
     with httpx.Client(base_url=demo.tester, follow_redirects=True) as client:
         client.post("/pull", data={"plug": "Broker"})
-        assert "Sladden till broker är ute" in client.get("/").text
+        assert "Sladden till brokern är ute" in client.get("/").text
         made = counts(demo.tester)["Gjorda av mätarna"]
         for what in ("high", "failed", "high"):
             client.post("/send", data={"what": what})
