@@ -1,7 +1,18 @@
 """What is in the database after a batch, and after the same batch again."""
 
+import asyncio
+from datetime import timedelta
+from uuid import uuid4
+
+import psycopg
+import pytest
+
 from devices.quantity import Quantity
-from tests.ingest.county import CUFF, NOW, County, reading
+from devices.reading import Outcome, Value
+from ingest.quarantine import Reason
+from ingest.settle import Settler
+from tests.ingest.county import CUFF, GATEWAY, NOW, County, batch_of, pressure, reading, weight
+from tests.ingest.wire_cutter import Where, WireCutter
 
 
 def test_a_reading_is_stored_whole(county: County) -> None:
@@ -23,7 +34,7 @@ def test_a_reading_is_stored_whole(county: County) -> None:
         (
             one.reading_id,
             county.patient_id,
-            "g-test",
+            GATEWAY,
             CUFF,
             2,
             "measured",
@@ -55,3 +66,251 @@ def test_what_a_reading_does_not_tell_is_null(county: County) -> None:
     assert county.rows(
         "select slot, device_time, clock_offset_s, battery_percent from reading"
     ) == [(None, None, None, None)]
+
+
+def test_readings_of_many_shapes_keep_their_own_columns(plain_county: County) -> None:
+    """COPY groups rows by layout; no row may end up with another's text."""
+    readings = []
+    for number in range(60):
+        device_id = "D" * (number % 7 + 1)
+        readings.append(
+            reading(
+                device_id=device_id,
+                measured_at=NOW - timedelta(days=number),
+                slot=number if number % 3 else None,
+                battery_percent=number if number % 2 else None,
+                device_time=NOW.replace(tzinfo=None) if number % 5 else None,
+            )
+        )
+    for device_id in {one.device_id for one in readings}:
+        plain_county.lend(device_id, plain_county.patient_id)
+    assert plain_county.settle(readings).new == 60
+    stored = {
+        row[0]: row[1:]
+        for row in plain_county.rows(
+            "select reading_id, device_id, slot, battery_percent, device_time is null,"
+            " measured_at from reading"
+        )
+    }
+    for one in readings:
+        assert stored[one.reading_id] == (
+            one.device_id,
+            one.slot,
+            one.battery_percent,
+            one.device_time is None,
+            one.measured_at,
+        )
+
+
+def test_the_original_value_and_unit_are_kept(plain_county: County) -> None:
+    values = (
+        Value(
+            quantity="systolic",
+            value=120.0,
+            unit="mm[Hg]",
+            original_value=16.0,
+            original_unit="kPa",
+        ),
+        Value(quantity="diastolic", value=80.0, unit="mm[Hg]"),
+    )
+    one = reading()
+    plain_county.settle(
+        [
+            type(one)(
+                **{name: getattr(one, name) for name in one.__struct_fields__} | {"values": values}
+            )
+        ]
+    )
+    rows = plain_county.rows(
+        "select original_value, original_unit from sample order by quantity_id"
+    )
+    assert rows == [(16.0, "kPa"), (None, None)]
+
+
+def test_a_failed_measurement_is_stored_without_values(county: County) -> None:
+    county.settle([reading({}, outcome=Outcome.FAILED, problem="all values are NaN")])
+    assert county.rows("select outcome from reading") == [("failed",)]
+    assert county.count("sample") == county.count("quarantine") == 0
+
+
+def test_a_reading_twice_in_a_message_and_again_later_is_stored_once(county: County) -> None:
+    first, second, third = pressure(192, 85), pressure(120, 80), pressure(121, 80)
+    assert county.settle([first, first], [first, second]).new == 2
+    settled = county.settle([second, third, first])  # a repeat, a new one, a repeat
+    assert (settled.reason.tolist(), settled.new) == ([0, 0, 0], 1)
+    assert (county.count("reading"), county.count("sample")) == (3, 6)
+    assert (county.count("breach"), county.count("alert_log")) == (1, 1)
+
+
+def test_a_batch_of_nothing_but_repeats_changes_nothing(county: County) -> None:
+    readings = [pressure(192, 112, measured_at=NOW - timedelta(hours=n)) for n in range(5)]
+    county.settle(readings)
+    before = county.rows("select * from alert")
+    assert county.settle(readings).new == 0
+    assert county.rows("select * from alert") == before
+    assert county.count("alert_log") == 1
+
+
+def test_refused_readings_lie_whole_in_quarantine_and_their_neighbours_are_stored(
+    county: County,
+) -> None:
+    refused = {
+        Reason.IMPLAUSIBLE: pressure(2047, 2047),
+        Reason.UNASSIGNED: reading(device_id="unknown"),
+        Reason.BEFORE_LOAN: reading(measured_at=NOW - timedelta(days=400)),
+        Reason.IN_FUTURE: reading(measured_at=NOW + timedelta(minutes=11)),
+        Reason.UNREADABLE: reading({}, outcome=Outcome.UNREADABLE, problem="ends at byte 3"),
+    }
+    settled = county.settle([pressure(120, 80), *refused.values(), pressure(121, 80)])
+    assert settled.reason.tolist() == [0, *(reason.code for reason in refused), 0]
+    rows = county.rows("select reason, reading_id, content, gateway_id, topic from quarantine")
+    assert {row[0]: row[1] for row in rows} == {
+        reason.value: one.reading_id for reason, one in refused.items()
+    }
+    for _, reading_id, content, gateway_id, topic in rows:
+        assert str(reading_id).encode() in content
+        assert (gateway_id, topic) == (GATEWAY, f"egenmonitor/v1/{GATEWAY}/readings")
+    assert (county.count("reading"), county.count("sample")) == (2, 4)
+
+
+def test_the_same_refusal_again_is_counted_and_not_kept_twice(county: County) -> None:
+    one = reading(device_id="unknown")
+    county.settle([one])
+    county.settle([one])
+    assert county.rows("select repeats from quarantine") == [(1,)]
+
+
+def test_a_reading_partly_refused_is_stored_and_kept_in_quarantine(county: County) -> None:
+    values = (
+        Value(quantity="pulse", value=64.0, unit="/min"),
+        Value(quantity="mood", value=3.0, unit="1"),
+    )
+    one = reading()
+    mixed = type(one)(
+        **{name: getattr(one, name) for name in one.__struct_fields__} | {"values": values}
+    )
+    assert county.settle([mixed]).reason.tolist() == [0]
+    assert county.rows("select value from sample") == [(64.0,)]
+    assert county.rows("select reason, detail from quarantine") == [
+        ("unknown_quantity", "mood 3 1: unknown_quantity")
+    ]
+
+
+def test_a_repeat_is_stored_whatever_is_thought_of_it_now(county: County) -> None:
+    """The loan may have ended otherwise since; the gateway must hear "stored"."""
+    one = pressure(120, 80)
+    county.settle([one])
+    county.connection.execute("update device_loan set returned_at = %s", [NOW - timedelta(days=1)])
+    settled = county.settle([one, pressure(120, 80)])
+    assert settled.reason.tolist() == [0, Reason.UNASSIGNED.code]
+    assert county.count("quarantine") == 1
+
+
+def test_an_unknown_or_retired_gateway_stores_nothing(county: County) -> None:
+    county.connection.execute("update gateway set retired_at = now() - interval '1 minute'")
+    assert county.settle([pressure(120, 80)]).reason.tolist() == [Reason.UNKNOWN_GATEWAY.code]
+    assert county.count("reading") == 0
+
+
+def test_frequency_is_counted_over_batches(county: County) -> None:
+    for minute in range(8):
+        county.settle([pressure(120, 80, measured_at=NOW - timedelta(minutes=50 - minute))])
+    suspicions = county.rows("select suspicion from reading order by measured_at")
+    assert [row[0] for row in suspicions] == [0] * 6 + [16, 16]
+
+
+def test_a_weight_is_held_against_the_stored_median(county: County) -> None:
+    for day in range(1, 5):
+        county.settle([weight(80, measured_at=NOW - timedelta(days=day))])
+    county.settle([weight(86)])
+    assert county.rows("select suspicion from sample where value = 86") == [(32,)]
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+async def test_a_connection_that_dies_around_the_commit_loses_and_doubles_nothing(
+    county: County, where: Where
+) -> None:
+    """The commit's outcome is unknown to ingest; its repeat must be harmless both ways."""
+    readings = [pressure(192, 112), pressure(120, 80, measured_at=NOW - timedelta(hours=1))]
+    async with WireCutter(county.dsn) as wire, Settler(lambda: wire.dsn, "test") as settler:
+        wire.cut(where)
+        settled = await settler.settle(batch_of(readings), [])
+        assert wire.cuts == 1
+    assert settled.reason.tolist() == [0, 0]
+    assert settled.new == (2 if where == "before" else 0)
+    assert (county.count("reading"), county.count("sample")) == (2, 4)
+    assert (county.count("breach"), county.count("alert"), county.count("alert_log")) == (2, 1, 1)
+
+
+def test_two_settlers_with_the_same_readings_store_each_once(county: County) -> None:
+    readings = [
+        [pressure(192, 112, measured_at=NOW - timedelta(hours=n, minutes=m)) for n in range(20)]
+        for m in range(5)
+    ]
+
+    async def together() -> list[int]:
+        async def settle(order: int) -> int:
+            async with Settler(lambda: county.dsn, "test") as settler:
+                new = 0
+                for some in readings[::order]:
+                    new += (await settler.settle(batch_of(some[::order]), [])).new
+                return new
+
+        return list(await asyncio.gather(settle(1), settle(-1), settle(1)))
+
+    assert sum(asyncio.run(together())) == 100
+    assert (county.count("reading"), county.count("breach")) == (100, 200)
+    assert county.rows("select count(*), count(distinct alert_id) from alert") == [(1, 1)]
+
+
+def test_a_reading_the_database_refuses_is_quarantined_and_its_neighbours_stored(
+    county: County,
+) -> None:
+    """Sound to every check of ours, and the database has one more."""
+    county.connection.execute(
+        "alter table reading add constraint odd check (battery_percent <> 66)"
+    )
+    readings = [
+        pressure(
+            120, 80, measured_at=NOW - timedelta(hours=n), battery_percent=66 if n == 7 else 50
+        )
+        for n in range(23)
+    ]
+    settled = county.settle(readings)
+    expected = [Reason.REFUSED_BY_DATABASE.code if n == 7 else 0 for n in range(23)]
+    assert settled.reason.tolist() == expected
+    assert settled.new == county.count("reading") == 22
+    ((reason, detail, reading_id, content),) = county.rows(
+        "select reason, detail, reading_id, content from quarantine"
+    )
+    assert (reason, reading_id) == ("refused_by_database", readings[7].reading_id)
+    assert detail.startswith("23514: ")
+    assert b'"battery_percent":66' in content
+
+
+def test_a_batch_of_nothing_but_poison_is_refused_one_by_one(plain_county: County) -> None:
+    plain_county.connection.execute("alter table sample add check (value <> 113)")
+    settled = plain_county.settle(
+        [pressure(113, 80, measured_at=NOW - timedelta(hours=n)) for n in range(5)]
+    )
+    assert set(settled.reason.tolist()) == {Reason.REFUSED_BY_DATABASE.code}
+    assert (plain_county.count("quarantine"), plain_county.count("reading")) == (5, 0)
+
+
+def test_a_fault_of_ours_is_not_retried_for_ever(plain_county: County) -> None:
+    plain_county.connection.execute("drop table breach")
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        plain_county.settle([pressure(192, 112)])
+
+
+def test_ids_with_zeros_at_the_end_are_told_apart(plain_county: County) -> None:
+    """numpy drops trailing zeros of byte strings when it compares them."""
+    ids = [type(uuid4())(int=number << 64) for number in (1, 1 << 8, 1 << 16, 257)]
+    readings = [
+        pressure(120, 80, reading_id=one, measured_at=NOW - timedelta(hours=n))
+        for n, one in enumerate(ids)
+    ]
+    assert plain_county.settle(readings).new == 4
+    assert plain_county.settle(readings).new == 0
+    stored = {row[0] for row in plain_county.rows("select reading_id from reading")}
+    assert stored == set(ids)
