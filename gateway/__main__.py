@@ -93,7 +93,9 @@ async def run(config: Config, *, uplink_type: type[Uplink] = Uplink) -> None:
         async with asyncio.TaskGroup() as tasks:
             uploading = tasks.create_task(uplink.run(draining), name="uplink")
             intake = {
-                tasks.create_task(_keep_replaying(inbox, outbox, health, config), name="replay"),
+                tasks.create_task(
+                    _keep_replaying(database, inbox, outbox, health, config), name="replay"
+                ),
                 tasks.create_task(central.run(), name="central"),
             }
             await stop.wait()
@@ -126,10 +128,13 @@ def stop_on_signal() -> asyncio.Event:
     return stop
 
 
-async def _keep_replaying(inbox: Inbox, outbox: Outbox, health: Health, config: Config) -> None:
+async def _keep_replaying(
+    database: Database, inbox: Inbox, outbox: Outbox, health: Health, config: Config
+) -> None:
     """Finish what a power cut left, at once; and what a full store leaves, when it has room."""
     while True:
         _replay(inbox, outbox, health, config)
+        database.keep_ballast()
         await asyncio.sleep(REPLAY_INTERVAL_S)
 
 

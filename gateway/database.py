@@ -6,6 +6,8 @@ callback that brought it returns, and the readings that follow from it soon afte
 
 import contextlib
 import fcntl
+import os
+import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -20,6 +22,11 @@ _LOCK_NAME: Final = "gateway.lock"
 # years of a broken uplink and fits beside everything else on the smallest SD card sold.
 PAGE_BYTES: Final = 4096
 PAGES_MAX: Final = 64 * 1024 * 1024 // PAGE_BYTES
+
+# Deleting needs room too, for the write-ahead log: without this, a full disk could not even be
+# emptied by receipts. Settling 200 readings writes 0.4 MB.
+BALLAST_BYTES: Final = 1024 * 1024
+_BALLAST_NAME: Final = "ballast"
 
 # Another process only ever reads (`status`), and never for longer than this.
 _BUSY_S: Final = 5.0
@@ -64,6 +71,9 @@ MIGRATIONS: Final = (
     """,
 )
 
+# The second: no room for the memory-mapped index of the write-ahead log.
+_FULL: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -94,6 +104,7 @@ class Database:
 
     def __init__(self, directory: Path, *, pages_max: int = PAGES_MAX) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._ballast = directory / _BALLAST_NAME
         self._lock = (directory / _LOCK_NAME).open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -101,14 +112,12 @@ class Database:
             self._lock.close()
             problem = f"another gateway runs on {directory}"
             raise StoreInUse(problem) from error
-        self._connection = sqlite3.connect(
-            directory / FILE_NAME, isolation_level=None, timeout=_BUSY_S
-        )
         try:
-            self._prepare(pages_max)
+            self._connection = self._open(directory / FILE_NAME, pages_max)
         except BaseException:
-            self.close()
+            self._lock.close()
             raise
+        self.keep_ballast()
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -136,6 +145,26 @@ class Database:
         """Return the one whole number of a query; 0 for null."""
         return self._connection.execute(statement, parameters).fetchone()[0] or 0
 
+    def keep_ballast(self) -> None:
+        """Reserve the room that emptying a full disk needs, if it is not reserved and there is."""
+        if self._ballast.exists():
+            return
+        with contextlib.suppress(OSError):
+            if shutil.disk_usage(self._ballast.parent).free < 2 * BALLAST_BYTES:
+                return
+            with self._ballast.open("wb") as file:
+                file.write(bytes(BALLAST_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+
+    def drop_ballast(self) -> bool:
+        """Give the reserved room free; return whether there was any."""
+        try:
+            self._ballast.unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
     def close(self) -> None:
         """Let go of the file. What was committed stays."""
         self._connection.close()
@@ -152,30 +181,46 @@ class Database:
     ) -> None:
         self.close()
 
-    def _prepare(self, pages_max: int) -> None:
-        run = self._connection.execute
-        run(f"pragma page_size = {PAGE_BYTES}")
-        run("pragma journal_mode = wal")
-        run("pragma synchronous = full")  # every commit is on the disk, not only in the WAL's cache
-        run("pragma foreign_keys = on")
-        run("pragma journal_size_limit = 4194304")  # the WAL shrinks back after a burst
-        run(f"pragma max_page_count = {pages_max}")
-        version = self.number("pragma user_version")
-        if version > len(MIGRATIONS):
-            problem = f"{FILE_NAME} is of version {version}, newest known here: {len(MIGRATIONS)}"
-            raise StoreTooNew(problem)
-        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-            # executescript commits what is open, so the script carries its own transaction.
-            self._connection.executescript(
-                f"begin immediate; {script} pragma user_version = {number}; commit;"
-            )
+    def _open(self, path: Path, pages_max: int) -> sqlite3.Connection:
+        try:
+            return _connect(path, pages_max)
+        except sqlite3.OperationalError as error:
+            if not _is_full(error) or not self.drop_ballast():
+                raise
+            return _connect(path, pages_max)
+
+
+def _connect(path: Path, pages_max: int) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_S)
+    try:
+        _prepare(connection, pages_max)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, pages_max: int) -> None:
+    run = connection.execute
+    run(f"pragma page_size = {PAGE_BYTES}")
+    run("pragma journal_mode = wal")
+    run("pragma synchronous = full")  # a commit is on the disk, not only on its way there
+    run("pragma foreign_keys = on")
+    run("pragma journal_size_limit = 4194304")  # the log shrinks back after a burst
+    run(f"pragma max_page_count = {pages_max}")
+    (version,) = run("pragma user_version").fetchone()
+    if version > len(MIGRATIONS):
+        problem = f"{FILE_NAME} is of version {version}, newest known here: {len(MIGRATIONS)}"
+        raise StoreTooNew(problem)
+    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+        # executescript commits what is open, so the script carries its own transaction.
+        connection.executescript(
+            f"begin immediate; {script} pragma user_version = {number}; commit;"
+        )
 
 
 def _is_full(error: BaseException) -> bool:
-    return (
-        isinstance(error, sqlite3.OperationalError)
-        and error.sqlite_errorcode == sqlite3.SQLITE_FULL
-    )
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode in _FULL
 
 
 def to_us(moment: datetime) -> int:

@@ -135,7 +135,7 @@ class Dispatch:
         self.too_large.clear()
 
     def receipt(self, correlation: bytes | None, receipt: Receipt) -> Settlement:
-        """Return what *receipt* settles, and stop waiting for it."""
+        """Return what *receipt* settles; changes nothing until ``settled`` says it is done."""
         stored = frozenset(receipt.stored)
         refused = {refusal.reading_id: refusal.reason for refusal in receipt.refused}
         is_unknown = False
@@ -143,8 +143,17 @@ class Dispatch:
             flight = self._flights.get(correlation or b"")
             is_unknown = flight is None
             refused.update(dict.fromkeys(flight.rows if flight else (), receipt.message_refused))
-        self._settle(stored | refused.keys())
         return Settlement(stored, refused, is_unknown)
+
+    def settled(self, reading_ids: Collection[UUID]) -> None:
+        """These have left the outbox: nothing is waited for on their account."""
+        for key, flight in list(self._flights.items()):
+            for reading_id in flight.rows.keys() & reading_ids:
+                del flight.rows[reading_id]
+            if not flight.rows:
+                del self._flights[key]
+        for reading_id in reading_ids:
+            self._attempts.pop(reading_id, None)
 
     def wake_at_s(self) -> float:
         """Return the monotonic time when something changes by itself; infinity if nothing does."""
@@ -194,15 +203,6 @@ class Dispatch:
         self._resting = {row: until for row, until in self._resting.items() if until > now_s}
         flying = {row for flight in self._flights.values() for row in flight.rows.values()}
         return flying | self._resting.keys()
-
-    def _settle(self, reading_ids: Collection[UUID]) -> None:
-        for key, flight in list(self._flights.items()):
-            for reading_id in flight.rows.keys() & reading_ids:
-                del flight.rows[reading_id]
-            if not flight.rows:
-                del self._flights[key]
-        for reading_id in reading_ids:
-            self._attempts.pop(reading_id, None)
 
     def _delay_s(self, attempt: int) -> float:
         doubled = self._resend_after_s * 2.0 ** min(attempt - 1, 30)

@@ -4,6 +4,7 @@
 again. Both are keyed by ``reading_id``, so any repeat is harmless.
 """
 
+import contextlib
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -168,7 +169,21 @@ class Outbox:
         """Let go of readings that ingest has committed or holds in quarantine.
 
         Ids that do not wait here are ignored, so a receipt that comes twice changes nothing.
+
+        Raises:
+            StoreFull: There is no room even to delete; nothing changed.
         """
+        try:
+            settled = self._settle(stored, refused)
+        except StoreFull:
+            if not self._database.drop_ballast():
+                raise
+            settled = self._settle(stored, refused)
+        self._depth -= settled.stored + settled.refused
+        self._prune()
+        return settled
+
+    def _settle(self, stored: Collection[UUID], refused: Mapping[UUID, str]) -> Settled:
         now_us = to_us(self._now())
         # In both lists: it was stored, whatever else was said of it.
         reasons: dict[UUID, str | None] = {**refused, **dict.fromkeys(stored)}
@@ -185,8 +200,6 @@ class Outbox:
                         "insert or replace into seen values (?, ?, ?, ?)",
                         (reading_id.bytes, received_us, now_us, reason),
                     )
-        self._depth -= sum(counts.values())
-        self._prune()
         return Settled(stored=counts[False], refused=counts[True])
 
     @property
@@ -199,7 +212,7 @@ class Outbox:
         if self._pruned_at is not None and abs(now - self._pruned_at) < _PRUNE_EVERY:
             return
         self._pruned_at = now
-        with self._database.transaction() as connection:
+        with contextlib.suppress(StoreFull), self._database.transaction() as connection:
             connection.execute("delete from seen where settled_us < ?", (to_us(now - SEEN_FOR),))
             connection.execute(
                 "delete from seen where reading_id in (select reading_id from seen"

@@ -31,6 +31,7 @@ from gateway.broker import (
     connect,
 )
 from gateway.config import UplinkConfig
+from gateway.database import StoreFull
 from gateway.dispatch import Dispatch, Send
 from gateway.health import Health
 from gateway.heartbeat import Heartbeat, last_will
@@ -210,7 +211,14 @@ class Uplink:
         settlement = self._dispatch.receipt(correlation, receipt)
         if settlement.is_unknown:
             _log.warning("uplink.unknown_message_refused", problem=receipt.message_refused)
-        settled = self._outbox.settle(stored=settlement.stored, refused=settlement.refused)
+        try:
+            settled = self._outbox.settle(stored=settlement.stored, refused=settlement.refused)
+        except (
+            StoreFull
+        ) as error:  # they stay, are sent again, and are known to ingest by their ids
+            self._health.problem("storage", f"a receipt could not be noted: {error}")
+            return
+        self._dispatch.settled(settlement.stored | settlement.refused.keys())
         self._health.counts["stored"] += settled.stored
         self._health.counts["refused"] += settled.refused
         for reading_id, reason in settlement.refused.items():

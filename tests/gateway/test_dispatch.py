@@ -15,6 +15,7 @@ from gateway.dispatch import (
     SUSPECT_ATTEMPT,
     Dispatch,
     Send,
+    Settlement,
 )
 from gateway.outbox import Outbox, OutboxRow
 from tests.gateway.material import ids, reading
@@ -41,8 +42,15 @@ def stored(send: Send) -> Receipt:
     return Receipt(v=VERSION, stored=tuple(sent_ids(send)))
 
 
+def take(sender: Dispatch, correlation: bytes, receipt: Receipt) -> Settlement:
+    """Do what the uplink does with a receipt that could be noted."""
+    settlement = sender.receipt(correlation, receipt)
+    sender.settled(settlement.stored | settlement.refused.keys())
+    return settlement
+
+
 def settle(sender: Dispatch, outbox: Outbox, send: Send) -> None:
-    settlement = sender.receipt(send.correlation, stored(send))
+    settlement = take(sender, send.correlation, stored(send))
     outbox.settle(stored=settlement.stored, refused=settlement.refused)
 
 
@@ -137,7 +145,7 @@ def test_a_refused_reading_is_let_go_with_its_reason(outbox: Outbox) -> None:
     (send,) = all_sends(sender, outbox)
     refusal = Refusal(reading_id=reading(2).reading_id, reason="implausible")
     receipt = Receipt(v=VERSION, stored=(reading(1).reading_id,), refused=(refusal,))
-    settlement = sender.receipt(send.correlation, receipt)
+    settlement = take(sender, send.correlation, receipt)
     assert settlement.stored == {reading(1).reading_id}
     assert settlement.refused == {reading(2).reading_id: "implausible"}
     assert sender.in_flight == 0
@@ -159,7 +167,7 @@ def test_a_receipt_for_part_of_a_message_leaves_the_rest_waiting(outbox: Outbox)
     sender = dispatch(outbox)
     (send,) = all_sends(sender, outbox)
     partly = Receipt(v=VERSION, stored=(reading(1).reading_id,))
-    outbox.settle(stored=sender.receipt(send.correlation, partly).stored, refused={})
+    outbox.settle(stored=take(sender, send.correlation, partly).stored, refused={})
     assert all_sends(sender, outbox) == []
     sender.expire(sender.wake_at_s())
     (again,) = all_sends(sender, outbox)
@@ -172,6 +180,17 @@ def test_a_receipt_that_comes_late_still_counts(outbox: Outbox) -> None:
     (send,) = all_sends(sender, outbox)
     sender.connection_lost(1.0)
     assert sender.receipt(send.correlation, stored(send)).stored == {reading(1).reading_id}
+
+
+def test_a_receipt_that_could_not_be_noted_is_waited_for_again(outbox: Outbox) -> None:
+    """On a full disk: no hot loop of sending and hearing."""
+    outbox.append([reading(1)])
+    sender = dispatch(outbox)
+    (send,) = all_sends(sender, outbox)
+    sender.receipt(send.correlation, stored(send))
+    assert all_sends(sender, outbox) == []
+    sender.expire(sender.wake_at_s())
+    assert len(all_sends(sender, outbox)) == 1
 
 
 def test_one_reading_that_never_gets_through_ends_alone(outbox: Outbox) -> None:
@@ -266,7 +285,7 @@ class _Story:
     def store(self) -> None:
         if self.flying:
             send = self.flying.pop(next(iter(self.flying)))
-            gone = self.sender.receipt(send.correlation, stored(send)).stored
+            gone = take(self.sender, send.correlation, stored(send)).stored
             self.backlog.rows = [row for row in self.backlog.rows if row.reading_id not in gone]
 
     def expire(self) -> None:

@@ -192,3 +192,8 @@ def test_the_last_reading_is_known_after_it_was_delivered_and_after_a_restart(
         assert outbox.last_received_at == reading(5).received_at
     with Database(tmp_path) as database:
         assert last(database) == reading(5).received_at
+
+
+def test_a_commit_is_on_the_disk_not_on_its_way_there(store: Database) -> None:
+    assert store.number("pragma synchronous") == 2  # FULL
+    assert store.rows("pragma journal_mode") == [("wal",)]
