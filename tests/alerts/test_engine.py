@@ -122,11 +122,14 @@ async def test_a_lost_notification_is_made_good_by_polling(
     world: World, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "POLL_S", 0.05)
-    task = asyncio.create_task(engine.run(pool, asyncio.Event()))
-    await asyncio.sleep(0)
     await world.measure_soon("marta", RED)
+    task = asyncio.create_task(engine.run(pool, asyncio.Event()))
     async with asyncio.timeout(10):
-        while not routed(world):
+        for number, key in enumerate(("kalle", "sven"), start=1):
+            while len(routed(world)) < number:
+                await asyncio.sleep(0.01)
+            await world.measure_soon(key, RED)  # after the engine has looked and seen the other
+        while len(routed(world)) < 3:
             await asyncio.sleep(0.01)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

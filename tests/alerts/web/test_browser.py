@@ -1,6 +1,6 @@
 """The pages in a real browser: the nurse's way through an alert, with and without JavaScript."""
 
-import os
+import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -71,16 +71,16 @@ Open = Callable[..., AbstractAsyncContextManager[Desk]]
 
 
 @pytest.fixture
-async def desk(served: Served, chromium: str, tmp_path: Path) -> AsyncIterator[Open]:
+def desk(served: Served, chromium: str, tmp_path: Path) -> Open:
     """Return a way to open browsers on the served world."""
-    program = os.environ.get("EGENMONITOR_CHROMIUM", chromium)
+    numbers = itertools.count()
 
     @asynccontextmanager
     async def opened(**settings: Any) -> AsyncIterator[Desk]:
         async with async_playwright() as playwright:
             context = await playwright.chromium.launch_persistent_context(
-                tmp_path / f"profile-{len(list(tmp_path.iterdir()))}",
-                executable_path=program,
+                tmp_path / f"profile-{next(numbers)}",
+                executable_path=chromium,
                 args=ARGUMENTS,
                 locale="sv-SE",
                 **settings,
@@ -89,7 +89,7 @@ async def desk(served: Served, chromium: str, tmp_path: Path) -> AsyncIterator[O
             yield Desk(context, served.address)
             await context.close()
 
-    yield opened
+    return opened
 
 
 async def test_a_high_reading_appears_is_taken_closed_and_gone(world: World, desk: Open) -> None:
