@@ -22,7 +22,7 @@ def main() -> None:
     """Write what is missing and say what was written."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("directory", nargs="?", type=Path, default=Path("deploy/secrets"))
-    parser.add_argument("--gateway", action="append", default=["g-demo"], metavar="ID")
+    parser.add_argument("--gateway", action="append", default=["demo-dosa-1"], metavar="ID")
     wanted = parser.parse_args()
     wanted.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 

@@ -1,10 +1,11 @@
-"""The simulator's command line: demo, play, radio."""
+"""The simulator's command line: demo, home, play, radio."""
 
 from cyclopts import App
 
 app = App(name="simulator", help="Virtual devices, invented people, and the demo.")
 # Each command's libraries are loaded when it is called.
 app.command("simulator.demo.command:demo", name="demo")
+app.command("simulator.demo.household:home", name="home")
 app.command("simulator.play:play", name="play")
 app.command("simulator.room:radio", name="radio")
 
