@@ -1,0 +1,105 @@
+"""Connections to brokers that want to know who we are, and that may not be who they say."""
+
+import gc
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.broker import BrokerError, Identity, connect
+from gateway.config import UplinkConfig
+from simulator.embedded.broker import Broker, Mosquitto
+from tests.gateway.certificates import Authority
+
+PROBE = Identity(client_id="g-test-check", will_topic=None, will=b"", listen_topic=None)
+
+
+class Guarded(Mosquitto):
+    """A broker that takes nobody without a certificate of its authority."""
+
+    def __init__(self, directory: Path, authority: Authority) -> None:
+        super().__init__(directory)
+        self._authority = authority
+
+    def configuration(self) -> str:
+        cert_file, key_file = self._authority.issue("broker")
+        return super().configuration() + (
+            f"cafile {self._authority.file}\ncertfile {cert_file}\nkeyfile {key_file}\n"
+            "require_certificate true\n"
+        )
+
+
+@dataclass
+class Guard:
+    """A guarded broker, and the keys to it."""
+
+    broker: Broker
+    authority: Authority
+    keys: dict[str, Path] = field(default_factory=dict)
+
+    async def try_with(self, **keys: Any) -> None:
+        settings = UplinkConfig(host="127.0.0.1", port=self.broker.port, **keys)
+        async with connect(settings, PROBE):
+            pass
+
+
+@pytest.fixture
+def guard(tmp_path: Path) -> Iterator[Guard]:
+    if Mosquitto.program() is None:
+        pytest.skip("mosquitto is not installed")
+    authority = Authority(tmp_path, "authority")
+    cert_file, key_file = authority.issue("g-test")
+    with Guarded(tmp_path / "broker", authority) as broker:
+        keys = {"ca_file": authority.file, "cert_file": cert_file, "key_file": key_file}
+        yield Guard(broker, authority, keys)
+
+
+async def test_a_gateway_with_its_certificate_is_let_in(guard: Guard) -> None:
+    await guard.try_with(**guard.keys)
+
+
+async def test_without_its_certificate_it_is_told_so(guard: Guard) -> None:
+    with pytest.raises(BrokerError):
+        await guard.try_with(ca_file=guard.authority.file)
+
+
+# paho leaves the socket of a failed handshake to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_a_broker_of_another_authority_is_not_trusted(guard: Guard, tmp_path: Path) -> None:
+    stranger = Authority(tmp_path, "stranger")
+    with pytest.raises(BrokerError, match="not trusted") as caught:
+        await guard.try_with(**{**guard.keys, "ca_file": stranger.file})
+    assert caught.value.key == "uplink.ca_file"
+    del caught
+    gc.collect()
+
+
+async def test_files_that_are_no_certificates_are_told(guard: Guard, tmp_path: Path) -> None:
+    junk = tmp_path / "junk.pem"
+    junk.write_text("not a certificate")
+    with pytest.raises(BrokerError, match="not usable") as caught:
+        await guard.try_with(ca_file=junk)
+    assert caught.value.key == "uplink.ca_file"
+
+
+class Locked(Mosquitto):
+    """A broker that takes nobody without a password, and knows none."""
+
+    def configuration(self) -> str:
+        passwords = self.directory / "passwords"
+        passwords.touch(mode=0o600)
+        told = super().configuration().replace("allow_anonymous true", "allow_anonymous false")
+        return told + f"password_file {passwords}\n"
+
+
+async def test_a_wrong_password_names_the_key_to_look_at(tmp_path: Path) -> None:
+    if Mosquitto.program() is None:
+        pytest.skip("mosquitto is not installed")
+    with Locked(tmp_path / "broker") as broker:
+        settings = UplinkConfig(host="127.0.0.1", port=broker.port, username="g-test")
+        with pytest.raises(BrokerError, match="refuses the connection") as caught:
+            async with connect(settings, PROBE):
+                pass
+    assert caught.value.key == "uplink.username"
