@@ -11,7 +11,7 @@ from typing import Final, Self
 
 from devices.gatt.cursor import Cursor, date_time, sfloat, uint
 
-# 1 mmHg = 133.322387415 Pa (ISO 80000-4; UCUM m[Hg]).
+# 1 mm of mercury of 13.5951 g/cm³ under 9.80665 m/s²: the conventional millimetre of mercury.
 MMHG_PER_KPA: Final = 1000 / 133.322387415
 # A cuff shows kPa in tenths (0.75 mmHg); more decimals than these say nothing.
 _MMHG_DECIMALS: Final = 2

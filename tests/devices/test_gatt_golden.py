@@ -9,6 +9,10 @@ import pytest
 
 from devices.errors import MalformedPayload
 from devices.gatt import CODECS
+from devices.gatt.blood_pressure import MMHG_PER_KPA, Feature, MeasurementStatus
+from devices.gatt.mass import KG_PER_LB, MassUnit
+from devices.gatt.weight import Feature as ScaleFeature
+from devices.reading import Status
 from tests.devices.golden import captures, rows
 
 VECTORS = [(codec, row) for codec in CODECS for row in rows(codec, "vector")]
@@ -98,6 +102,54 @@ def test_encoder_lays_out_the_very_bytes(codec: str, what: str) -> None:
     [row] = [row for row in rows(codec, "vector") if row["what"] == what]
     payload = bytes.fromhex(row["hex"])
     assert CODECS[codec].decode(payload).encode() == payload
+
+
+# Typed again from the specifications: the decoders' own names of single bits.
+BITS: list[tuple[type[enum.IntFlag], dict[str, int]]] = [
+    (
+        MeasurementStatus,
+        {
+            "BODY_MOVEMENT": 1,
+            "CUFF_LOOSE": 2,
+            "IRREGULAR_PULSE": 4,
+            "PULSE_ABOVE_RANGE": 8,
+            "PULSE_BELOW_RANGE": 16,
+            "IMPROPER_POSITION": 32,
+        },
+    ),
+    (
+        Feature,
+        {
+            "BODY_MOVEMENT": 1,
+            "CUFF_FIT": 2,
+            "IRREGULAR_PULSE": 4,
+            "PULSE_RANGE": 8,
+            "POSITION": 16,
+            "MULTIPLE_BONDS": 32,
+        },
+    ),
+    (ScaleFeature, {"TIME_STAMP": 1, "MULTIPLE_USERS": 2, "BMI": 4}),
+]
+
+
+@pytest.mark.parametrize(("flags", "bits"), BITS)
+def test_bits_are_where_the_specification_has_them(
+    flags: type[enum.IntFlag], bits: dict[str, int]
+) -> None:
+    assert {flag.name: flag.value for flag in flags} == bits
+
+
+def test_status_of_a_reading_is_the_cuff_s_own() -> None:
+    cuff = {flag.name: flag.value for flag in MeasurementStatus}
+    assert {flag.name: flag.value for flag in Status} == cuff
+
+
+def test_units_are_converted_by_their_definitions() -> None:
+    assert MassUnit.LB.to_kg(100.0) == 45.359  # of 45.359237
+    assert KG_PER_LB == 0.45359237  # international yard and pound agreement, 1959
+    assert MassUnit.JIN.to_kg(1.0) == 0.5
+    pascal_per_mmhg = 13.5951 * 9.80665  # density of mercury and standard gravity, conventional
+    assert pytest.approx(1000 / pascal_per_mmhg, abs=1e-9) == MMHG_PER_KPA
 
 
 def test_captures_from_real_devices_mean_what_their_finders_say() -> None:

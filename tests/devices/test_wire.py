@@ -303,6 +303,14 @@ def test_id_of_a_malformed_reading_is_found_if_it_has_one() -> None:
     assert wire.find_reading_id(b"\xff") is None
 
 
+def test_problem_that_quotes_a_stranger_can_be_read_and_stored() -> None:
+    error = MalformedMessage(b"", "unknown key '\0\n\u202eå\ud800'" + "x" * 1000)
+    assert error.problem.startswith("unknown key '\ufffd\ufffd\ufffdå\ufffd'xxx")
+    assert len(error.problem) == 400
+    assert str(error) == f"wire message: {error.problem}"
+    assert error.problem.encode()  # no lone surrogate is left
+
+
 def test_receipt_goes_there_and_back() -> None:
     receipt = wire.Receipt(
         v=1,
