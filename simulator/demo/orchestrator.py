@@ -113,9 +113,10 @@ class _Demo:
             broker = tasks.create_task(parts.start_broker())
             database = tasks.create_task(parts.start_database())
             radio = tasks.create_task(self._start_radio())
-            tasks.create_task(after(self._start_gateway, broker, radio))
             ingest = tasks.create_task(after(parts.start_ingest, broker, database))
             seed = tasks.create_task(after(parts.seed, database))
+            # Before that nobody knows the gateway, and what it sends would be refused.
+            tasks.create_task(after(self._start_gateway, broker, radio, seed))
             tasks.create_task(after(parts.start_alerts, database))
             tasks.create_task(after(self._send_history, ingest, seed))
 
