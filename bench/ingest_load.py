@@ -155,7 +155,7 @@ class Publisher:
         self._socket.sendall(b"\x10" + _length(len(body)) + body)
         body = b"\x00\x01\x00" + _text(b"egenmonitor/v1/+/receipts") + b"\x00"
         self._socket.sendall(b"\x82" + _length(len(body)) + body)
-        kinds = []
+        kinds: list[int] = []
         while len(kinds) < 2:
             kinds += [kind for kind, _ in self._packets()]
         assert kinds == [0x20, 0x90], kinds

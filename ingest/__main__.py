@@ -23,8 +23,9 @@ from ingest.settle import RETRY_S_MAX, RETRY_S_MIN, Settler
 
 EXIT_CONFIG: Final = 2
 EXIT_FAILED: Final = 1
-# A stop waits this long for the batch in hand; a hard kill would lose nothing either.
-DRAIN_S: Final = 10.0
+# A stop waits this long for the batch in hand, which takes a second at most; more is only
+# needed while the database is away, and a hard kill would lose nothing either.
+DRAIN_S: Final = 2.0
 CONNECT_S_MAX: Final = 5
 
 app = cyclopts.App(name="ingest", help="MQTT to PostgreSQL: readings in, receipts out.")

@@ -34,7 +34,7 @@ def test_a_short_file_is_enough(tmp_path: Path) -> None:
     config = load(Config, _write(tmp_path, _SOUND))
     assert (config.broker.port, config.broker.shared_group) == (1883, "")
     with pytest.raises(ValueError, match="frozen"):
-        config.broker.port = 1  # type: ignore[misc]
+        config.broker.port = 1
 
 
 def test_the_environment_wins_over_the_file_and_leaves_its_neighbours(

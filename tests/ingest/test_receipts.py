@@ -1,0 +1,99 @@
+"""Receipts tell each gateway exactly what was committed or refused of each message."""
+
+import json
+from uuid import UUID
+
+import numpy as np
+
+from devices import wire
+from devices.reading import Reading
+from ingest.decode import Incoming, decode
+from ingest.delivery import Delivery
+from ingest.quarantine import Reason, Refused
+from ingest.receipts import receipts
+from tests.ingest.county import GATEWAY, NOW, message, pressure
+
+TOPIC = wire.topic(GATEWAY, wire.TopicKind.READINGS)
+
+
+def _incoming(payload: bytes, correlation: bytes = b"c", response: str | None = None) -> Incoming:
+    return decode(Delivery(TOPIC, payload, response, correlation, NOW))
+
+
+def _receipt(
+    payload: bytes, codes: list[int], refused: list[Refused] | None = None
+) -> wire.Receipt:
+    (answer,) = receipts([_incoming(payload)], np.array(codes, np.int8), refused or [])
+    assert answer.topic == wire.topic(GATEWAY, wire.TopicKind.RECEIPTS)
+    return wire.decode_receipt(answer.payload)
+
+
+def _refused(one: Reading, reason: Reason, detail: str) -> Refused:
+    return Refused(
+        reason=reason,
+        detail=detail,
+        gateway_id=GATEWAY,
+        topic=TOPIC,
+        arrived_at=NOW,
+        content=b"",
+        reading_id=one.reading_id,
+    )
+
+
+def test_each_message_gets_its_own_answer_with_its_own_correlation() -> None:
+    first, second = [pressure(120, 80), pressure(121, 80)], [pressure(122, 80)]
+    incoming = [_incoming(message(first), b"1"), _incoming(message(second), b"2")]
+    answers = receipts(incoming, np.zeros(3, np.int8), [])
+    assert [answer.correlation for answer in answers] == [b"1", b"2"]
+    assert [wire.decode_receipt(answer.payload).stored for answer in answers] == [
+        tuple(one.reading_id for one in first),
+        tuple(one.reading_id for one in second),
+    ]
+
+
+def test_stored_and_refused_are_told_apart_by_reading() -> None:
+    one, other = pressure(120, 80), pressure(2047, 80)
+    refused = _refused(other, Reason.IMPLAUSIBLE, "systolic\n2047\0")
+    receipt = _receipt(message([one, other]), [0, Reason.IMPLAUSIBLE.code], [refused])
+    assert receipt.stored == (one.reading_id,)
+    assert receipt.refused == (
+        wire.Refusal(reading_id=other.reading_id, reason="implausible", detail="systolic 2047\\0"),
+    )
+
+
+def test_a_malformed_reading_with_an_id_is_refused_by_its_id() -> None:
+    tree = json.loads(message([pressure(120, 80), pressure(121, 80)]))
+    tree["readings"][0]["outcome"] = "splendid"
+    receipt = _receipt(json.dumps(tree).encode(), [0])
+    assert receipt.stored == (UUID(tree["readings"][1]["reading_id"]),)
+    (refusal,) = receipt.refused
+    assert refusal.reading_id == UUID(tree["readings"][0]["reading_id"])
+    assert refusal.reason == "malformed_reading"
+
+
+def test_a_message_without_any_readable_reading_or_id_is_refused_whole() -> None:
+    tree = json.loads(message([pressure(120, 80)]))
+    tree["readings"][0] = {"reading_id": 7}
+    receipt = _receipt(json.dumps(tree).encode(), [])
+    assert receipt.message_refused
+    assert receipt.message_refused.startswith("malformed_reading: ")
+
+
+def test_a_newer_version_is_refused_with_what_is_known() -> None:
+    tree = json.loads(message([pressure(120, 80)])) | {"v": 2}
+    receipt = _receipt(json.dumps(tree).encode(), [])
+    assert receipt.message_refused == (
+        "unsupported_version: version 2 is not read here (newest known: 1)"
+    )
+
+
+def test_a_message_of_another_gateway_is_refused_whole() -> None:
+    receipt = _receipt(message([pressure(120, 80)], "g-other"), [])
+    assert receipt.message_refused
+    assert receipt.message_refused.startswith("gateway_mismatch")
+
+
+def test_the_answer_goes_to_the_topics_gateway_wherever_the_sender_wants_it() -> None:
+    incoming = _incoming(message([pressure(120, 80)]), response="egenmonitor/v1/g-victim/receipts")
+    (answer,) = receipts([incoming], np.zeros(1, np.int8), [])
+    assert answer.topic == wire.topic(GATEWAY, wire.TopicKind.RECEIPTS)
