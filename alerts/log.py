@@ -23,6 +23,7 @@ class Entry:
     """One thing that happened."""
 
     alert_id: int
+    rule: str
     at: datetime
     event: str
     staff_id: int | None
@@ -61,7 +62,7 @@ async def entries(connection: AsyncConnection, patient_id: int) -> list[Entry]:
     """Return the newest entries of all the patient's alerts, newest first."""
     cursor = connection.cursor(row_factory=class_row(Entry))
     await cursor.execute(
-        "select l.alert_id, l.at, l.event, l.staff_id, s.name as staff_name, l.detail "
+        "select l.alert_id, a.rule, l.at, l.event, l.staff_id, s.name as staff_name, l.detail "
         "from alert_log l join alert a using (alert_id) left join staff s using (staff_id) "
         "where a.patient_id = %s order by l.entry_id desc limit %s",
         (patient_id, ENTRIES_MAX),

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from alerts.alert import Level
 from alerts.care.plan import Advice
 from alerts.case import Case
 from alerts.measurements import Measured
+from alerts.sentence import Side
 from alerts.words import ZONE
+from devices.quantity import BY_ID, Panel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,18 +49,18 @@ def today(
     unusual = bool(readings) and readings[0].suspect
     return Today(
         level=level,
-        headline=_headline(level, readings, now, uncertain=failed or unusual),
+        headline=_headline(cases, readings, now, uncertain=failed or unusual),
         steps=_steps(level, advice),
         failed=failed,
         unusual=unusual,
     )
 
 
-def _headline(level: int, readings: Sequence[Measured], now: datetime, *, uncertain: bool) -> str:
-    if level == Level.RED:
-        return "Ett värde ligger långt utanför dina gränser. Gör så här:"
-    if level == Level.YELLOW:
-        return "Ett värde ligger utanför dina gränser. Gör så här:"
+def _headline(
+    cases: Sequence[Case], readings: Sequence[Measured], now: datetime, *, uncertain: bool
+) -> str:
+    if cases:
+        return f"{_beyond(max(cases, key=lambda case: case.level))}. Gör så här:"
     if uncertain:
         return "Mät gärna en gång till."
     of_today = [r for r in readings if r.values and _same_day(r.measured_at, now)]
@@ -66,6 +69,28 @@ def _headline(level: int, readings: Sequence[Measured], now: datetime, *, uncert
     if any(reading.level for reading in of_today):
         return "Vården har sett dagens värden och avslutat larmet."
     return "Dina värden i dag ligger inom dina gränser."
+
+
+_SUBJECTS: Final = {
+    Panel.BLOOD_PRESSURE: "Ditt blodtryck",
+    Panel.PULSE: "Din puls",
+    Panel.BODY_WEIGHT: "Din vikt",
+}
+
+
+def _beyond(case: Case) -> str:
+    """Say what is beyond which limit, without a number and without blame."""
+    found = {
+        (BY_ID[finding["quantity_id"]].facts.panel, Side(finding["side"]))
+        for finding in case.findings
+        if finding["quantity_id"] in BY_ID
+    }
+    if len(found) == 1:
+        panel, side = found.pop()
+        if panel in _SUBJECTS:
+            how = "högre" if side is Side.HIGH else "lägre"
+            return f"{_SUBJECTS[panel]} är {how} än din gräns"
+    return "Ett värde ligger utanför dina gränser"
 
 
 def _steps(level: int, advice: Advice) -> list[str]:

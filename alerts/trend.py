@@ -31,6 +31,7 @@ _TOP: Final = 26.0
 _BOTTOM: Final = 26.0
 _POINT: Final = 2.6
 _RING: Final = 6.5
+_LABEL: Final = 17.0  # the height of a line
 
 # A line is broken where the wait was longer than this many usual waits, so that one missed
 # measurement shows, and small shifts of the hour do not.
@@ -240,14 +241,25 @@ def _bound_labels(band: Band, scale: _Scale) -> Iterator[str]:
         ("◆", "yellow", band.yellow_low),
         ("▲", "red", band.red_low),
     )
-    lowest = scale.top - 22.0
-    for shape, level, bound in shapes:
-        if bound is None:
-            continue
-        y = max(scale.y(bound) + 5.0, lowest + 17.0)  # labels never lie on one another
-        lowest = y
-        label = f"{shape} {amount(band.quantity, bound)}"
+    labels = [
+        (scale.y(bound) + 5.0, level, f"{shape} {amount(band.quantity, bound)}")
+        for shape, level, bound in shapes
+        if bound is not None
+    ]
+    places = _apart([y for y, _, _ in labels], scale.top + _LANE + 5.0)
+    for y, (_, level, label) in zip(places, labels, strict=True):
         yield _text(WIDTH - _RIGHT + 4, y, label, f"bound-label {level}")
+
+
+def _apart(heights: Sequence[float], lowest: float) -> list[float]:
+    """Return *heights*, which go down the page, so far apart that no label lies on another."""
+    placed: list[float] = []
+    for y in heights:
+        placed.append(max(y, placed[-1] + _LABEL) if placed else y)
+    for index in reversed(range(len(placed))):
+        below = placed[index + 1] - _LABEL if index + 1 < len(placed) else lowest
+        placed[index] = min(placed[index], below)
+    return placed
 
 
 def _value_axis(quantity: Quantity, scale: _Scale) -> Iterator[str]:

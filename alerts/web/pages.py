@@ -17,7 +17,7 @@ from alerts.log import Entry
 from alerts.trend import title
 from alerts.web.services import ServicesOf
 from alerts.web.session import Session
-from devices.quantity import Quantity
+from devices.quantity import Panel, Quantity
 
 _HERE: Final = Path(__file__).parent
 STATIC: Final = _HERE / "static"
@@ -141,4 +141,6 @@ def said(entry: Entry) -> str:
         Event.ACKNOWLEDGED: f"{who} tog larmet",
         Event.CLOSED: f"{who} avslutade: {ending}.{note}",
     }
-    return texts[Event(entry.event)] if entry.event in list(Event) else entry.event
+    text = texts[Event(entry.event)] if entry.event in list(Event) else entry.event
+    about = entry.rule.removeprefix("limit:")
+    return f"{title(Panel(about))}: {text}" if about in list(Panel) else text

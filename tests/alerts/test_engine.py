@@ -15,6 +15,11 @@ from tests.alerts.world import D, P, S, W, World
 RED = {S: 192.0, D: 112.0}
 
 
+async def routed_as_many_as(world: World, number: int) -> None:
+    while len(routed(world)) < number:  # noqa: ASYNC110 - the database tells nobody
+        await asyncio.sleep(0.01)
+
+
 def routed(world: World) -> list[tuple[object, ...]]:
     return world.rows("select alert_id, staff_id, routed_why from alert_case order by alert_id")
 
@@ -126,11 +131,9 @@ async def test_a_lost_notification_is_made_good_by_polling(
     task = asyncio.create_task(engine.run(pool, asyncio.Event()))
     async with asyncio.timeout(10):
         for number, key in enumerate(("kalle", "sven"), start=1):
-            while len(routed(world)) < number:
-                await asyncio.sleep(0.01)
+            await routed_as_many_as(world, number)
             await world.measure_soon(key, RED)  # after the engine has looked and seen the other
-        while len(routed(world)) < 3:
-            await asyncio.sleep(0.01)
+        await routed_as_many_as(world, 3)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 

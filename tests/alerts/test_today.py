@@ -3,6 +3,8 @@
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from alerts.care.plan import Advice
 from alerts.case import Case
 from alerts.measurements import Measured
@@ -33,7 +35,12 @@ def reading(ago: timedelta = timedelta(hours=1), **more: Any) -> Measured:
 
 def case(level: int, **more: Any) -> Case:
     facts: dict[str, Any] = dict.fromkeys(Case.__dataclass_fields__)
-    return Case(**{**facts, "level": level, "state": "open", "born_on": date(1944, 1, 1), **more})
+    facts |= {"level": level, "state": "open", "born_on": date(1944, 1, 1), "findings": []}
+    return Case(**{**facts, **more})
+
+
+def finding(quantity_id: int, side: str) -> dict[str, Any]:
+    return {"quantity_id": quantity_id, "side": side, "value": 1.0, "bound": 1.0}
 
 
 def test_values_in_range_today_are_said_to_be() -> None:
@@ -54,8 +61,23 @@ def test_nothing_measured_ever_is_no_false_comfort() -> None:
 def test_a_red_alert_says_what_to_do_in_the_plans_own_words() -> None:
     said = today([case(1), case(2)], [reading(level=2)], ADVICE, NOW)
     assert said.level == 2
-    assert said.headline.endswith("Gör så här:")
+    assert said.headline == "Ett värde ligger utanför dina gränser. Gör så här:"
     assert list(said.steps) == ["Ring Anna.", "Ring 112 om det blir värre."]
+
+
+@pytest.mark.parametrize(
+    ("findings", "headline"),
+    [
+        ([(1, "high"), (2, "high")], "Ditt blodtryck är högre än din gräns. Gör så här:"),
+        ([(1, "low")], "Ditt blodtryck är lägre än din gräns. Gör så här:"),
+        ([(5, "high")], "Din vikt är högre än din gräns. Gör så här:"),
+        ([(1, "low"), (2, "high")], "Ett värde ligger utanför dina gränser. Gör så här:"),
+        ([(999, "high")], "Ett värde ligger utanför dina gränser. Gör så här:"),
+    ],
+)
+def test_it_says_what_is_beyond_the_limit(findings: list[tuple[int, str]], headline: str) -> None:
+    red = case(2, findings=[finding(*each) for each in findings])
+    assert today([case(1), red], [reading(level=2)], ADVICE, NOW).headline == headline
 
 
 def test_a_yellow_alert_has_its_own_steps() -> None:

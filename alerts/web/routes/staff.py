@@ -1,5 +1,6 @@
 """The nurse's pages: the worklist, a patient's page, and what she does with an alert."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -160,7 +161,7 @@ async def _patient_page(
         advice=await plan.advice(connection, patient_id),
         entries=entries,
         readings=await measurements.readings(connection, patient_id, window.from_at),
-        figures=_figures(points, bands, window, now),
+        figures=_figures(points, bands, window, now, first={case.rule for case in active}),
         periods=PERIODS,
         days=days,
         span=legend_day(window, now),
@@ -172,11 +173,13 @@ def _figures(
     bands: list[plan.Band],
     window: Window,
     now: datetime,
+    *,
+    first: Collection[str],
 ) -> list[Markup]:
-    """Return a figure for each panel that has values, or limits to fill."""
+    """Return a figure for each panel that has values or limits; those with an alert *first*."""
     limited = {band.quantity for band in bands}
     figures = []
-    for panel in Panel:
+    for panel in sorted(Panel, key=lambda panel: f"limit:{panel}" not in first):
         lanes = [
             Lane(
                 quantity,

@@ -183,7 +183,7 @@ async def test_the_patients_page_says_what_to_do_and_whom_to_call(
     async with browse("marta") as client:
         text = (await client.get("/me")).text
     for said in (
-        "långt utanför dina gränser",
+        "Ditt blodtryck är högre än din gräns. Gör så här:",
         "Ring din vårdkontakt i dag",
         "192/112",
         "Anna Provberg",
