@@ -178,7 +178,7 @@ class Connection:
         )
         client.connect_timeout = _TCP_CONNECT_S_MAX
         if settings.username is not None:
-            client.username_pw_set(settings.username, settings.password())
+            client.username_pw_set(settings.username, _password(settings))
         if settings.uses_tls:
             client.tls_set_context(_tls(settings))
         if identity.will_topic is not None:
@@ -300,6 +300,14 @@ async def connect(
 
 def _properties(packet_type: int) -> Properties:
     return Properties(packet_type)  # type: ignore[no-untyped-call]
+
+
+def _password(settings: UplinkConfig) -> str | None:
+    try:
+        return settings.password()
+    except (OSError, UnicodeDecodeError) as error:
+        problem = f"cannot be read any more ({error})"
+        raise BrokerError("uplink.password_file", problem, "Put the file back") from error
 
 
 def _tls(settings: UplinkConfig) -> ssl.SSLContext:

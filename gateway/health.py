@@ -46,9 +46,9 @@ class Health:
     @radio.setter
     def radio(self, state: RadioState) -> None:
         if state is not self._radio:
-            self._radio = state
+            before, self._radio = self._radio, state
             # Serving a device is ordinary life; the next heartbeat tells it soon enough.
-            if state is not RadioState.CONNECTED:
+            if {before, state} != {RadioState.SCANNING, RadioState.CONNECTED}:
                 self._changed()
 
     @property

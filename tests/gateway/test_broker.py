@@ -103,3 +103,14 @@ async def test_a_wrong_password_names_the_key_to_look_at(tmp_path: Path) -> None
             async with connect(settings, PROBE):
                 pass
     assert caught.value.key == "uplink.username"
+
+
+async def test_a_password_file_that_is_gone_is_told_and_tried_again_later(tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("x")
+    settings = UplinkConfig(host="127.0.0.1", port=9, username="g-test", password_file=secret)
+    secret.unlink()
+    with pytest.raises(BrokerError) as caught:
+        async with connect(settings, PROBE):
+            pass
+    assert caught.value.key == "uplink.password_file"

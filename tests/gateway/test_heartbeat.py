@@ -40,6 +40,7 @@ def test_serving_a_device_is_no_news_but_losing_the_radio_is(inbox: Inbox, outbo
     beat = heartbeat(inbox, outbox, health)
     beat.say(GatewayState.ONLINE, 100.0)
     health.radio = RadioState.CONNECTED
+    health.radio = RadioState.SCANNING
     assert beat.due_at_s() == 160.0
     health.radio = RadioState.LOST
     assert beat.due_at_s() == 100.0 + CHANGE_INTERVAL_S
