@@ -306,8 +306,8 @@ def _password(settings: UplinkConfig) -> str | None:
     try:
         return settings.password()
     except (OSError, UnicodeDecodeError) as error:
-        problem = f"cannot be read any more ({error})"
-        raise BrokerError("uplink.password_file", problem, "Put the file back") from error
+        key, problem = "uplink.password_file", f"cannot be read any more ({error})"
+        raise BrokerError(key, problem, "Put the file back") from error
 
 
 def _tls(settings: UplinkConfig) -> ssl.SSLContext:
