@@ -23,7 +23,7 @@ sys.path[0] = str(ROOT)  # this file's own folder would hide the package ingest
 
 import psycopg  # noqa: E402
 
-from bench.ingest_load import fill_county, make_load  # noqa: E402
+from bench.ingest_load import Load, fill_county, make_load  # noqa: E402
 from ingest.schema.migrate import migrate  # noqa: E402
 from simulator.embedded.broker import Broker, EmbeddedBroker, Mosquitto  # noqa: E402
 from simulator.embedded.postgres import Postgres  # noqa: E402
@@ -141,7 +141,8 @@ def _rounds(
     results: dict[int, list[Run]] = {size: [] for size in options.sizes}
     for number in range(options.rounds):
         for size in options.sizes:
-            chain_s, cores = _chain(SIZES[size], size, number, broker.port, pids, directory)
+            load = make_load(SIZES[size], size, number)
+            chain_s, cores = _chain(load, broker.port, pids, directory)
             run = _copy(server, chain_s, cores)
             assert run.readings == SIZES[size], f"{run.readings} stored, {SIZES[size]} sent"
             results[size].append(run)
@@ -150,14 +151,8 @@ def _rounds(
 
 
 def _chain(
-    readings: int,
-    size: int,
-    seed: int,
-    port: int,
-    pids: dict[str, int | None],
-    directory: Path,
+    load: Load, port: int, pids: dict[str, int | None], directory: Path
 ) -> tuple[float, dict[str, float]]:
-    load = make_load(readings, size, seed)
     path = directory / "load"
     path.write_bytes(load.packets)
     arguments = [str(port), str(path), str(load.messages), str(WINDOW)]

@@ -1,7 +1,7 @@
 """A county in small: a migrated database, a patient, her loans, limits and gateway; readings."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -93,7 +93,7 @@ class County:
     plan_version_ids: list[int] = field(default_factory=list)
 
     def add_patient(self) -> int:
-        return self.one("insert into patient default values returning patient_id")
+        return int(self.one("insert into patient default values returning patient_id"))
 
     def lend(
         self,
@@ -104,7 +104,7 @@ class County:
         lent_from: datetime = NOW - timedelta(days=365),
         returned_at: datetime | None = None,
     ) -> int:
-        return self.one(
+        loan_id: int = self.one(
             "insert into device_loan (patient_id, device_id, slot, lent_from, returned_at)"
             " values (%s, %s, %s, %s, %s) returning loan_id",
             patient_id,
@@ -113,6 +113,7 @@ class County:
             lent_from,
             returned_at,
         )
+        return loan_id
 
     def plan(
         self, patient_id: int, in_force_from: datetime, limits: dict[Quantity, dict[str, float]]
@@ -153,7 +154,7 @@ class County:
             return await settler.settle(batch, [])
 
 
-LIMITS = {
+LIMITS: dict[Quantity, dict[str, float]] = {
     Quantity.SYSTOLIC: {
         "red_low": 90,
         "yellow_low": 100,
@@ -165,7 +166,7 @@ LIMITS = {
 }
 
 
-def fill(dsn: str) -> Iterator[County]:
+def fill(dsn: str) -> Generator[County, None, None]:
     migrate(dsn)
     with psycopg.connect(dsn, autocommit=True) as connection:
         county = County(dsn, connection)

@@ -64,7 +64,7 @@ class Gateway:
     def send(self, payload: bytes) -> bytes:
         """Publish one message; return its correlation data."""
         correlation = uuid4().bytes
-        properties = Properties(PacketTypes.PUBLISH)
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         properties.ResponseTopic = wire.topic(self._id, wire.TopicKind.RECEIPTS)
         properties.CorrelationData = correlation
         topic = wire.topic(self._id, wire.TopicKind.READINGS)
@@ -108,7 +108,8 @@ class Gateway:
             with psycopg.connect(self._dsn) as connection:
                 stored = {row[0] for row in connection.execute("select reading_id from reading")}
         receipt = wire.decode_receipt(bytes(incoming.payload))
-        self.received.put(Received(receipt, incoming.properties.CorrelationData, stored))
+        correlation = getattr(incoming.properties, "CorrelationData", b"")
+        self.received.put(Received(receipt, correlation, stored))
 
 
 class Ingest:

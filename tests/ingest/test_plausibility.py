@@ -77,10 +77,10 @@ def _reference(readings: list[Reading], patients: list[int]) -> list[Expected]:
             )
         expected.append(_reference_of(one, early, in_hour))
     _reference_medians(readings, patients, expected)
-    for one in expected:
-        for reason, bits in one.samples:
-            if reason is None and one.reason is None:
-                one.suspicion |= bits
+    for result in expected:
+        for reason, bits in result.samples:
+            if reason is None and result.reason is None:
+                result.suspicion |= bits
     return expected
 
 
