@@ -117,11 +117,7 @@ class Chain:
 
     async def until(self, what: str, is_so: Callable[[], bool]) -> None:
         """Wait until something is so; a failure names what, and quotes the logs."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + PATIENCE_S
-        while not await asyncio.to_thread(is_so):
-            assert loop.time() < deadline, f"not within {PATIENCE_S:.0f} s: {what}\n{self._logs()}"
-            await asyncio.sleep(_POLL_S)
+        await wait_until(what, is_so, self._logs)
 
     def _logs(self) -> str:
         tails = [
@@ -137,6 +133,17 @@ class Chain:
             lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
         self.config(room).parent.mkdir(parents=True, exist_ok=True)
         self.config(room).write_text("\n".join(lines) + "\n")
+
+
+async def wait_until(
+    what: str, is_so: Callable[[], bool], logs: Callable[[], str] = lambda: ""
+) -> None:
+    """Wait until something is so; a failure names what, and quotes the logs."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + PATIENCE_S
+    while not await asyncio.to_thread(is_so):
+        assert loop.time() < deadline, f"not within {PATIENCE_S:.0f} s: {what}\n{logs()}"
+        await asyncio.sleep(_POLL_S)
 
 
 def care_record(
