@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.simulator.demo_process import DemoProcess, running_demo, wait_until
@@ -91,6 +92,24 @@ def test_a_high_blood_pressure_lights_every_lamp_in_order(
         bench.set_viewport_size({"width": width, "height": height})
         assert bench.evaluate("document.documentElement.scrollWidth") <= width
         bench.screenshot(path=tmp_path / f"bench-{width}.png", full_page=True)
+
+
+@pytest.mark.browser
+def test_the_hypertensive_measures_high_within_a_minute_of_the_start(
+    nurses: dict[str, Page],
+) -> None:
+    row = re.compile(r"Kalle T\., 71.{0,40}Blodtryck 192/112", re.DOTALL)
+    expect(nurses["Anna Provberg"].locator("body")).to_contain_text(row, timeout=60_000)
+
+
+@pytest.mark.browser
+def test_everybody_can_read_the_page(bench: Page) -> None:
+    """WCAG 2.2 AA, as far as axe can tell, with lamps lit."""
+    _press(bench, "Misslyckad mätning")
+    expect(bench.locator(".lamp.lit")).to_have_count(5, timeout=LIT_MS_MAX)
+    tags = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]
+    found = Axe().run(bench, options={"runOnly": {"type": "tag", "values": tags}})
+    assert found.violations_count == 0, found.generate_report()
 
 
 @pytest.mark.browser
