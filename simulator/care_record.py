@@ -60,7 +60,6 @@ _CHANGED_DAYS_AGO: Final = 10
 _HEART_FAILURE_ADVICE: Final = {
     "green": "Väg dig varje morgon före frukost.\nMät blodtrycket morgon och kväll.",
     "yellow": (
-        "Din vikt har ökat. Det kan vara vätska.\n"
         "Ta din extra vätskedrivande tablett så som ni har kommit överens om.\n"
         "Väg dig i morgon bitti igen.\n"
         "Ring din vårdkontakt om du blir andfådd eller mår sämre."
