@@ -44,6 +44,8 @@ _SETTINGS = MappingProxyType(
         "max_wal_size": "2GB",
     }
 )
+# Beside a cluster that lies outside its directory: a file that names the directory.
+_OWNER_SUFFIX = ".owner"
 _TREE_BINARIES = Path("usr/lib/postgresql/17/bin")
 _TREE_SETTINGS = MappingProxyType(
     {
@@ -119,6 +121,7 @@ class Postgres:
             PostgresError: It cannot be made, or does not answer in time.
         """
         data = self._data_directory()
+        self._drop_what_lost_its_password(self._outside(data))
         if not (self._outside(data) / "PG_VERSION").exists():
             self._make_cluster(data)
         deadline = time.monotonic() + START_S_MAX
@@ -196,8 +199,20 @@ class Postgres:
         with self.log_file.open("ab") as output:
             return spawn(command, output=output, account=self._account, death_signal=signal.SIGINT)
 
+    def _drop_what_lost_its_password(self, place: Path) -> None:
+        """Remove a cluster kept elsewhere whose directory was removed: nobody can open it."""
+        if self.password_file.exists() or not (place / "PG_VERSION").exists():
+            return
+        if place.is_relative_to(self.directory):
+            problem = f"{self.password_file} is missing: put it back, or remove {self.directory}"
+            raise PostgresError(problem)
+        shutil.rmtree(place)
+
     def _make_cluster(self, data: Path) -> None:
         place = self._outside(data)
+        if not place.is_relative_to(self.directory):
+            _remove_orphans(place.parent)
+            place.with_name(f"{place.name}{_OWNER_SUFFIX}").write_text(str(self.directory))
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         password = secrets.token_urlsafe(24)
         self.password_file.touch(mode=0o600)
@@ -257,6 +272,15 @@ class Postgres:
         except OSError as error:
             said = [str(error)]
         return f"PostgreSQL in {self.directory} {what}: " + " | ".join(said)
+
+
+def _remove_orphans(folder: Path) -> None:
+    """Remove clusters kept in *folder* for directories that are gone: some 50 MB each."""
+    for note in folder.glob(f"egenmonitor-*{_OWNER_SUFFIX}"):
+        is_ours = not note.is_symlink() and note.stat().st_uid == os.geteuid()
+        if is_ours and not Path(note.read_text()).exists():
+            shutil.rmtree(note.with_name(note.name.removesuffix(_OWNER_SUFFIX)), ignore_errors=True)
+            note.unlink(missing_ok=True)
 
 
 def _account() -> tuple[int, int]:

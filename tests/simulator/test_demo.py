@@ -23,7 +23,7 @@ def test_it_starts_stops_and_starts_again(tmp_path: Path) -> None:
         assert demo.ready_s < FIRST_START_S_MAX
         assert httpx.get(demo.worklist, follow_redirects=True).status_code == 200
         assert httpx.get(demo.tester).status_code == 200
-        assert int(demo.wait_for(r"First alert .* (\d+) wait for a nurse")[1]) >= 1
+        assert int(demo.wait_for(r"First alert .* (\d+) given to a nurse")[1]) >= 1
         stored = demo.wait_for(r"(\d+) readings of 30 days stored(.*)")
         assert int(stored[1]) > 800
         assert not stored[2]  # nothing was refused

@@ -2,6 +2,7 @@
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,24 @@ def test_postgres_keeps_its_rows_over_kill_and_restart(tmp_path: Path) -> None:
         server.start()
         with psycopg.connect(server.dsn()) as connection:
             assert connection.execute("select answer from kept").fetchone() == (42,)
+
+
+def test_a_directory_removed_and_made_again_gets_a_new_cluster(tmp_path: Path) -> None:
+    with Postgres(tmp_path / "pg") as server:
+        with psycopg.connect(server.dsn()) as connection:
+            connection.execute("create table gone ()")
+    shutil.rmtree(tmp_path / "pg")
+    with Postgres(tmp_path / "pg") as server, psycopg.connect(server.dsn()) as connection:
+        found = connection.execute("select to_regclass('gone')").fetchone()
+        assert found == (None,)
+
+
+def test_a_cluster_outside_a_directory_that_is_gone_is_removed(tmp_path: Path) -> None:
+    with Postgres(tmp_path / "first") as first:
+        place = first.outside_data_directory()
+    shutil.rmtree(tmp_path / "first")
+    with Postgres(tmp_path / "second"):
+        assert not place.exists()
 
 
 def test_postgres_asks_for_a_password(tmp_path: Path) -> None:
