@@ -27,9 +27,8 @@ def test_postgres_keeps_its_rows_over_kill_and_restart(tmp_path: Path) -> None:
 
 
 def test_a_directory_removed_and_made_again_gets_a_new_cluster(tmp_path: Path) -> None:
-    with Postgres(tmp_path / "pg") as server:
-        with psycopg.connect(server.dsn()) as connection:
-            connection.execute("create table gone ()")
+    with Postgres(tmp_path / "pg") as server, psycopg.connect(server.dsn()) as connection:
+        connection.execute("create table gone ()")
     shutil.rmtree(tmp_path / "pg")
     with Postgres(tmp_path / "pg") as server, psycopg.connect(server.dsn()) as connection:
         found = connection.execute("select to_regclass('gone')").fetchone()
