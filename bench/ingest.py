@@ -29,7 +29,7 @@ from simulator.embedded.broker import Broker, EmbeddedBroker, Mosquitto  # noqa:
 from simulator.embedded.postgres import Postgres  # noqa: E402
 
 # Readings per run: a few seconds each, so that start and end weigh little.
-SIZES = {1: 30_000, 20: 120_000, 200: 200_000}
+SIZES = {1: 20_000, 20: 100_000, 200: 160_000}
 ROUNDS = 3
 WINDOW = 60_000  # messages without PUBACK; MQTT's packet ids end at 65,535
 START_S_MAX = 30.0

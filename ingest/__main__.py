@@ -120,7 +120,7 @@ async def _migrate_when_it_answers(config: Config, stop: asyncio.Event) -> bool:
     while not stop.is_set():
         try:
             _say(await asyncio.to_thread(migrate, config.database.conninfo()))
-        except psycopg.OperationalError as error:
+        except (psycopg.OperationalError, OSError) as error:
             structlog.get_logger().error(
                 "database.unreachable",
                 key="database.dsn",
@@ -153,7 +153,7 @@ def _say(done: Migrated) -> None:
     )
 
 
-def _first_line(error: psycopg.Error) -> str:
+def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).split("\n")[0]
 
 

@@ -145,7 +145,7 @@ def from_messages(messages: Sequence[tuple[Origin, Sequence[Reading]]]) -> Batch
         sent_at=sent_at[origin],
         arrived_at=arrived_at[origin],
         device_time=_device_times(readings),
-        clock_offset_s=np.array([_or_nan(r.clock_offset_s) for r in readings], np.float64),
+        clock_offset_s=np.array([r.clock_offset_s for r in readings], np.float64),  # None: NaN
         status=np.array([r.status for r in readings], np.int32),
         battery=np.array(
             [NO_BATTERY if r.battery_percent is None else r.battery_percent for r in readings],
@@ -162,16 +162,9 @@ def microseconds(moments: Iterable[datetime]) -> Int64s:
 
 
 def _device_times(readings: Sequence[Reading]) -> Int64s:
-    seconds = np.array(
-        [
-            np.nan if r.device_time is None else r.device_time.replace(tzinfo=UTC).timestamp()
-            for r in readings
-        ],
-        np.float64,
-    )
-    absent = np.isnan(seconds)
-    times = np.rint(np.where(absent, 0, seconds) * 1e6).astype(np.int64) - np.int64(_EPOCH_S * 1e6)
-    return np.where(absent, np.int64(NO_TIME), times)
+    since_1970 = np.array([r.device_time for r in readings], "datetime64[us]")  # None: NaT
+    times = since_1970.view(np.int64) - np.int64(_EPOCH_S * 1e6)
+    return np.where(np.isnat(since_1970), np.int64(NO_TIME), times)
 
 
 def _samples(readings: Sequence[Reading]) -> tuple[Samples, list[str]]:
@@ -187,7 +180,7 @@ def _samples(readings: Sequence[Reading]) -> tuple[Samples, list[str]]:
         ),
         unit_known=np.array([_UNIT_OF.get(v.quantity) == v.unit for v in values], np.bool_),
         value=np.array([v.value for v in values], np.float64),
-        original_value=np.array([_or_nan(v.original_value) for v in values], np.float64),
+        original_value=np.array([v.original_value for v in values], np.float64),  # None: NaN
         original_unit=np.array(
             [
                 -1 if v.original_unit is None else units.setdefault(v.original_unit, len(units))
@@ -197,7 +190,3 @@ def _samples(readings: Sequence[Reading]) -> tuple[Samples, list[str]]:
         ),
     )
     return samples, list(units)
-
-
-def _or_nan(value: float | None) -> float:
-    return np.nan if value is None else value

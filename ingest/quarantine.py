@@ -2,6 +2,7 @@
 
 import enum
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -70,10 +71,10 @@ class Refused:
 
 _INSERT = """
 insert into quarantine (fingerprint, arrived_at, gateway_id, topic, reason, detail, reading_id,
-    device_id, content)
+    device_id, content, repeats)
 select * from unnest(%s::bytea[], %s::timestamptz[], %s::text[], %s::text[], %s::text[],
-    %s::text[], %s::uuid[], %s::text[], %s::bytea[])
-on conflict (fingerprint) do update set repeats = quarantine.repeats + 1
+    %s::text[], %s::uuid[], %s::text[], %s::bytea[], %s::int[])
+on conflict (fingerprint) do update set repeats = quarantine.repeats + excluded.repeats + 1
 """
 
 
@@ -81,6 +82,7 @@ async def insert(connection: psycopg.AsyncConnection[Any], refused: Sequence[Ref
     """Keep *refused*; what lies there already is counted as a repeat."""
     # Each fingerprint once, for one statement cannot touch a row twice; and in their order,
     # so that two workers lock the rows in the same order.
+    times = Counter(row.fingerprint() for row in refused)
     rows = sorted({row.fingerprint(): row for row in refused}.items())
     if not rows:
         return
@@ -99,6 +101,7 @@ async def insert(connection: psycopg.AsyncConnection[Any], refused: Sequence[Ref
                 for _, row in rows
             ],
             [row.content for _, row in rows],
+            [times[fingerprint] - 1 for fingerprint, _ in rows],
         ],
         binary=True,
     )

@@ -128,6 +128,8 @@ class Settler:
                     settled = await self._transact(batch, refused)
             except TimeoutError:
                 problem = f"a transaction took longer than {TRANSACTION_S_MAX:g} s"
+            except OSError as error:  # the password file is away for the moment
+                problem = str(error)
             except psycopg.Error as error:
                 if not _is_worlds(error):
                     raise

@@ -85,6 +85,12 @@ def test_days_that_arrive_at_once_are_one_alert_marked_late(county: County) -> N
     assert county.count("breach") == 12
 
 
+def test_an_alert_that_a_breach_of_today_joins_is_late_no_more(county: County) -> None:
+    county.settle([pressure(192, 112, measured_at=NOW - 2 * DAY)])
+    county.settle([pressure(192, 112)])
+    assert [row[3] for row in _alerts(county)] == [False]
+
+
 def test_a_late_breach_is_not_red_when_a_newer_value_is_in_range(county: County) -> None:
     county.settle([pressure(120, 80, measured_at=NOW - timedelta(hours=1))])
     county.settle([pressure(192, 112, measured_at=NOW - 2 * DAY)])

@@ -378,6 +378,25 @@ def test_the_seventh_reading_of_an_hour_is_suspect_and_the_thirty_first_refused(
     assert [one.reason for one in judged[29:]] == [None, Reason.TOO_FREQUENT]
 
 
+def test_the_hour_is_open_at_its_beginning() -> None:
+    """A reading every ten minutes is the usual six an hour, for ever."""
+    readings = [pressure(120, 80, measured_at=NOW - timedelta(minutes=10 * n)) for n in range(20)]
+    assert {one.suspicion for one in _seen(readings, _judge(readings))} == {Suspicion.NONE}
+
+
+@pytest.mark.parametrize(
+    ("oldest", "suspicion"),
+    [
+        (timedelta(days=14), Suspicion.WEIGHT_OFF_MEDIAN),
+        (timedelta(days=14, microseconds=1), Suspicion.NONE),  # two are no median
+    ],
+)
+def test_the_median_is_of_the_last_fourteen_days(oldest: timedelta, suspicion: Suspicion) -> None:
+    ages = [oldest, timedelta(days=2), timedelta(days=1)]
+    readings = [weight(80, measured_at=NOW - age) for age in ages] + [weight(86)]
+    assert _seen(readings, _judge(readings))[-1].suspicion == suspicion
+
+
 def test_a_true_change_of_weight_is_believed_once_it_is_the_rule() -> None:
     """The median follows; a patient is not doubted for ever."""
     readings = [

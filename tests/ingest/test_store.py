@@ -9,7 +9,7 @@ import pytest
 
 from devices.quantity import Quantity
 from devices.reading import Outcome, Value
-from ingest.quarantine import Reason
+from ingest.quarantine import Reason, Refused
 from ingest.settle import Settler
 from tests.ingest.county import CUFF, GATEWAY, NOW, County, batch_of, pressure, reading, weight
 from tests.ingest.wire_cutter import Where, WireCutter
@@ -178,6 +178,27 @@ def test_the_same_refusal_again_is_counted_and_not_kept_twice(county: County) ->
     county.settle([one])
     county.settle([one])
     assert county.rows("select repeats from quarantine") == [(1,)]
+
+
+def test_messages_refused_alike_in_one_batch_are_counted(plain_county: County) -> None:
+    row = Refused(
+        reason=Reason.MALFORMED_MESSAGE,
+        detail="not\0JSON \ud800",
+        gateway_id=GATEWAY,
+        topic="t",
+        arrived_at=NOW,
+        content=b"\0\xff",
+    )
+
+    async def settle(times: int) -> None:
+        async with Settler(lambda: plain_county.dsn, "test") as settler:
+            await settler.settle(batch_of(), [row] * times)
+
+    asyncio.run(settle(3))
+    asyncio.run(settle(2))
+    assert plain_county.rows("select content, detail, repeats from quarantine") == [
+        (b"\0\xff", "not\\0JSON \\ud800", 4)
+    ]
 
 
 def test_a_reading_partly_refused_is_stored_and_kept_in_quarantine(county: County) -> None:
