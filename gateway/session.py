@@ -79,7 +79,6 @@ class Session:
         self._kind = kind
         self._driver = kind.new(device_id)
         self._place = InboxSession(device_id, kind.name)
-        self._late = InboxSession(device_id, kind.name)
         self._inbox = inbox
         self._outbox = outbox
         self._now = now
@@ -96,18 +95,26 @@ class Session:
         return Yield(self._values, self._new_readings)
 
     def take(self, source: str, payload: bytes | bytearray) -> None:
-        """Take a value, inside the radio's callback: durable when this returns."""
+        """Take a value, inside the radio's callback: durable when this returns.
+
+        Raises:
+            StoreFull: It was not kept. A radio that confirms after the callback does not
+                confirm then, and the device keeps its record.
+        """
+        raw = RawValue(source, bytes(payload), self._now())
         try:
-            raw = RawValue(source, bytes(payload), self._now())
             if self._is_closed:  # its driver has closed: the next replay gives it another
-                self._inbox.append(self._late, raw)
-                self._inbox.release(self._late)
+                self._append_late(raw)
                 return
             self._inbox.append(self._place, raw)
-            self._values += 1
+        except Exception as error:
+            self._fail(error)
+            raise
+        self._values += 1
+        try:
             self._keep(self._driver.received(raw))
         except Exception as error:  # noqa: BLE001 - the radio would swallow it; `run` raises it again
-            self._failure = self._failure or error
+            self._fail(error)
         self._stirred.set()
 
     def disconnected(self) -> None:
@@ -143,6 +150,16 @@ class Session:
         if self._failure is None:
             self._keep(self._driver.finished(), finished=True)
 
+    def _append_late(self, raw: RawValue) -> None:
+        # Each in a place of its own: the last one's may have been replayed and be gone.
+        place = InboxSession(self._place.device_id, self._kind.name)
+        self._inbox.append(place, raw)
+        self._inbox.release(place)
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = self._failure or error
+        self._stirred.set()
+
     def _keep(self, readings: Iterable[Reading], *, finished: bool = False) -> None:
         try:
             self._new_readings += self._outbox.append_from_session(
@@ -150,7 +167,7 @@ class Session:
             )
         except StoreFull as error:
             # The driver has let go of them: only a replay of the raw values brings them back.
-            self._failure = self._failure or error
+            self._fail(error)
             raise
 
     async def _stirs(self, within_s: float) -> bool:

@@ -8,6 +8,7 @@ import pytest
 from devices.quantity import Quantity
 from devices.reading import ClockVerdict, Outcome, Reading
 from devices.wire import decode_reading
+from gateway.database import Database
 from gateway.health import RadioState
 from gateway.inbox import Inbox
 from gateway.outbox import Outbox
@@ -255,3 +256,23 @@ async def test_an_indication_is_in_the_outbox_within_300_ms(home: Home) -> None:
             waits_s.append((datetime.now(UTC) - reading.received_at).total_seconds())
             await device.drained()
     assert sorted(waits_s)[5] < 0.3
+
+
+async def test_a_record_that_finds_no_room_stays_on_the_device(
+    store: Database, outbox: Outbox
+) -> None:
+    inbox = Inbox(store, rows_max=0)
+    async with VirtualRadio() as radio:
+        home, device = Home(radio, inbox, outbox), cuff()
+        await home.attach(device)
+        async with home.listening():
+            device.measure(142, 88, 71)
+            await until(lambda: bool(home.health.problems))
+            await until(lambda: home.health.radio is RadioState.SCANNING)
+        inbox._rows_max = 100  # there is room again
+        async with home.listening():
+            device.wake()
+            (reading,) = await home.has(1)
+            await device.drained()
+    assert value(reading, Quantity.SYSTOLIC) == 142
+    assert home.confirmed == 1

@@ -17,12 +17,14 @@ from gateway.config import SessionConfig
 from gateway.database import Database, StoreFull
 from gateway.inbox import Inbox
 from gateway.outbox import Outbox
+from gateway.replay import replay_unfinished
 from gateway.session import CONNECT_WAITS_S, Session, serve
 from tests.gateway.home import ZONE
 from tests.gateway.material import DEVICE, START, reading
 
 CUFF = driver_named("blood_pressure", ZONE)
 RECORD = bytes.fromhex("1e780050005a00ea070b0207000048000100 00".replace(" ", ""))
+ANOTHER = bytes.fromhex("1e820050005a00ea070b0208000048000100 00".replace(" ", ""))
 QUICK = SessionConfig(idle_s=0.5, connect_timeout_s=1)
 
 
@@ -157,6 +159,18 @@ async def test_a_value_sent_after_everything_is_over_is_kept_for_a_replay(
     visit.radio.send(RECORD)
     (late,) = inbox.unfinished()
     assert [raw.payload for raw in inbox.values(late)] == [RECORD]
+
+
+async def test_a_device_that_talks_on_after_a_replay_is_still_heard(
+    visit: Visit, inbox: Inbox, outbox: Outbox
+) -> None:
+    await visit.serve()
+    visit.radio.send(RECORD)
+    replay_unfinished(inbox, outbox, ZONE)
+    visit.radio.send(ANOTHER)
+    (late,) = inbox.unfinished()
+    assert [raw.payload for raw in inbox.values(late)] == [ANOTHER]
+    assert outbox.depth == 1
 
 
 async def test_a_read_that_is_never_answered_holds_nothing_up_for_long(
