@@ -17,12 +17,12 @@ from gateway import log
 from gateway.broker import BrokerError, Identity, connect
 from gateway.central import Central
 from gateway.config import Config, ConfigProblems, load
-from gateway.database import Database, StoreFull, StoreInUse, StoreTooNew, depths
+from gateway.database import Database, StoreInUse, StoreTooNew, depths
 from gateway.health import Health
 from gateway.heartbeat import Heartbeat
 from gateway.inbox import Inbox
 from gateway.outbox import Outbox
-from gateway.replay import replay_unfinished
+from gateway.replay import replay_and_tell
 from gateway.uplink import DRAIN_S, Uplink
 
 _log = structlog.get_logger()
@@ -103,7 +103,7 @@ async def run(config: Config, *, uplink_type: type[Uplink] = Uplink) -> None:
             for task in intake:
                 task.cancel()
             await asyncio.wait(intake, timeout=INTAKE_STOP_S_MAX)
-            _replay(inbox, outbox, health, config)
+            replay_and_tell(database, inbox, outbox, health, config.zone)
             draining.set()
             wake.set()
             await asyncio.wait({uploading}, timeout=DRAIN_S + GOODBYE_S_MAX)
@@ -133,20 +133,9 @@ async def _keep_replaying(
 ) -> None:
     """Finish what a power cut left, at once; and what a full store leaves, when it has room."""
     while True:
-        _replay(inbox, outbox, health, config)
+        replay_and_tell(database, inbox, outbox, health, config.zone)
         database.keep_ballast()
         await asyncio.sleep(REPLAY_INTERVAL_S)
-
-
-def _replay(inbox: Inbox, outbox: Outbox, health: Health, config: Config) -> None:
-    try:
-        replay_unfinished(inbox, outbox, config.zone)
-        health.solved("storage")
-    except StoreFull as error:
-        health.problem("storage", f"measurements wait in the inbox: {error}")
-    if count := inbox.set_aside:
-        words = f"{count} sessions in the inbox could not be read by this version"
-        health.problem("inbox", words)
 
 
 def _utc_now() -> datetime:

@@ -147,7 +147,7 @@ class Database:
 
     def keep_ballast(self) -> None:
         """Reserve the room that emptying a full disk needs, if it is not reserved and there is."""
-        if self._ballast.exists():
+        if self._has_ballast():  # all of it: a power cut may have left a part
             return
         with contextlib.suppress(OSError):
             if shutil.disk_usage(self._ballast.parent).free < 2 * BALLAST_BYTES:
@@ -156,6 +156,13 @@ class Database:
                 file.write(bytes(BALLAST_BYTES))
                 file.flush()
                 os.fsync(file.fileno())
+
+    def has_room(self) -> bool:
+        """Return whether a burst of values would fit, on the disk and in the file's bound."""
+        pages = self.number("pragma max_page_count") - self.number("pragma page_count")
+        pages += self.number("pragma freelist_count")
+        disk_bytes = shutil.disk_usage(self._ballast.parent).free
+        return min(pages * PAGE_BYTES, disk_bytes) >= BALLAST_BYTES
 
     def drop_ballast(self) -> bool:
         """Give the reserved room free; return whether there was any."""
@@ -180,6 +187,9 @@ class Database:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _has_ballast(self) -> bool:
+        return self._ballast.exists() and self._ballast.stat().st_size == BALLAST_BYTES
 
     def _open(self, path: Path, pages_max: int) -> sqlite3.Connection:
         try:

@@ -44,6 +44,7 @@ class Inbox:
         self._database = database
         self._rows_max = rows_max
         self._live: set[int] = set()
+        self._spared: set[int] = set()  # replayed in this process, and it lives
         kept = database.rows("select device_id, source, payload from advertised order by kept_us")
         self._advertised: dict[str, tuple[str, bytes]] = {
             device_id: (source, payload) for device_id, source, payload in kept
@@ -130,18 +131,24 @@ class Inbox:
 
     def begin_replay(self, session: InboxSession) -> None:
         """Count an attempt, durably: one that ends the process is not made for ever."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                "update session set replays = replays + 1 where session_id = ?",
-                (session.session_id,),
-            )
+        if session.session_id not in self._spared:
+            self._count_replays(session, 1)
 
     def cancel_replay(self, session: InboxSession) -> None:
-        """Take the attempt back: it failed for want of room, not by the session's fault."""
+        """Take the attempt back: it failed for want of room, not by the session's fault.
+
+        Raises:
+            StoreFull: There is not even room for that; this process counts no further ones.
+        """
+        if session.session_id is not None and session.session_id not in self._spared:
+            self._spared.add(session.session_id)
+            self._count_replays(session, -1)
+
+    def _count_replays(self, session: InboxSession, by: int) -> None:
         with self._database.transaction() as connection:
             connection.execute(
-                "update session set replays = replays - 1 where session_id = ?",
-                (session.session_id,),
+                "update session set replays = replays + ? where session_id = ?",
+                (by, session.session_id),
             )
 
     def values(self, session: InboxSession) -> list[RawValue]:

@@ -6,11 +6,31 @@ import structlog
 
 from devices.drivers import DRIVER_NAMES, driver_named
 from devices.reading import Reading
-from gateway.database import StoreFull
+from gateway.database import Database, StoreFull
+from gateway.health import Health
 from gateway.inbox import Inbox, InboxSession
 from gateway.outbox import Outbox
 
 _log = structlog.get_logger()
+
+
+def replay_and_tell(
+    database: Database, inbox: Inbox, outbox: Outbox, health: Health, zone: ZoneInfo
+) -> None:
+    """Finish what can be finished, and tell of what cannot.
+
+    That nothing waits proves no room: what found none may never have come as far as the inbox.
+    """
+    try:
+        replay_unfinished(inbox, outbox, zone)
+    except StoreFull as error:
+        health.problem("storage", f"measurements wait in the inbox: {error}")
+    else:
+        if database.has_room():
+            health.solved("storage")
+    if count := inbox.set_aside:
+        words = f"{count} sessions in the inbox could not be read by this version"
+        health.problem("inbox", words)
 
 
 def replay_unfinished(inbox: Inbox, outbox: Outbox, zone: ZoneInfo) -> int:

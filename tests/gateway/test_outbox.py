@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from devices.drivers import RawValue
-from gateway.database import Database, StoreFull, StoreInUse, StoreTooNew, depths
+from gateway.database import BALLAST_BYTES, Database, StoreFull, StoreInUse, StoreTooNew, depths
 from gateway.inbox import ADVERTISERS_MAX, REPLAYS_MAX, Inbox, InboxSession
 from gateway.outbox import SEEN_FOR, Outbox
 from tests.gateway.material import DEVICE, START, ids, reading
@@ -197,3 +197,11 @@ def test_the_last_reading_is_known_after_it_was_delivered_and_after_a_restart(
 def test_a_commit_is_on_the_disk_not_on_its_way_there(store: Database) -> None:
     assert store.number("pragma synchronous") == 2  # FULL
     assert store.rows("pragma journal_mode") == [("wal",)]
+
+
+def test_reserved_room_is_whole_also_after_a_power_cut_while_it_was_reserved(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "ballast").write_bytes(b"")
+    with Database(tmp_path):
+        assert (tmp_path / "ballast").stat().st_size == BALLAST_BYTES

@@ -1,10 +1,13 @@
+from pathlib import Path
+
 import pytest
 
 from devices.drivers import RawValue
 from gateway.database import Database, StoreFull
+from gateway.health import Health
 from gateway.inbox import REPLAYS_MAX, Inbox, InboxSession
 from gateway.outbox import Outbox
-from gateway.replay import replay_unfinished
+from gateway.replay import replay_and_tell, replay_unfinished
 from tests.gateway.home import ZONE
 from tests.gateway.material import DEVICE, START
 
@@ -51,3 +54,48 @@ def test_a_session_of_an_unknown_driver_is_set_aside_and_stops_nobody(
     assert outbox.depth == 1
     assert inbox.set_aside == 1
     assert inbox.depth == 1
+
+
+def test_a_full_store_is_a_problem_until_there_is_room(tmp_path: Path) -> None:
+    health = Health()
+    health.problem("storage", "a measurement was not kept")
+    for pages_max, is_solved in ((100, False), (1000, True)):
+        with Database(tmp_path, pages_max=pages_max) as database:
+            inbox = Inbox(database)
+            replay_and_tell(database, inbox, Outbox(database, inbox), health, ZONE)
+        assert (health.problems == ()) is is_solved
+
+
+def test_measurements_that_wait_for_room_are_told(store: Database, inbox: Inbox) -> None:
+    health = Health()
+    leave(inbox)
+    replay_and_tell(store, inbox, Outbox(store, inbox, rows_max=0), health, ZONE)
+    assert "wait in the inbox" in health.problems[0]
+
+
+def test_sessions_set_aside_are_told(store: Database, inbox: Inbox, outbox: Outbox) -> None:
+    health = Health()
+    leave(inbox, "from_the_future")
+    for _ in range(REPLAYS_MAX):
+        replay_and_tell(store, inbox, outbox, health, ZONE)
+    assert health.problems == ("1 sessions in the inbox could not be read by this version",)
+
+
+def test_want_of_room_is_never_a_sessions_fault(
+    store: Database, inbox: Inbox, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk may be so full that not even the attempt can be taken back."""
+    leave(inbox)
+    full = Outbox(store, inbox, rows_max=0)
+    count = inbox._count_replays
+
+    def count_up_only(session: InboxSession, by: int) -> None:
+        if by < 0:
+            raise StoreFull
+        count(session, by)
+
+    monkeypatch.setattr(inbox, "_count_replays", count_up_only)
+    for _ in range(REPLAYS_MAX + 2):
+        with pytest.raises(StoreFull):
+            replay_unfinished(inbox, full, ZONE)
+    assert replay_unfinished(inbox, outbox, ZONE) == 1
