@@ -7,6 +7,7 @@ COPY take turns (A B A B); medians last. ``--profile`` runs ingest under cProfil
 
 import argparse
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -70,6 +71,7 @@ def main() -> None:
                     pids = {"ingest": ingest.pid, "broker": broker.pid, "postgres": server.pid}
                     results = _rounds(options, server, broker, pids, directory)
                 lines += _summary(name, type(broker).__name__, results)
+            shutil.rmtree(server.outside_data_directory())  # a tree's lies inside the tree
     print("\n" + "\n".join(lines))
 
 
