@@ -5,8 +5,9 @@ Weight Measurement (0x2A9D) and a Body Composition Measurement (0x2A9C, perhaps 
 for one act of weighing, in either order. They become one reading if they name the same time and
 the same user, or, from a scale without a clock, the same user within ``ACT_MAX_S``.
 
-The reading is known by its first packet alone: a session cut short between the packets, and the
-same record sent again whole, must not make one weighing two.
+The reading is known by its weight packet alone, whichever came first: a session cut short behind
+it, and the same record sent again whole, must not make one weighing two. One cut short before its
+weight is known by its composition, and comes again whole as another: a weight is never lost to it.
 """
 
 from collections.abc import Sequence

@@ -53,6 +53,12 @@ def test_order_of_the_packets_does_not_change_the_id() -> None:
     assert one == other
 
 
+def test_weight_is_not_lost_to_a_composition_that_came_alone_before() -> None:
+    [alone] = run("weight_scale", raw(COMPOSITION, TIMED_FAT))
+    [whole] = run("weight_scale", raw(COMPOSITION, TIMED_FAT), raw(WEIGHT, TIMED_WEIGHT, 1))
+    assert alone.reading_id != whole.reading_id
+
+
 def test_scale_without_a_clock_means_what_follows_closely() -> None:
     [reading] = run("weight_scale", raw(WEIGHT, BARE_WEIGHT), raw(COMPOSITION, BARE_FAT, 30))
     assert numbers(reading) == {"body_weight": 82.4, "body_fat": 25.1}
