@@ -37,6 +37,9 @@ REOPEN_S_MAX: Final = 30.0
 # How often silence is looked for among devices that only advertise.
 _LOOK_S: Final = 5.0
 
+# Devices told of that refuse to be listened to: as many addresses as a problem's words hold.
+_REFUSING_MAX: Final = 8
+
 # A second address type may follow the address in Bumble's notation.
 _TYPE_SUFFIX: Final = "/P"
 
@@ -75,6 +78,7 @@ class Central:
         self._allowed = frozenset(config.devices)
         self._sightings = Sightings()
         self._advertised = AdvertisedSessions(inbox, outbox, now)
+        self._refusing: dict[str, None] = {}  # devices, in the order they last refused
         self._stirred = asyncio.Event()  # a device waits, or hearing failed
         self._failure: Exception | None = None
 
@@ -178,6 +182,7 @@ class Central:
             visit = _visit(session, connected=connected)
             if session.result.new_readings:
                 self._health.solved("storage")
+            self._tell_refusal(device_id, may_listen=session.result.may_listen)
         self._health.radio = RadioState.SCANNING
         self._sightings.visited(device_id, visit, time.monotonic())
         _log.info(
@@ -188,6 +193,20 @@ class Central:
             values=session.result.values,
             new_readings=session.result.new_readings,
         )
+
+    def _tell_refusal(self, device_id: str, *, may_listen: bool | None) -> None:
+        if may_listen is None:
+            return
+        self._refusing.pop(device_id, None)
+        if not may_listen:
+            self._refusing[device_id] = None
+            while len(self._refusing) > _REFUSING_MAX:
+                del self._refusing[next(iter(self._refusing))]
+        if self._refusing:
+            devices = ", ".join(self._refusing)
+            self._health.problem("pairing", f"refused to be listened to, pair anew: {devices}")
+        else:
+            self._health.solved("pairing")
 
     def _session(self, device_id: str, kind: DriverKind) -> Session:
         return Session(device_id, kind, inbox=self._inbox, outbox=self._outbox, now=self._now)

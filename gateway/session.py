@@ -54,6 +54,7 @@ class Yield:
 
     values: int
     new_readings: int
+    may_listen: bool | None  # none: the connection went before a subscription was answered
 
 
 class Session:
@@ -84,6 +85,7 @@ class Session:
         self._now = now
         self._values = 0
         self._new_readings = 0
+        self._may_listen: bool | None = None
         self._stirred = asyncio.Event()  # a value came, the connection went, or taking failed
         self._is_connected = True
         self._is_closed = False
@@ -92,7 +94,7 @@ class Session:
     @property
     def result(self) -> Yield:
         """What it brought so far."""
-        return Yield(self._values, self._new_readings)
+        return Yield(self._values, self._new_readings, self._may_listen)
 
     def take(self, source: str, payload: bytes | bytearray) -> None:
         """Take a value, inside the radio's callback: durable when this returns.
@@ -130,7 +132,10 @@ class Session:
         """
         until_s = time.monotonic() + (VISIT_S_MAX if self._kind.revisit_s else SESSION_S_MAX)
         for request in self._driver.connected():
-            if not self._is_connected or not await _ask(client, request, self.take):
+            is_answered = self._is_connected and await _ask(client, request, self.take)
+            if isinstance(request, Subscribe) and (is_answered or self._is_connected):
+                self._may_listen = self._may_listen or is_answered  # one is enough
+            if not is_answered:
                 self._keep(self._driver.unanswered(request))
             self._raise_failure()
         while self._is_connected and self._values < SESSION_VALUES_MAX:

@@ -8,10 +8,13 @@ import pytest
 from devices.quantity import Quantity
 from devices.reading import ClockVerdict, Outcome, Reading
 from devices.wire import decode_reading
+from gateway.central import Central
+from gateway.config import SessionConfig
 from gateway.database import Database
-from gateway.health import RadioState
+from gateway.health import Health, RadioState
 from gateway.inbox import Inbox
 from gateway.outbox import Outbox
+from gateway.radio import RadioConfig
 from gateway.replay import readings_of, replay_unfinished
 from simulator.devices.clock import DeviceClock
 from simulator.devices.cuff import Cuff
@@ -276,3 +279,41 @@ async def test_a_record_that_finds_no_room_stays_on_the_device(
             await device.drained()
     assert value(reading, Quantity.SYSTOLIC) == 142
     assert home.confirmed == 1
+
+
+async def test_a_device_that_lets_nobody_listen_is_told(home: Home) -> None:
+    bonded, open_scale = cuff(encrypted=True), Scale("WS-1", habits=BRISK, clock=DeviceClock())
+    await home.attach(bonded)
+    await home.attach(open_scale)  # without a body composition to subscribe to: no refusal
+    async with home.listening():
+        bonded.measure(142, 88, 71)
+        await until(lambda: bool(home.health.problems))
+        open_scale.measure(82.4)
+        await home.has(1)
+        await home.is_quiet()
+    (problem,) = home.health.problems
+    assert bonded.device_id in problem
+    assert open_scale.device_id not in problem
+    assert bonded.pending == 1
+
+
+def test_a_refusal_is_taken_back_when_the_device_lets_us_listen(
+    inbox: Inbox, outbox: Outbox
+) -> None:
+    health = Health()
+    central = Central(
+        RadioConfig(),
+        SessionConfig(),
+        ZONE,
+        inbox=inbox,
+        outbox=outbox,
+        health=health,
+        now=lambda: datetime.now(UTC),
+    )
+    for number in range(100):
+        central._tell_refusal(f"C0:00:00:00:00:{number:02}", may_listen=False)
+    central._tell_refusal("C0:00:00:00:00:99", may_listen=None)  # it only went out of range
+    assert "C0:00:00:00:00:99" in health.problems[0]
+    for number in range(100):
+        central._tell_refusal(f"C0:00:00:00:00:{number:02}", may_listen=True)
+    assert health.problems == ()
