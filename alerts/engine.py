@@ -5,6 +5,7 @@ polling makes them correct. Decisions are ``alerts.routing``'s.
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,15 +15,15 @@ import psycopg
 import structlog
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from alerts import log
 from alerts.alert import Event
 from alerts.routing import Circumstances, Route, route
 from alerts.signal import notify_worklists, topic
 
-# A claim holds row locks that ingest may wait for; a hundred take some 50 ms.
-CLAIM_ROWS_MAX = 100
+# A claim holds row locks that ingest may wait for; five hundred take some 50 ms.
+CLAIM_ROWS_MAX = 500
 # How long an alert waits when its notification was lost.
 POLL_S = 2.0
 
@@ -32,7 +33,7 @@ _log = structlog.get_logger()
 # since the worklists were told.
 _DUE: Final = """
 select a.alert_id, a.changed_at, p.unit_id, u.name as unit_name, c.staff_id as contact_id,
-       s.name as contact_name
+       s.name as contact_name, k.staff_id as before_staff_id, k.unit_id as before_unit_id
 from alert a
 join person p on p.patient_id = a.patient_id
 join unit u on u.unit_id = p.unit_id
@@ -54,12 +55,21 @@ for update of a skip locked
 # so only a receiver that differs is written, and only what was written is logged.
 _ROUTE: Final = """
 insert into alert_case as k (alert_id, staff_id, unit_id, routed_why, told_at)
-values (%(alert_id)s, %(staff_id)s, %(unit_id)s, %(why)s, %(told_at)s)
+select * from unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::timestamptz[])
 on conflict (alert_id) do update set staff_id = excluded.staff_id, unit_id = excluded.unit_id,
     routed_why = excluded.routed_why, routed_at = clock_timestamp()
 where k.staff_id is distinct from excluded.staff_id
    or (excluded.staff_id is null and k.unit_id <> excluded.unit_id)
 returning alert_id
+"""
+_LOG: Final = """
+insert into alert_log (alert_id, event, detail)
+select * from unnest(%s::bigint[], %s::text[], %s::jsonb[])
+"""
+_TOLD: Final = """
+update alert_case k set told_at = now.told_at
+from unnest(%s::bigint[], %s::timestamptz[]) as now (alert_id, told_at)
+where k.alert_id = now.alert_id and k.told_at < now.told_at
 """
 
 
@@ -71,6 +81,15 @@ class _Due:
     unit_name: str
     contact_id: int | None
     contact_name: str | None
+    before_staff_id: int | None
+    before_unit_id: int | None  # none: it had no case
+
+    def topics(self, where: Route) -> set[str]:
+        """Return whose worklists look different: the receiver's, and the one before her."""
+        topics = {topic(where.receiver_id, where.unit_id)}
+        if self.before_unit_id is not None:
+            topics.add(topic(self.before_staff_id, self.before_unit_id))
+        return topics
 
 
 async def run(pool: AsyncConnectionPool, alert: asyncio.Event) -> None:
@@ -84,8 +103,9 @@ async def run(pool: AsyncConnectionPool, alert: asyncio.Event) -> None:
                 await _report_unknown(connection)
         except (psycopg.OperationalError, PoolTimeout) as error:
             _log.warning("alerts.database_away", problem=type(error).__name__)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(alert.wait(), POLL_S)
+        with suppress(TimeoutError):  # not wait_for: in Python 3.11 it can swallow a cancellation
+            async with asyncio.timeout(POLL_S):
+                await alert.wait()
 
 
 async def advance(connection: AsyncConnection, only: int | None = None) -> int:
@@ -98,12 +118,13 @@ async def advance(connection: AsyncConnection, only: int | None = None) -> int:
     Returns:
         How many alerts were looked at.
     """
-    topics: set[str] = set()
     async with connection.transaction():
         claimed = await _claim(connection, only)
-        for due in claimed:
-            topics |= await _settle(connection, due)
-        await notify_worklists(connection, topics)
+        if claimed:
+            routes = [(due, _route(due)) for due in claimed]
+            await _store(connection, routes)
+            topics = set[str]().union(*(due.topics(where) for due, where in routes))
+            await notify_worklists(connection, topics)
     return len(claimed)
 
 
@@ -124,9 +145,8 @@ async def _claim(connection: AsyncConnection, only: int | None) -> list[_Due]:
     return await cursor.fetchall()
 
 
-async def _settle(connection: AsyncConnection, due: _Due) -> set[str]:
-    """Store where one alert goes; return whose worklists look different."""
-    where = route(
+def _route(due: _Due) -> Route:
+    return route(
         Circumstances(
             contact_id=due.contact_id,
             contact_name=due.contact_name,
@@ -134,39 +154,40 @@ async def _settle(connection: AsyncConnection, due: _Due) -> set[str]:
             unit_name=due.unit_name,
         )
     )
-    before = await connection.execute(
-        "select staff_id, unit_id from alert_case where alert_id = %s", (due.alert_id,)
-    )
-    topics = {topic(staff_id, unit_id) for staff_id, unit_id in await before.fetchall()}
-    if await _store(connection, due, where):
-        await log.append(
-            connection,
-            due.alert_id,
-            Event.ROUTED,
-            detail={
-                "to": where.receiver_id,
-                "unit": where.unit_id,
-                "why": where.why,
-                "sentence": where.sentence,
-                "warning": where.warning,
-            },
-        )
-    await connection.execute(
-        "update alert_case set told_at = %s where alert_id = %s and told_at < %s",
-        (due.changed_at, due.alert_id, due.changed_at),
-    )
-    return topics | {topic(where.receiver_id, where.unit_id)}
 
 
-async def _store(connection: AsyncConnection, due: _Due, where: Route) -> bool:
-    cursor = await connection.execute(
+async def _store(connection: AsyncConnection, routes: Sequence[tuple[_Due, Route]]) -> None:
+    """Store receivers that are new, log them, and note that worklists are told."""
+    alert_ids = [due.alert_id for due, _ in routes]
+    changes = [due.changed_at for due, _ in routes]
+    written = await connection.execute(
         _ROUTE,
-        {
-            "alert_id": due.alert_id,
-            "staff_id": where.receiver_id,
-            "unit_id": where.unit_id,
-            "why": where.why,
-            "told_at": due.changed_at,
-        },
+        (
+            alert_ids,
+            [where.receiver_id for _, where in routes],
+            [where.unit_id for _, where in routes],
+            [where.why for _, where in routes],
+            changes,
+        ),
     )
-    return await cursor.fetchone() is not None
+    new = {alert_id for (alert_id,) in await written.fetchall()}
+    logged = [(due.alert_id, where) for due, where in routes if due.alert_id in new]
+    await connection.execute(
+        _LOG,
+        (
+            [alert_id for alert_id, _ in logged],
+            [Event.ROUTED] * len(logged),
+            [Jsonb(_detail(where)) for _, where in logged],
+        ),
+    )
+    await connection.execute(_TOLD, (alert_ids, changes))
+
+
+def _detail(where: Route) -> dict[str, object]:
+    return {
+        "to": where.receiver_id,
+        "unit": where.unit_id,
+        "why": where.why,
+        "sentence": where.sentence,
+        "warning": where.warning,
+    }

@@ -64,7 +64,8 @@ async def _stream(services: ServicesOf, found: Session) -> AsyncIterator[bytes]:
                 if event == _ENDED:
                     return
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), HEARTBEAT_S)
+                    async with asyncio.timeout(HEARTBEAT_S):
+                        await changed.wait()
                     await asyncio.sleep(_GATHER_S)
     except (Full, psycopg.OperationalError, PoolTimeout):
         return  # the browser comes back by itself
