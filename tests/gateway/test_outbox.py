@@ -1,3 +1,6 @@
+import contextlib
+import sqlite3
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -70,6 +73,25 @@ def test_a_session_that_finds_no_room_stays_in_the_inbox(store: Database, inbox:
     with pytest.raises(StoreFull):
         outbox.append_from_session(session, [reading(1)], finished=True)
     assert inbox.depth == 1
+
+
+def test_whenever_the_power_goes_a_reading_is_in_the_inbox_or_in_the_outbox(
+    tmp_path: Path, store: Database, inbox: Inbox, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = InboxSession(DEVICE, "blood_pressure")
+    inbox.append(session, raw(1))
+    transaction, left = store.transaction, []
+
+    @contextlib.contextmanager
+    def watched() -> Iterator[sqlite3.Connection]:
+        with transaction() as connection:
+            yield connection
+        left.append(depths(tmp_path / "data")[:2])  # what another process finds now
+
+    monkeypatch.setattr(store, "transaction", watched)
+    outbox.append_from_session(session, [reading(1)], finished=True)
+    assert left[-1] == (0, 1)
+    assert all(any(each) for each in left)
 
 
 def test_a_full_disk_keeps_what_was_accepted_and_lets_it_go_again(tmp_path: Path) -> None:
