@@ -16,6 +16,7 @@ from alerts import engine
 from alerts.care.file import CareRecordError, read
 from alerts.care.seed import seed
 from alerts.config import Config
+from alerts.ending import end
 from alerts.schema import SOURCES
 from alerts.signal import Hub, listen
 from alerts.web.app import create_app
@@ -126,8 +127,7 @@ async def _run(settings: Config) -> None:
         try:
             await serve(create_app(services), listening, hub, stop)
         finally:
-            for task in working:  # a claim is one transaction: undone, and due again
-                task.cancel()
+            await end(working)  # a claim is one transaction: undone, and due again
     _log.info("alerts.stopped")
 
 

@@ -8,6 +8,7 @@ import pytest
 from psycopg import AsyncConnection
 
 from alerts import engine
+from alerts.ending import end
 from alerts.signal import Hub, listen, topic
 from tests.alerts.conftest import Pool
 from tests.alerts.world import D, P, S, W, World
@@ -104,9 +105,7 @@ async def test_two_engines_route_each_alert_once(world: World, pool: Pool) -> No
         while world.one("select count(*) from alert_case") < 15:
             alert.set()
             await asyncio.sleep(0.01)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
     counts = world.rows(
         "select alert_id, count(*) from alert_log where event = 'routed' group by alert_id"
     )
@@ -134,8 +133,7 @@ async def test_a_lost_notification_is_made_good_by_polling(
             await routed_as_many_as(world, number)
             await world.measure_soon(key, RED)  # after the engine has looked and seen the other
         await routed_as_many_as(world, 3)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await end([task])
 
 
 async def test_one_listener_wakes_the_engine_and_the_lists_concerned(world: World) -> None:
@@ -156,8 +154,7 @@ async def test_one_listener_wakes_the_engine_and_the_lists_concerned(world: Worl
             world.connection.execute("select pg_notify('worklist', '')")
             await mine.wait()
             await other.wait()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await end([task])
 
 
 async def test_a_listener_that_lost_its_connection_comes_back_and_wakes_everybody(
@@ -173,8 +170,7 @@ async def test_a_listener_that_lost_its_connection_comes_back_and_wakes_everybod
             "where datname = current_database() and pid <> pg_backend_pid()"
         )
         await alert.wait()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await end([task])
 
 
 def test_a_listener_that_went_away_is_forgotten() -> None:
@@ -183,3 +179,17 @@ def test_a_listener_that_went_away_is_forgotten() -> None:
         pass
     assert hub._waiting == {}
     assert hub._count == 0
+
+
+async def test_a_task_that_loses_a_cancellation_is_asked_again() -> None:
+    async def stubborn() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(stubborn())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await end([task])
+    assert task.cancelled()
