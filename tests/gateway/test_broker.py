@@ -1,6 +1,8 @@
 """Connections to brokers that want to know who we are, and that may not be who they say."""
 
+import asyncio
 import gc
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from gateway.broker import BrokerError, Identity, connect
+from gateway.broker import Acknowledged, Arrived, BrokerError, Connection, Identity, connect
 from gateway.config import UplinkConfig
 from simulator.embedded.broker import Broker, Mosquitto
+from tests.conftest import missing
 from tests.gateway.certificates import Authority
 
 PROBE = Identity(client_id="g-test-check", will_topic=None, will=b"", listen_topic=None)
@@ -48,7 +51,7 @@ class Guard:
 @pytest.fixture
 def guard(tmp_path: Path) -> Iterator[Guard]:
     if Mosquitto.program() is None:
-        pytest.skip("mosquitto is not installed")
+        missing("mosquitto", "the program is not installed")
     authority = Authority(tmp_path, "authority")
     cert_file, key_file = authority.issue("g-test")
     with Guarded(tmp_path / "broker", authority) as broker:
@@ -96,7 +99,7 @@ class Locked(Mosquitto):
 
 async def test_a_wrong_password_names_the_key_to_look_at(tmp_path: Path) -> None:
     if Mosquitto.program() is None:
-        pytest.skip("mosquitto is not installed")
+        missing("mosquitto", "the program is not installed")
     with Locked(tmp_path / "broker") as broker:
         settings = UplinkConfig(host="127.0.0.1", port=broker.port, username="g-test")
         with pytest.raises(BrokerError, match="refuses the connection") as caught:
@@ -114,3 +117,50 @@ async def test_a_password_file_that_is_gone_is_told_and_tried_again_later(tmp_pa
         async with connect(settings, PROBE):
             pass
     assert caught.value.key == "uplink.password_file"
+
+
+RECEIPTS = "egenmonitor/v1/g-test/receipts"
+STATUS = "egenmonitor/v1/g-test/status"
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Iterator[UplinkConfig]:
+    """A broker that takes everybody, as production's keeps sessions and retained messages."""
+    if Mosquitto.program() is None:
+        missing("mosquitto", "the program is not installed")
+    with Mosquitto(tmp_path / "broker") as broker:
+        yield UplinkConfig(host="127.0.0.1", port=broker.port)
+
+
+async def test_a_receipt_that_came_while_away_is_there_on_return(plain: UplinkConfig) -> None:
+    gateway = Identity(client_id="g-test", will_topic=None, will=b"", listen_topic=RECEIPTS)
+    async with connect(plain, gateway):
+        pass
+    async with connect(plain, PROBE) as ingest:
+        ingest.publish(RECEIPTS, b"a receipt")
+        assert isinstance(await first_event(ingest), Acknowledged)
+    async with connect(plain, gateway) as returned:
+        assert await first_event(returned) == Arrived(b"a receipt", None)
+
+
+async def test_a_last_will_is_there_for_who_comes_later(plain: UplinkConfig) -> None:
+    gateway = Identity(client_id="g-test", will_topic=STATUS, will=b"lost", listen_topic=None)
+    async with connect(plain, listener("first")) as first:
+        async with connect(plain, gateway) as connection:
+            link = connection._client.socket()
+            assert isinstance(link, socket.socket)
+            link.shutdown(socket.SHUT_RDWR)
+            assert await first_event(first) == Arrived(b"lost", None)
+        async with connect(plain, listener("later")) as later:
+            assert await first_event(later) == Arrived(b"lost", None)
+
+
+def listener(client_id: str) -> Identity:
+    return Identity(client_id=client_id, will_topic=None, will=b"", listen_topic=STATUS)
+
+
+async def first_event(connection: Connection) -> Acknowledged | Arrived:
+    async with asyncio.timeout(5):
+        while not (events := connection.events()):  # noqa: ASYNC110 - paho's thread brings it
+            await asyncio.sleep(0.01)
+    return events[0]

@@ -23,6 +23,7 @@ from gateway.inbox import Inbox
 from gateway.outbox import Outbox
 from gateway.uplink import Uplink
 from simulator.embedded.broker import Broker, Mosquitto
+from tests.conftest import missing
 from tests.gateway.material import ids, reading
 from tests.gateway.receiver import Receiver, receiving, say_nothing, store_all
 
@@ -294,7 +295,7 @@ async def test_a_denied_publish_is_told_in_the_heartbeat(
     tmp_path_factory: pytest.TempPathFactory, running: Running
 ) -> None:
     if Mosquitto.program() is None:
-        pytest.skip("mosquitto is not installed")
+        missing("mosquitto", "the program is not installed")
     with Denying(tmp_path_factory.mktemp("broker")) as broker:
         async with receiving(broker.port) as receiver, running.at(broker.port):
             running.append(1)
