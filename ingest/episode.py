@@ -14,9 +14,10 @@ import psycopg
 from ingest.batch import Bools
 from ingest.breach import SIDES, Breaches
 from ingest.pg_binary import Array, read_array
+from ingest.plausibility import VALUE_DOUBTS
 from ingest.rules.limit import RED, YELLOW
 
-# A late red breach is calmed when a newer value of the same quantity was not suspect and broke
+# A late red breach is calmed when a newer value of the same quantity is not doubted and broke
 # no limit: stored before, or in this batch.
 _CALMED: Final = """
 select array_agg(asked.number order by asked.number)
@@ -25,7 +26,7 @@ from unnest(%s::bigint[], %s::bigint[], %s::smallint[], %s::timestamptz[])
 where exists (
     select from sample s
     where s.patient_id = asked.patient_id and s.quantity_id = asked.quantity_id
-        and s.measured_at > asked.measured_at and s.suspicion = 0
+        and s.measured_at > asked.measured_at and s.suspicion & %s = 0
         and not exists (
             select from breach b
             where b.reading_id = s.reading_id and b.quantity_id = s.quantity_id
@@ -126,6 +127,7 @@ async def _calmed(connection: psycopg.AsyncConnection[Any], breaches: Breaches) 
                 Array(breaches.patient[rows], "int8"),
                 Array(breaches.quantity[rows], "int2"),
                 Array(breaches.measured_at[rows], "timestamptz"),
+                VALUE_DOUBTS,
                 Array(breaches.reading_id, "uuid"),
                 Array(breaches.quantity, "int2"),
             ],

@@ -14,7 +14,7 @@ from ingest import plausibility, tables
 from ingest.assignments import assign
 from ingest.batch import Batch, Bools, Ids, Int64s
 from ingest.breach import Breaches, from_finding
-from ingest.plausibility import Verdict
+from ingest.plausibility import VALUE_DOUBTS, Verdict
 from ingest.quarantine import Reason
 from ingest.rules import limit
 
@@ -79,7 +79,7 @@ async def _breaches(
         quantity=samples.quantity,
         measured_at=batch.measured_at[samples.reading],
         value=samples.value,
-        counts=stored & (verdict.sample_suspicion == 0),
+        counts=stored & ((verdict.sample_suspicion & VALUE_DOUBTS) == 0),
         limits=await tables.limits(connection, patient[verdict.reason == 0]),
     )
     return from_finding(batch, patient, finding)

@@ -1,9 +1,10 @@
 """Accept, suspect or refuse. Pure numpy; the numbers are those of docs/plausibility.md.
 
-Hard: never a value, kept whole in quarantine. Soft: stored with ``Suspicion`` bits and kept
-out of rules. A value that is refused takes the other values of its panel with it (a cuff that
-says 2047/80 has not measured an 80), and leaves other panels of the reading alone (a scale
-that fails at body fat has still weighed).
+Hard: never a value, kept whole in quarantine. Soft: stored with ``Suspicion`` bits; a doubt of
+the value keeps it out of rules, a doubt of the clock alone does not
+(docs/decisions/0006-clock-doubt.md). A value that is refused takes the other values of its
+panel with it (a cuff that says 2047/80 has not measured an 80), and leaves other panels of the
+reading alone (a scale that fails at body fat has still weighed).
 """
 
 import enum
@@ -58,6 +59,10 @@ class Suspicion(enum.IntFlag):
     CUFF_LOOSE = 64
     BODY_MOVEMENT = 128
     IMPROPER_POSITION = 256
+
+
+# The doubts that keep a value out of rules: of what was measured, not of when.
+VALUE_DOUBTS: Final = int(~Suspicion.CLOCK_OFF)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +206,7 @@ def weight_off_median(
     rows = np.flatnonzero(sound & (samples.quantity == Quantity.BODY_WEIGHT.facts.id))
     if not len(rows):
         return off
-    mine = rows[suspicion[rows] == 0]
+    mine = rows[(suspicion[rows] & VALUE_DOUBTS) == 0]
     new = ~np.isin(history.weight_reading_id, batch.reading_id[samples.reading[mine]])
     owner = np.concatenate((patient[samples.reading[mine]], history.weight_patient[new]))
     at = np.concatenate((batch.measured_at[samples.reading[mine]], history.weight_measured_at[new]))

@@ -14,7 +14,7 @@ from ingest.assignments import Loans
 from ingest.batch import HOUR, Batch, Bools, Int64s
 from ingest.history import History
 from ingest.pg_binary import Array, read_array
-from ingest.plausibility import WEIGHT_WINDOW, Suspicion, pair_group
+from ingest.plausibility import VALUE_DOUBTS, WEIGHT_WINDOW, Suspicion, pair_group
 from ingest.rules.limit import IDS_MAX, Limits
 
 Connection = psycopg.AsyncConnection[Any]
@@ -51,7 +51,7 @@ join lateral (
     select * from sample
     where patient_id = asked.patient_id and quantity_id = %s
         and measured_at >= asked.since and measured_at < asked.before
-        and suspicion & ~%s = 0
+        and suspicion & %s = 0
 ) s on true
 """
 
@@ -174,7 +174,7 @@ async def _weights(
             Array(earliest - WEIGHT_WINDOW, "timestamptz"),
             Array(latest, "timestamptz"),
             Quantity.BODY_WEIGHT.facts.id,
-            int(Suspicion.WEIGHT_OFF_MEDIAN),
+            VALUE_DOUBTS & ~Suspicion.WEIGHT_OFF_MEDIAN,
         ],
         ask=len(owner) > 0,
         count=4,

@@ -3,8 +3,10 @@
 from datetime import datetime, timedelta
 
 import psycopg
+import pytest
 
 from devices.quantity import Quantity
+from devices.reading import Status
 from tests.ingest.county import CUFF, NOW, County, pressure, reading
 
 DAY = timedelta(days=1)
@@ -31,6 +33,22 @@ def test_one_act_of_measuring_is_one_alert(county: County) -> None:
     assert county.rows("select event, detail from alert_log") == [
         ("opened", {"level": 2, "breaches": 2})
     ]
+
+
+@pytest.mark.parametrize(
+    ("doubt", "alerts"),
+    [
+        ({"clock_offset_s": 3600.0}, [("limit:blood_pressure", 2, "open", False, NOW)]),
+        ({"status": Status.CUFF_LOOSE}, []),
+    ],
+    ids=["of the time", "of the value"],
+)
+def test_a_doubted_value_alerts_nobody_but_a_doubted_time_does(
+    county: County, doubt: dict[str, float], alerts: list[tuple[object, ...]]
+) -> None:
+    county.settle([pressure(192, 112, **doubt)])
+    assert _alerts(county) == alerts
+    assert county.rows("select suspicion > 0 from reading") == [(True,)]
 
 
 def test_values_in_range_open_nothing(county: County) -> None:
