@@ -167,9 +167,17 @@ class Connection:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_GOODBYE_S_MAX):
                 await self._closed.wait()
+        # They hold us, and we hold the client: apart, its sockets close when its thread ends,
+        # not when the garbage collector comes by.
+        client = self._client
+        client.on_connect = client.on_connect_fail = client.on_disconnect = None
+        client.on_subscribe = client.on_publish = client.on_message = None
 
     def _make_client(self) -> paho.Client:
         settings, identity = self._settings, self._identity
+        # First what may fail: a client takes sockets as soon as there is one.
+        password = _password(settings)
+        context = _tls(settings) if settings.uses_tls else None
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=identity.client_id,
@@ -178,9 +186,9 @@ class Connection:
         )
         client.connect_timeout = _TCP_CONNECT_S_MAX
         if settings.username is not None:
-            client.username_pw_set(settings.username, _password(settings))
-        if settings.uses_tls:
-            client.tls_set_context(_tls(settings))
+            client.username_pw_set(settings.username, password)
+        if context is not None:
+            client.tls_set_context(context)
         if identity.will_topic is not None:
             client.will_set(identity.will_topic, identity.will, qos=1, retain=True)
         client.on_connect = self._on_connect

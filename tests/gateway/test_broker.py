@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import socket
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -153,6 +154,20 @@ async def test_a_last_will_is_there_for_who_comes_later(plain: UplinkConfig) -> 
             assert await first_event(first) == Arrived(b"lost", None)
         async with connect(plain, listener("later")) as later:
             assert await first_event(later) == Arrived(b"lost", None)
+
+
+async def test_a_connection_that_is_over_leaves_no_socket_behind(plain: UplinkConfig) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        async with connect(plain, PROBE) as connection:
+            client = weakref.ref(connection._client)
+        del connection
+        async with asyncio.timeout(5):
+            while client() is not None:  # noqa: ASYNC110 - paho's thread holds it to its end
+                await asyncio.sleep(0.01)
+    finally:
+        gc.enable()
 
 
 def listener(client_id: str) -> Identity:
