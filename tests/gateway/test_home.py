@@ -281,6 +281,18 @@ async def test_a_record_that_finds_no_room_stays_on_the_device(
     assert home.confirmed == 1
 
 
+async def test_an_advertised_weight_that_finds_no_room_is_told(
+    store: Database, outbox: Outbox
+) -> None:
+    async with VirtualRadio() as radio:
+        home, scale = Home(radio, Inbox(store, rows_max=0), outbox), MiScale(hold_s=0.5)
+        await home.attach(scale)
+        async with home.listening():
+            scale.measure(86.55)
+            await until(lambda: bool(home.health.problems))
+    assert "was not kept" in home.health.problems[0]
+
+
 async def test_a_device_that_lets_nobody_listen_is_told(home: Home) -> None:
     bonded, open_scale = cuff(encrypted=True), Scale("WS-1", habits=BRISK, clock=DeviceClock())
     await home.attach(bonded)

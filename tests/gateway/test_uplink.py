@@ -5,6 +5,8 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from random import Random
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -15,7 +17,9 @@ from devices.wire import (
     Receipt,
     Refusal,
 )
+from gateway.broker import Connection
 from gateway.config import UplinkConfig
+from gateway.database import StoreFull
 from gateway.dispatch import Send
 from gateway.health import Health
 from gateway.heartbeat import Heartbeat
@@ -50,11 +54,8 @@ class Running:
         self.outbox.append(map(reading, numbers))
         self.wake.set()
 
-    @contextlib.asynccontextmanager
-    async def at(
-        self, port: int, resend_after_s: float = 30.0
-    ) -> AsyncIterator[asyncio.Task[None]]:
-        uplink = self._uplink_type(
+    def uplink(self, port: int, resend_after_s: float = 30.0) -> Uplink:
+        return self._uplink_type(
             UplinkConfig(host="127.0.0.1", port=port, resend_after_s=resend_after_s),
             "g-test",
             outbox=self.outbox,
@@ -64,6 +65,12 @@ class Running:
             now=lambda: datetime.now(UTC),
             random=Random(1),
         )
+
+    @contextlib.asynccontextmanager
+    async def at(
+        self, port: int, resend_after_s: float = 30.0
+    ) -> AsyncIterator[asyncio.Task[None]]:
+        uplink = self.uplink(port, resend_after_s)
         task = asyncio.create_task(uplink.run(self.stop), name="uplink")
         try:
             yield task
@@ -163,6 +170,35 @@ async def test_a_malformed_receipt_is_told_and_empties_nothing(
         await until(lambda: running.outbox.depth == 1, receiver)
         await receiver.until(lambda: bool(receiver.statuses[-1].problems))
         assert "receipts could not be read" in receiver.statuses[-1].problems[0]
+
+
+async def test_a_receipt_that_cannot_be_noted_is_told_and_asked_for_again(
+    embedded_broker: Broker, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(**_ids: object) -> None:
+        raise StoreFull
+
+    async with (
+        receiving(embedded_broker.port) as receiver,
+        running.at(embedded_broker.port, resend_after_s=0.2),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(running.outbox, "settle", no_room)
+            running.append(1)
+            await until(lambda: bool(running.health.problems), receiver)
+            assert "could not be noted" in running.health.problems[0]
+        await until(lambda: running.outbox.depth == 0, receiver)
+
+
+def test_receipts_that_a_broker_denies_are_told_until_it_gives_them(running: Running) -> None:
+    uplink = running.uplink(port=9)
+    connection = SimpleNamespace(listen_refusal="Not authorized", packet_bytes_max=10_000)
+    uplink._connected(cast(Connection, connection))
+    (problem,) = running.health.problems
+    assert problem == "the broker denies egenmonitor/v1/g-test/receipts: Not authorized"
+    connection.listen_refusal = None
+    uplink._connected(cast(Connection, connection))
+    assert running.health.problems == ()
 
 
 async def test_a_new_reading_overtakes_a_backlog_of_3000(broker: Broker, running: Running) -> None:
