@@ -152,7 +152,7 @@ class UplinkConfig(BaseModel):
         default=None, description="the gateway's private key, PEM"
     )
     resend_after_s: float = Field(
-        default=30.0, ge=0.1, le=600, description="seconds to the first resend, 0.1 to 600"
+        default=30.0, ge=0.1, le=60, description="seconds to the first resend, 0.1 to 60"
     )
 
     @model_validator(mode="after")

@@ -21,9 +21,10 @@ from gateway.outbox import OutboxRow
 BACKLOG_LANE: Final = 4
 FRESH_LANE: Final = 4
 
-# The longest wait for a receipt, however often it failed to come: a service that is back is
-# found within this.
-RESEND_S_MAX: Final = 600.0
+# The longest wait for a receipt, however often it failed to come. A service that is back is
+# found within this, so it bounds how old an alert becomes by our waiting; eight messages a
+# minute from each home are nothing to a broker.
+RESEND_S_MAX: Final = 60.0
 
 # ±20 %: gateways that lost the same broker do not come back in step.
 JITTER: Final = 0.2
