@@ -1,5 +1,6 @@
 """Random and mutated payloads, from one seed."""
 
+import copy
 import json
 import random
 from collections.abc import Iterator
@@ -85,7 +86,8 @@ def _hostile(base: bytes, chance: random.Random, times: int) -> bytes:
         if isinstance(node, dict) and chance.randrange(4) == 0:
             del node[key]
         else:
-            node[key] = chance.choice(_HOSTILE)
+            # A copy: what is changed inside it must not change the next payload's, or hold itself.
+            node[key] = copy.deepcopy(chance.choice(_HOSTILE))
     # 1e999 is JSON, and no float.
     return json.dumps(tree).replace("1e+308", "1e999").encode()
 
