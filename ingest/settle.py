@@ -92,10 +92,22 @@ class Settler:
         if len(first) == len(batch):
             return await self._halve(batch, refused)
         settled = await self._halve(batch.take(first), refused)
-        # A repeat inside the batch fares as its first.
         order = np.argsort(batch.reading_id[first])
-        place = np.searchsorted(batch.reading_id[first][order], batch.reading_id)
-        return replace(settled, reason=settled.reason[order][place])
+        place = order[np.searchsorted(batch.reading_id[first][order], batch.reading_id)]
+        # A repeat inside the batch fares as its first, unless that one's gateway was the fault:
+        # two boxes hear one scale, and the one that was retired must not speak for the other.
+        reason = settled.reason[place]
+        sender = np.array([origin.gateway_id for origin in batch.origins])[batch.origin]
+        is_other = (reason == Reason.UNKNOWN_GATEWAY.code) & (sender != sender[first[place]])
+        if not is_other.any():
+            return replace(settled, reason=reason)
+        others = await self.settle(batch.take(np.flatnonzero(is_other)), [])
+        reason[is_other] = others.reason
+        return Settled(
+            reason=reason,
+            refused=[*settled.refused, *others.refused],
+            new=settled.new + others.new,
+        )
 
     async def _halve(self, batch: Batch, refused: Sequence[Refused]) -> Settled:
         try:

@@ -9,8 +9,9 @@ import pytest
 
 from devices.quantity import Quantity
 from devices.reading import Outcome, Value
+from ingest.batch import from_messages
 from ingest.quarantine import Reason, Refused
-from ingest.settle import Settler
+from ingest.settle import Settled, Settler
 from tests.ingest.county import CUFF, GATEWAY, NOW, County, batch_of, pressure, reading, weight
 from tests.ingest.wire_cutter import Where, WireCutter
 
@@ -231,6 +232,25 @@ def test_an_unknown_or_retired_gateway_stores_nothing(county: County) -> None:
     county.connection.execute("update gateway set retired_at = now() - interval '1 minute'")
     assert county.settle([pressure(120, 80)]).reason.tolist() == [Reason.UNKNOWN_GATEWAY.code]
     assert county.count("reading") == 0
+
+
+def test_a_retired_gateway_does_not_speak_for_the_one_that_took_its_place(
+    plain_county: County,
+) -> None:
+    """Two boxes hear one scale, and their messages come in one batch."""
+    one = pressure(120, 80)
+    old, new = batch_of([one], gateway_id="g-old"), batch_of([one], [one])
+    batch = from_messages([(origin, [one]) for origin in (*old.origins, *new.origins)])
+
+    async def settle() -> Settled:
+        async with Settler(lambda: plain_county.dsn, "test") as settler:
+            return await settler.settle(batch, [])
+
+    settled = asyncio.run(settle())
+    assert settled.reason.tolist() == [Reason.UNKNOWN_GATEWAY.code, 0, 0]
+    assert settled.new == plain_county.count("reading") == 1
+    assert plain_county.rows("select gateway_id from reading") == [(GATEWAY,)]
+    assert plain_county.rows("select gateway_id from quarantine") == [("g-old",)]
 
 
 def test_frequency_is_counted_over_batches(county: County) -> None:
