@@ -13,8 +13,8 @@ from simulator.demo.place import GATEWAY_ID, ZONE, Place
 from simulator.demo.progress import Progress
 from simulator.demo.supervisor import Component, DemoError, Program, Supervised
 from simulator.demo.web import is_served
-from simulator.embedded.broker import BrokerError, EmbeddedBroker
-from simulator.embedded.postgres import Postgres, PostgresError
+from simulator.embedded.broker import EmbeddedBroker
+from simulator.embedded.postgres import Postgres
 from simulator.people import PEOPLE
 
 # A machine ten times slower than a laptop needs 20 s for the slowest step.
@@ -52,7 +52,7 @@ class Parts:
     async def start_database(self) -> None:
         """Start PostgreSQL and bring its tables up to date."""
         with self._progress.step("Database") as note:
-            await _started(self.database)
+            await self.database.start()
             note.text = f"PostgreSQL at 127.0.0.1:{self.postgres.port}"
         self._configure_services()
         with self._progress.step("Tables"):
@@ -61,7 +61,7 @@ class Parts:
     async def start_broker(self) -> None:
         """Start the broker."""
         with self._progress.step("Broker") as note:
-            await _started(self.broker)
+            await self.broker.start()
             note.text = f"MQTT at 127.0.0.1:{self.mqtt.port}"
 
     async def start_gateway(self, transport: str, is_plugged_in: Callable[[], bool]) -> None:
@@ -167,14 +167,6 @@ class Parts:
                 "log": {"format": "json"},
             },
         )
-
-
-async def _started(part: Supervised) -> None:
-    try:
-        await part.start()
-    except (PostgresError, BrokerError) as error:
-        problem = f"{part.name}: {error}"
-        raise DemoError(problem) from error
 
 
 async def after(work: Callable[[], Awaitable[None]], *needed: Awaitable[object]) -> None:

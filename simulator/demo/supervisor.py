@@ -13,7 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
+from simulator.embedded.broker import BrokerError
 from simulator.embedded.child import spawn
+from simulator.embedded.postgres import PostgresError
 
 # A process that has lived so long has started: imports, configuration and connecting take 2 s.
 STEADY_S: Final = 10.0
@@ -128,8 +130,12 @@ class Supervised:
         return self.component.pid is not None
 
     async def start(self) -> None:
-        """Start the component."""
-        await self._kept(self.component.start)
+        """Start the component.
+
+        Raises:
+            DemoError: It is a server, and does not come to answer.
+        """
+        await self._begin()
         async with self._changed:
             self._wanted = True
             self._changed.notify_all()
@@ -203,7 +209,14 @@ class Supervised:
         await asyncio.sleep(wait_s)
         if self._wanted:
             self.restarts += 1
+            await self._begin()
+
+    async def _begin(self) -> None:
+        try:
             await self._kept(self.component.start)
+        except (BrokerError, PostgresError) as error:
+            problem = f"{self.name}: {error}"
+            raise DemoError(problem) from error
 
     async def _kept(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._keeper, work)

@@ -13,6 +13,7 @@ import pytest
 
 from simulator.demo import supervisor
 from simulator.demo.supervisor import DemoError, Program, Supervised, last_lines
+from simulator.embedded.broker import EmbeddedBroker
 
 LIVES = "import time; print('up', flush=True); time.sleep(600)"
 IGNORES_TERM = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {LIVES}"
@@ -88,6 +89,24 @@ async def test_a_process_that_cannot_start_twice_ends_the_demo_with_its_words(
     await part.start()
     with pytest.raises(DemoError, match=r"uplink\.host: no"):
         await part.watch()
+    part.close()
+
+
+async def test_a_server_that_does_not_come_back_ends_the_demo_with_its_words(
+    tmp_path: Path, said: list[str]
+) -> None:
+    """Not with a traceback: somebody else may have taken its port meanwhile."""
+    server = EmbeddedBroker(tmp_path / "broker")
+    part = Supervised("broker", server, said.append)
+    await part.start()
+    server.configuration = lambda: "no configuration"  # type: ignore[method-assign]
+    pid = part.component.pid
+    assert pid
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(DemoError, match="broker: the broker does not listen"):
+        await part.watch()
+    with pytest.raises(DemoError, match="broker: the broker does not listen"):
+        await part.start()
     part.close()
 
 
