@@ -1,5 +1,8 @@
 """The simulator's command line: demo, home, play, radio."""
 
+import signal
+import sys
+
 from cyclopts import App
 
 app = App(name="simulator", help="Virtual devices, invented people, and the demo.")
@@ -12,7 +15,10 @@ app.command("simulator.room:radio", name="radio")
 
 def main() -> None:
     """Run the command that the command line names."""
-    app()
+    try:
+        app()
+    except KeyboardInterrupt:  # while the libraries were being loaded, before anybody listens
+        sys.exit(128 + signal.SIGINT)
 
 
 if __name__ == "__main__":
