@@ -8,8 +8,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 from uuid import UUID
 
 import psycopg
@@ -65,18 +64,6 @@ class Observer:
         self._dsn = dsn
         self._gateway_file = gateway_file
         self._connection: psycopg.AsyncConnection[dict[str, Any]] | None = None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._connection is not None:
-            await self._connection.close()
 
     async def trace(self, reading_id: UUID) -> Trace:
         """Return what the database says of one reading.
