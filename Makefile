@@ -21,7 +21,7 @@ test: $(VENV)/dev.stamp  ## Run every test; real components where they are insta
 test-quick: $(VENV)/dev.stamp  ## Run the tests that take less than ten seconds each
 	$(BIN)/python -m pytest -m "not slow and not browser" $(ARGS)
 
-check: $(VENV)/dev.stamp  ## Lint, formatting, types, import contracts, generated documents
+check: $(VENV)/dev.stamp  ## Lint, formatting, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(ROOMS) tests bench

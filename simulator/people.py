@@ -2,8 +2,8 @@
 
 Nobody here exists. Personal numbers are from the Swedish Tax Agency's published test numbers
 (testpersonnummer, open data), telephone numbers from the series the Post and Telecom Authority
-keeps for fiction (070-174 06 05 to 99). Limits are the templates of docs/clinical.md, moved to
-where a clinician would put them for that person.
+keeps for fiction (070-174 06 05 to 99). Limits are the default instances below, moved to where
+a clinician would put them for that person.
 """
 
 import enum
