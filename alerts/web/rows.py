@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from alerts.care.people import Viewer
 from alerts.case import Case
 from alerts.web.pages import fragment
+from alerts.words import ZONE, lasted
 from alerts.worklist import Worklist
 
 Row = dict[str, object]
@@ -20,6 +21,11 @@ def row_contexts(listed: Worklist, viewer: Viewer) -> list[Row]:
 def version(case: Case) -> str:
     """Return a short text that differs when the row would look different."""
     return hashlib.sha256(repr(case).encode()).hexdigest()[:12]
+
+
+def stamp(case: Case, now: datetime) -> str:
+    """Return a text that differs when the row's words would: with its version, day and wait."""
+    return f"{version(case)} {now.astimezone(ZONE).date()} {lasted(now - case.opened_at)}"
 
 
 def render(row: Mapping[str, object]) -> str:

@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Final
 
 import psycopg
@@ -21,7 +22,7 @@ from alerts import log
 from alerts.signal import Full, topic
 from alerts.web import session
 from alerts.web.guard import Staff
-from alerts.web.rows import render, render_counts, row_contexts
+from alerts.web.rows import render, render_counts, row_contexts, stamp
 from alerts.web.services import Services, ServicesOf
 from alerts.web.session import Session
 from alerts.worklist import worklist
@@ -47,6 +48,10 @@ async def events(services: Services, found: Staff) -> Response:
     )
 
 
+class _Moved(Exception):
+    """The viewer's unit is another than when the stream began: other rows, other topics."""
+
+
 async def _stream(services: ServicesOf, found: Session) -> AsyncIterator[bytes]:
     viewer = found.viewer
     assert viewer.unit_id is not None
@@ -67,7 +72,7 @@ async def _stream(services: ServicesOf, found: Session) -> AsyncIterator[bytes]:
                     async with asyncio.timeout(HEARTBEAT_S):
                         await changed.wait()
                     await asyncio.sleep(_GATHER_S)
-    except (Full, psycopg.OperationalError, PoolTimeout):
+    except (Full, _Moved, psycopg.OperationalError, PoolTimeout):
         return  # the browser comes back by itself
 
 
@@ -78,28 +83,30 @@ _HEARTBEAT: Final = format_sse_event(event="heartbeat", data_str="{}")
 async def _look(
     services: ServicesOf, found: Session, sent: dict[int, str], *, whole: bool
 ) -> tuple[bytes, dict[int, str]]:
-    """Return what to send now, and which row versions the browser then has."""
+    """Return what to send now, and the stamps of the rows that the browser then has."""
     async with services.pool.connection() as connection:
-        if await session.check(connection, found.token_hash) is None:
+        current = await session.check(connection, found.token_hash)
+        if current is None:
             return _ENDED, sent
+        if current.viewer != found.viewer:
+            raise _Moved
         assert found.viewer.staff_id is not None
         listed = await worklist(connection, found.viewer)
         rows = row_contexts(listed, found.viewer)
-        versions = {
-            case.alert_id: str(row["version"]) for case, row in zip(listed.rows, rows, strict=True)
-        }
-        new = versions.keys() - sent.keys()
+        now = datetime.now(UTC)
+        stamps = {case.alert_id: stamp(case, now) for case in listed.rows}
+        new = stamps.keys() - sent.keys()
         if new:
             await log.append_shown(connection, found.viewer.staff_id, new)
-    if versions == sent and list(versions) == list(sent) and not whole:
+    if stamps == sent and list(stamps) == list(sent) and not whole:
         return _HEARTBEAT, sent
     told = {
-        "order": list(versions),
+        "order": list(stamps),
         "counts": render_counts(listed),
         "rows": {
             alert_id: render(row)
-            for (alert_id, now_version), row in zip(versions.items(), rows, strict=True)
-            if sent.get(alert_id) != now_version
+            for (alert_id, stamped), row in zip(stamps.items(), rows, strict=True)
+            if sent.get(alert_id) != stamped
         },
     }
-    return format_sse_event(event="worklist", data_str=json.dumps(told)), versions
+    return format_sse_event(event="worklist", data_str=json.dumps(told)), stamps

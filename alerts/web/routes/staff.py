@@ -19,7 +19,7 @@ from alerts.web.pages import page
 from alerts.web.rows import row_contexts
 from alerts.web.services import Services
 from alerts.web.session import Session
-from alerts.words import clock, swedish_order
+from alerts.words import swedish_order, when
 from alerts.worklist import ended_cases, open_cases, worklist
 from devices.quantity import Panel, Quantity
 
@@ -118,7 +118,7 @@ async def _answer(
 
 
 def _said(done: Done) -> str:
-    at = clock(done.at) if done.at else ""
+    at = when(done.at, datetime.now(UTC)) if done.at else ""
     return {
         Answer.TAKEN: f"{done.name} tog larmet {at}. Du behöver inte göra något.",
         Answer.CLOSED: f"{done.name} avslutade larmet {at}.",

@@ -9,6 +9,10 @@ const line = document.getElementById("line");
 // A line that was lost for a moment is nobody's concern.
 const SILENCE_MS = 5_000;
 let lostTimer = 0;
+// The server says something every 15 s. A line that is silent this long is dead, though no
+// error says so: a router forgot it, the computer slept.
+const QUIET_MS = 40_000;
+let quietTimer = 0;
 let source = null;
 
 function rowFrom(html) {
@@ -32,29 +36,45 @@ function keepInPlace(change) {
   if (anchor?.isConnected) window.scrollBy(0, anchor.getBoundingClientRect().top - before);
 }
 
-function showNew(fresh) {
-  if (!fresh.length) return;
-  const words = fresh.map((row) => {
+// A level that rose, or an alert that somebody had taken and that is open again, is news too.
+function isRaised(old, row) {
+  const has = (one, name) => one.classList.contains(name);
+  return (has(row, "red") && !has(old, "red")) || (has(old, "taken") && !has(row, "taken"));
+}
+
+function showNew(fresh, raised) {
+  const news = [...fresh, ...raised];
+  if (!news.length) return;
+  const words = news.map((row) => {
     const level = row.querySelector(".level")?.textContent.trim() ?? "";
-    return `Nytt larm, ${level.replace(/^\S+\s/, "").toLowerCase()}: ${row.querySelector(".why")?.textContent.trim() ?? ""}`;
+    return `${fresh.includes(row) ? "Nytt" : "Höjt"} larm, ${level.replace(/^\S+\s/, "").toLowerCase()}: ${row.querySelector(".why")?.textContent.trim() ?? ""}`;
   });
   announce.textContent = words.join(". ");
-  const hidden = fresh.filter((row) => row.getBoundingClientRect().bottom < 0);
+  const hidden = news.filter((row) => row.getBoundingClientRect().bottom < 0);
   if (hidden.length) {
-    above.textContent = hidden.length === 1 ? "↑ Ett nytt larm" : `↑ ${hidden.length} nya larm`;
+    const one = fresh.includes(hidden[0]) ? "nytt" : "höjt";
+    const many = raised.length ? "nya eller höjda" : "nya";
+    above.textContent = hidden.length === 1 ? `↑ Ett ${one} larm` : `↑ ${hidden.length} ${many} larm`;
     above.hidden = false;
   }
 }
 
 function apply(told) {
   const fresh = [];
+  const raised = [];
   const known = new Map([...rows.children].map((row) => [row.id, row]));
   keepInPlace(() => {
     for (const [id, html] of Object.entries(told.rows)) {
       const row = rowFrom(html);
       const old = known.get(row.id);
-      if (old?.dataset.version === row.dataset.version) continue;
+      if (old?.dataset.version === row.dataset.version) {
+        for (const part of [".row-when", ".row-what > .muted"]) { // only the clock has moved on
+          old.querySelector(part).replaceWith(row.querySelector(part));
+        }
+        continue;
+      }
       if (old) {
+        if (isRaised(old, row)) raised.push(row);
         const focused = old.contains(document.activeElement);
         row.classList.add("changed");
         row.querySelector(".new-mark").hidden = old.querySelector(".new-mark").hidden;
@@ -75,13 +95,25 @@ function apply(told) {
     document.getElementById("counts").innerHTML = told.counts;
     document.getElementById("empty").hidden = wanted.length > 0;
   });
-  showNew(fresh);
+  showNew(fresh, raised);
 }
 
 function heard() {
   clearTimeout(lostTimer);
   lostTimer = 0;
   line.hidden = true;
+  expectWord();
+}
+
+function expectWord() {
+  clearTimeout(quietTimer);
+  quietTimer = setTimeout(quiet, QUIET_MS);
+}
+
+function quiet() {
+  line.hidden = false;
+  source?.close();
+  open();
 }
 
 function lost() {
@@ -96,6 +128,7 @@ function ended() {
 function open() {
   if (source && source.readyState !== EventSource.CLOSED) return;
   source = new EventSource(rows.dataset.live);
+  expectWord();
   source.addEventListener("worklist", (event) => { heard(); apply(JSON.parse(event.data)); });
   source.addEventListener("heartbeat", heard);
   source.addEventListener("ended", ended);
@@ -118,8 +151,10 @@ async function again() {
 
 // A hidden tab gives its connection back: browsers allow six to one place.
 document.addEventListener("visibilitychange", () => {
-  if (document.visibilityState === "hidden") source?.close();
-  else open();
+  if (document.visibilityState === "hidden") {
+    clearTimeout(quietTimer);
+    source?.close();
+  } else open();
 });
 above.addEventListener("click", () => { above.hidden = true; });
 window.addEventListener("pagehide", () => source?.close());

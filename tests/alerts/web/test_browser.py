@@ -1,6 +1,7 @@
 """The pages in a real browser: the nurse's way through an alert, with and without JavaScript."""
 
 import itertools
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -211,6 +212,55 @@ async def test_a_lost_line_is_told_and_the_list_comes_back(
         await world.measure_soon("marta", RED)
         await expect(page.locator("#rows .row")).to_have_count(1, timeout=15_000)
         await expect(page.locator("#line")).to_be_hidden()
+
+
+async def test_a_line_that_is_silent_without_an_error_is_told_and_opened_again(
+    world: World, desk: Open, served: Served
+) -> None:
+    async with desk() as nurse:
+        await nurse.context.clock.install()
+        page = await nurse.log_in("anna")
+        await expect(page.locator("#empty")).to_be_visible()
+        await page.clock.run_for(30_000)  # two heartbeats are not silence
+        await expect(page.locator("#line")).to_be_hidden()
+        served.process.send_signal(signal.SIGSTOP)  # the connection stays open
+        try:
+            await page.clock.run_for(60_000)
+            await expect(page.locator("#line")).to_be_visible()
+        finally:
+            served.process.send_signal(signal.SIGCONT)
+        await world.measure_soon("marta", RED)
+        await expect(page.locator("#rows .row")).to_have_count(1, timeout=15_000)
+        await expect(page.locator("#line")).to_be_hidden()
+
+
+async def test_a_level_that_rises_is_announced_and_pointed_at(world: World, desk: Open) -> None:
+    for key in ("marta", "kalle", "sven"):
+        await world.measure_soon(key, {S: 165.0, D: 80.0, P: 105.0, W: 78.5})
+    async with desk(viewport={"width": 390, "height": 500}) as nurse:
+        page = await nurse.log_in("anna")
+        await expect(page.locator("#rows .row")).to_have_count(9)
+        await page.locator("#rows .row").nth(8).get_by_role("link").focus()
+        await world.measure_soon("marta", RED)
+        await expect(page.locator("#announce")).to_contain_text(
+            "Höjt larm, röd: Blodtryck 192/112 (gräns 180/110)"
+        )
+        await expect(page.locator("#above")).to_have_text("↑ Ett höjt larm")
+
+
+async def test_how_long_an_alert_has_waited_is_told_again_as_it_grows(
+    world: World, desk: Open
+) -> None:
+    await world.measure_soon("marta", RED)
+    world.connection.execute("update alert set opened_at = now() - interval '50 s'")
+    async with desk() as nurse:
+        page = await nurse.log_in("anna")
+        row = page.locator("#rows .row")
+        await expect(row).to_have_count(1)
+        await row.get_by_role("link").focus()
+        await expect(page.locator(".row-when")).to_contain_text("väntat 1", timeout=30_000)
+        await expect(row.get_by_role("link")).to_be_focused()
+        await nurse.faultless(page)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -5,12 +5,15 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
+from alerts.case import Case
 from alerts.web import session
+from alerts.web.rows import stamp
 from tests.alerts.conftest import Pool, Served, start_session
 from tests.alerts.world import D, S, World
 
@@ -163,3 +166,29 @@ async def test_stopping_takes_less_than_two_seconds_even_with_open_streams(
     log = served.log_file.read_text()
     assert "alerts.stopped" in log
     assert "Traceback" not in log
+
+
+async def test_a_nurse_who_changes_unit_does_not_go_on_seeing_the_old_queue(
+    world: World, pool: Pool, served: Served
+) -> None:
+    token = await start_session(pool, "eva")
+    async with listening(served, token) as stream:
+        await stream.next()
+        world.connection.execute(
+            "update staff set unit_id = (select max(unit_id) from unit) where staff_id = %s",
+            [world.staff("eva")],
+        )
+        await world.measure_soon("sven", RED)
+        assert (await stream.next())[0] == "end"
+    async with listening(served, token) as stream:
+        assert (await stream.next())[1]["order"] == []
+
+
+def test_a_row_is_sent_again_when_its_wait_or_day_would_read_otherwise() -> None:
+    at = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+    facts = dict.fromkeys(Case.__dataclass_fields__) | {"opened_at": at}
+    case = Case(**facts)  # type: ignore[arg-type]
+    assert stamp(case, at + timedelta(seconds=70)) == stamp(case, at + timedelta(seconds=110))
+    assert stamp(case, at + timedelta(seconds=70)) != stamp(case, at + timedelta(seconds=130))
+    # 48 to 71 hours are two days of waiting; midnight lies between.
+    assert stamp(case, at + timedelta(hours=58)) != stamp(case, at + timedelta(hours=60))
