@@ -10,8 +10,10 @@ from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 
+from alerts.web import security
 from alerts.web.guard import LoginNeeded
 from alerts.web.pages import page
+from alerts.web.services import ServicesOf
 
 _log = structlog.get_logger()
 
@@ -91,7 +93,12 @@ def _database_away(request: Request, error: Exception) -> Response:
 def _ours(request: Request, error: Exception) -> Response:
     # The traceback holds no values of the request: locals are not shown.
     _log.error("web.failed", route=_route(request), exc_info=error)
-    return _failure(request, 500)
+    response = _failure(request, 500)
+    # Made outside the middleware that protects every other answer.
+    services: ServicesOf = request.app.state.services
+    response.headers.update(security.headers(secure=services.web.cookie_secure))
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def _route(request: Request) -> str:

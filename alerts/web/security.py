@@ -25,12 +25,17 @@ _HEADERS: Final = {
 _HSTS: Final = "max-age=31536000"
 
 
+def headers(*, secure: bool) -> dict[str, str]:
+    """Return what every response says; *secure*: it travels over HTTPS only."""
+    return {**_HEADERS, "Strict-Transport-Security": _HSTS} if secure else _HEADERS
+
+
 class SecurityMiddleware:
     """Adds the headers; pages are never kept by a cache; bodies are bounded."""
 
     def __init__(self, app: ASGIApp, *, secure: bool) -> None:
         self._app = app
-        self._headers = {**_HEADERS, "Strict-Transport-Security": _HSTS} if secure else _HEADERS
+        self._headers = headers(secure=secure)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -39,10 +44,9 @@ class SecurityMiddleware:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in self._headers.items():
-                    headers[name] = value
-                headers.setdefault("Cache-Control", "no-store")
+                sent = MutableHeaders(scope=message)
+                sent.update(self._headers)
+                sent.setdefault("Cache-Control", "no-store")
             await send(message)
 
         await self._app(scope, _bounded(scope, receive), send_with_headers)

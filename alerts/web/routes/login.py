@@ -3,7 +3,6 @@
 import re
 import secrets
 from typing import Annotated, Final
-from urllib.parse import urlsplit
 
 from anyio import to_thread
 from fastapi import APIRouter, Form, Request
@@ -139,6 +138,5 @@ async def _account(connection: AsyncConnection, username: str) -> tuple[int, str
 
 def _local(path: str) -> str:
     """Return *path* if it leads to a page of ours, else the first page."""
-    parts = urlsplit(path)
     plain = re.fullmatch(r"/(?:[A-Za-z0-9_\-./?=&#]*)", path) and not path.startswith("//")
-    return path if plain and not parts.netloc and len(path) <= _NEXT_CHARS_MAX else "/"
+    return path if plain and len(path) <= _NEXT_CHARS_MAX else "/"

@@ -130,6 +130,15 @@ async def test_one_address_cannot_try_every_name(world: World, pool: Pool) -> No
     assert sum(admitted) == throttle.PER_ADDRESS
 
 
+async def test_many_addresses_cannot_guess_at_one_name_for_ever(world: World, pool: Pool) -> None:
+    async with pool.connection() as connection:
+        admitted = [
+            await throttle.admit(connection, "anna", f"192.0.2.{number}")
+            for number in range(throttle.PER_NAME + 5)
+        ]
+    assert sum(admitted) == throttle.PER_NAME
+
+
 @pytest.mark.parametrize("token", ["", "wrong"])
 async def test_a_login_form_from_elsewhere_is_refused(browse: Login, token: str) -> None:
     async with browse(None) as client:
@@ -207,6 +216,7 @@ async def test_an_expired_session_leads_to_the_login_and_back(browse: Login) -> 
     [
         "https://evil.example/",
         "//evil.example",
+        "//[",
         "/\\evil.example",
         "javascript:alert(1)",
         "/\nSet-Cookie: a=b",
