@@ -12,6 +12,7 @@ from psycopg.rows import class_row
 from alerts.case import values_of, why_of
 from alerts.trend import Point
 from devices.quantity import BY_ID, Panel, Quantity
+from ingest.plausibility import VALUE_DOUBTS
 
 # A year of four quantities twice a day is 3,000; a page with more is no page.
 POINTS_MAX = 6_000
@@ -27,10 +28,11 @@ class Measured:
     """One act of measuring, with all its values; none if it failed."""
 
     reading_id: str
+    device_id: str
     measured_at: datetime
     arrived_at: datetime
     failed: bool
-    suspect: bool
+    suspect: bool  # of what was measured; a doubt of the clock alone is none
     level: int  # of the worst breach it made; 0: none
     by_id: dict[str, float]
 
@@ -41,7 +43,7 @@ class Measured:
 
 
 _POINTS: Final = """
-select s.quantity_id, s.measured_at, s.value, s.suspicion <> 0,
+select s.quantity_id, s.measured_at, s.value, s.suspicion & %(doubts)s <> 0,
        coalesce((select max(b.level) from breach b
                  where b.reading_id = s.reading_id and b.quantity_id = s.quantity_id), 0)
 from sample s
@@ -53,7 +55,7 @@ limit %(most)s
 
 _DAYS: Final = """
 select distinct on (quantity_id, (measured_at at time zone 'Europe/Stockholm')::date)
-       quantity_id, measured_at, value, suspicion <> 0,
+       quantity_id, measured_at, value, suspicion & %(doubts)s <> 0,
        coalesce((select max(b.level) from breach b
                  where b.reading_id = s.reading_id and b.quantity_id = s.quantity_id), 0)
 from sample s
@@ -63,8 +65,8 @@ order by quantity_id, (measured_at at time zone 'Europe/Stockholm')::date, value
 """
 
 _READINGS: Final = """
-select r.reading_id::text, r.measured_at, r.arrived_at, r.outcome = 'failed' as failed,
-       r.suspicion <> 0 as suspect,
+select r.reading_id::text, r.device_id, r.measured_at, r.arrived_at, r.outcome = 'failed' as failed,
+       r.suspicion & %(doubts)s <> 0 as suspect,
        coalesce((select max(b.level) from breach b where b.reading_id = r.reading_id), 0) as level,
        coalesce((select jsonb_object_agg(s.quantity_id, s.value) from sample s
                  where s.patient_id = r.patient_id and s.measured_at = r.measured_at
@@ -122,6 +124,7 @@ async def points(
         "from_at": from_at,
         "until_at": until_at,
         "of_a_day": _OF_A_DAY,
+        "doubts": VALUE_DOUBTS,
         "most": POINTS_MAX,
     }
     single = await (await connection.execute(_POINTS, asked)).fetchall()
@@ -140,7 +143,13 @@ async def readings(
     """Return acts of measuring since *from_at*, newest first, at most ``READINGS_MAX``."""
     cursor = connection.cursor(row_factory=class_row(Measured))
     await cursor.execute(
-        _READINGS, {"patient_id": patient_id, "from_at": from_at, "most": READINGS_MAX}
+        _READINGS,
+        {
+            "patient_id": patient_id,
+            "from_at": from_at,
+            "doubts": VALUE_DOUBTS,
+            "most": READINGS_MAX,
+        },
     )
     return await cursor.fetchall()
 

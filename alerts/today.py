@@ -1,6 +1,6 @@
 """How a patient's day looks, in her words: the level, what happened, what to do next. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -11,7 +11,7 @@ from alerts.case import Case
 from alerts.measurements import Measured
 from alerts.sentence import Side
 from alerts.words import ZONE
-from devices.quantity import BY_ID, Panel
+from devices.quantity import BY_ID, Panel, Quantity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,19 +22,23 @@ class Today:
         level: 0 green, 1 yellow, 2 red: of the alerts that have not ended.
         headline: One sentence.
         steps: What to do, one a line, first thing first.
-        failed: The newest measurement failed.
+        failed: A device's newest measurement, if it failed and is not history.
         unusual: The newest values look wrong and are best measured again.
     """
 
     level: int
     headline: str
     steps: Sequence[str]
-    failed: bool
+    failed: Measured | None
     unusual: bool
 
 
 def today(
-    cases: Sequence[Case], readings: Sequence[Measured], advice: Advice, now: datetime
+    cases: Sequence[Case],
+    readings: Sequence[Measured],
+    advice: Advice,
+    limited: Collection[Quantity],
+    now: datetime,
 ) -> Today:
     """Return how the day looks.
 
@@ -42,14 +46,15 @@ def today(
         cases: The patient's alerts that have not ended.
         readings: Her readings, newest first.
         advice: Of the plan in force.
+        limited: What that plan has limits for; of other values nothing is known.
         now: This moment.
     """
     level = max((case.level for case in cases), default=0)
-    failed = bool(readings) and readings[0].failed
+    failed = _failed(readings, now)
     unusual = bool(readings) and readings[0].suspect
     return Today(
         level=level,
-        headline=_headline(cases, readings, now, uncertain=failed or unusual),
+        headline=_headline(cases, readings, limited, now, uncertain=bool(failed) or unusual),
         steps=_steps(level, advice),
         failed=failed,
         unusual=unusual,
@@ -57,7 +62,12 @@ def today(
 
 
 def _headline(
-    cases: Sequence[Case], readings: Sequence[Measured], now: datetime, *, uncertain: bool
+    cases: Sequence[Case],
+    readings: Sequence[Measured],
+    limited: Collection[Quantity],
+    now: datetime,
+    *,
+    uncertain: bool,
 ) -> str:
     if cases:
         return f"{_beyond(max(cases, key=lambda case: case.level))}. Gör så här:"
@@ -68,7 +78,27 @@ def _headline(
         return "Inga värden har kommit i dag än."
     if any(reading.level for reading in of_today):
         return "Vården har sett dagens värden och avslutat larmet."
+    if not any(quantity in limited for reading in of_today for quantity in reading.values):
+        return "Dagens värden har kommit fram."
     return "Dina värden i dag ligger inom dina gränser."
+
+
+def _failed(readings: Sequence[Measured], now: datetime) -> Measured | None:
+    """Return the newest reading that failed and was not made good by its own device.
+
+    Another device says nothing of it: steps come many times a day.
+    """
+    newest: dict[str, Measured] = {}
+    for reading in readings:
+        newest.setdefault(reading.device_id, reading)
+    return next(
+        (
+            reading
+            for reading in newest.values()
+            if reading.failed and (reading is readings[0] or _same_day(reading.measured_at, now))
+        ),
+        None,
+    )
 
 
 _SUBJECTS: Final = {

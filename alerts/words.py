@@ -128,7 +128,7 @@ def whole_day(at: datetime) -> str:
 def greeting(now: datetime) -> str:
     """Return the greeting of this time of day in Sweden."""
     hour = now.astimezone(ZONE).hour
-    for until, text in ((5, "God natt"), (10, "God morgon"), (18, "God dag"), (24, "God kväll")):
+    for until, text in ((5, "Hej"), (10, "God morgon"), (18, "God dag"), (24, "God kväll")):
         if hour < until:
             return text
     raise AssertionError(hour)

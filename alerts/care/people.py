@@ -82,7 +82,7 @@ where p.patient_id = %(wanted)s and {relation}
 _LISTED: Final = """
 select p.patient_id, p.given_name, p.family_name, p.born_on, p.diagnosis, has_contact,
        (select r.measured_at from reading r where r.patient_id = p.patient_id
-        order by r.measured_at desc limit 1) as last_measured_at
+        and r.outcome = 'measured' order by r.measured_at desc limit 1) as last_measured_at
 from (
     select patient_id, true as has_contact from care_contact
     where staff_id = %(staff_id)s and until_at is null

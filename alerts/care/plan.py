@@ -29,6 +29,10 @@ class Band:
     red_low: float | None
     red_high: float | None
 
+    def is_in_force(self, now: datetime) -> bool:
+        """Values measured *now* are held against it."""
+        return self.from_at <= now and (self.until_at is None or now < self.until_at)
+
     def bounds(self) -> list[float]:
         """Return the bounds there are."""
         each = (self.red_low, self.yellow_low, self.yellow_high, self.red_high)

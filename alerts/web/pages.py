@@ -50,7 +50,6 @@ def _environment() -> Environment:
     made.filters.update(
         when=words.when,
         day=words.day,
-        clock=words.clock,
         lasted=words.lasted,
         age=words.age,
         initial=lambda text: text[:1],

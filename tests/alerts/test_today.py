@@ -9,8 +9,10 @@ from alerts.care.plan import Advice
 from alerts.case import Case
 from alerts.measurements import Measured
 from alerts.today import today
+from devices.quantity import Quantity
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+LIMITED = {Quantity.BODY_WEIGHT}
 ADVICE = Advice(
     in_force_from=NOW,
     agreed_how="",
@@ -23,6 +25,7 @@ ADVICE = Advice(
 def reading(ago: timedelta = timedelta(hours=1), **more: Any) -> Measured:
     facts: dict[str, Any] = {
         "reading_id": "1",
+        "device_id": "scale",
         "measured_at": NOW - ago,
         "arrived_at": NOW - ago,
         "failed": False,
@@ -44,22 +47,22 @@ def finding(quantity_id: int, side: str) -> dict[str, Any]:
 
 
 def test_values_in_range_today_are_said_to_be() -> None:
-    said = today([], [reading()], ADVICE, NOW)
+    said = today([], [reading()], ADVICE, LIMITED, NOW)
     assert (said.level, said.headline) == (0, "Dina värden i dag ligger inom dina gränser.")
     assert list(said.steps) == ["Mät i morgon."]
 
 
 def test_values_of_yesterday_say_nothing_of_today() -> None:
-    said = today([], [reading(timedelta(hours=30))], ADVICE, NOW)
+    said = today([], [reading(timedelta(hours=30))], ADVICE, LIMITED, NOW)
     assert said.headline == "Inga värden har kommit i dag än."
 
 
 def test_nothing_measured_ever_is_no_false_comfort() -> None:
-    assert today([], [], ADVICE, NOW).headline == "Inga värden har kommit i dag än."
+    assert today([], [], ADVICE, LIMITED, NOW).headline == "Inga värden har kommit i dag än."
 
 
 def test_a_red_alert_says_what_to_do_in_the_plans_own_words() -> None:
-    said = today([case(1), case(2)], [reading(level=2)], ADVICE, NOW)
+    said = today([case(1), case(2)], [reading(level=2)], ADVICE, LIMITED, NOW)
     assert said.level == 2
     assert said.headline == "Ett värde ligger utanför dina gränser. Gör så här:"
     assert list(said.steps) == ["Ring Anna.", "Ring 112 om det blir värre."]
@@ -77,26 +80,48 @@ def test_a_red_alert_says_what_to_do_in_the_plans_own_words() -> None:
 )
 def test_it_says_what_is_beyond_the_limit(findings: list[tuple[int, str]], headline: str) -> None:
     red = case(2, findings=[finding(*each) for each in findings])
-    assert today([case(1), red], [reading(level=2)], ADVICE, NOW).headline == headline
+    assert today([case(1), red], [reading(level=2)], ADVICE, LIMITED, NOW).headline == headline
 
 
 def test_a_yellow_alert_has_its_own_steps() -> None:
-    said = today([case(1)], [reading(level=1)], ADVICE, NOW)
+    said = today([case(1)], [reading(level=1)], ADVICE, LIMITED, NOW)
     assert (said.level, list(said.steps)) == (1, ["Vila.", "Mät igen."])
 
 
 def test_a_value_outside_its_limit_is_not_called_inside_when_the_alert_has_ended() -> None:
-    said = today([], [reading(level=2)], ADVICE, NOW)
+    said = today([], [reading(level=2)], ADVICE, LIMITED, NOW)
     assert said.headline == "Vården har sett dagens värden och avslutat larmet."
 
 
 def test_a_failed_measurement_is_told_and_is_no_value() -> None:
-    said = today([], [reading(failed=True, by_id={}), reading(timedelta(hours=2))], ADVICE, NOW)
-    assert said.failed
+    said = today(
+        [], [reading(failed=True, by_id={}), reading(timedelta(hours=2))], ADVICE, LIMITED, NOW
+    )
+    assert said.failed is not None
     assert said.headline == "Mät gärna en gång till."
 
 
 def test_an_unusual_value_asks_for_another_and_gives_no_verdict() -> None:
-    said = today([], [reading(suspect=True)], ADVICE, NOW)
+    said = today([], [reading(suspect=True)], ADVICE, LIMITED, NOW)
     assert said.unusual
     assert said.headline == "Mät gärna en gång till."
+
+
+def test_a_value_that_has_no_limit_is_not_said_to_be_within_it() -> None:
+    steps = reading(by_id={"6": 3412.0})
+    assert today([], [steps], ADVICE, LIMITED, NOW).headline == "Dagens värden har kommit fram."
+    said = today([], [steps, reading()], ADVICE, LIMITED, NOW)
+    assert said.headline == "Dina värden i dag ligger inom dina gränser."
+
+
+def test_a_failed_measurement_is_told_until_its_own_device_measures() -> None:
+    failed = reading(timedelta(hours=1), device_id="cuff", failed=True, by_id={})
+    steps = reading(timedelta(minutes=1), device_id="watch", by_id={"6": 3412.0})
+    assert today([], [steps, failed], ADVICE, LIMITED, NOW).failed is failed
+    mended = reading(timedelta(minutes=2), device_id="cuff")
+    assert today([], [steps, mended, failed], ADVICE, LIMITED, NOW).failed is None
+
+
+def test_a_failure_of_yesterday_is_history_when_something_was_measured_since() -> None:
+    failed = reading(timedelta(hours=30), device_id="cuff", failed=True, by_id={})
+    assert today([], [reading(), failed], ADVICE, LIMITED, NOW).failed is None

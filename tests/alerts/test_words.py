@@ -87,7 +87,7 @@ def test_names_are_sorted_as_swedes_do() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hour", "greeting"), [(2, "God natt"), (8, "God morgon"), (13, "God dag"), (20, "God kväll")]
+    ("hour", "greeting"), [(2, "Hej"), (8, "God morgon"), (13, "God dag"), (20, "God kväll")]
 )
 def test_the_greeting_follows_the_swedish_clock(hour: int, greeting: str) -> None:
     assert words.greeting(datetime(2026, 1, 5, hour, tzinfo=words.ZONE)) == greeting

@@ -1,5 +1,6 @@
 """The patient's own page: how today looks, what to do, whom to call."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from fastapi import APIRouter, HTTPException, Request
@@ -8,6 +9,7 @@ from fastapi.responses import Response
 from alerts import log, measurements
 from alerts.alert import Event
 from alerts.care import people, plan
+from alerts.case import Case
 from alerts.today import today
 from alerts.web.guard import Patient
 from alerts.web.pages import page
@@ -31,22 +33,43 @@ async def my_page(request: Request, services: Services, found: Patient) -> Respo
         cases = await open_cases(connection, patient_id)
         readings = await measurements.readings(connection, patient_id, now - _LOOK_BACK)
         advice = await plan.advice(connection, patient_id)
+        bands = await plan.bands(connection, patient_id)
         entries = await log.entries(connection, patient_id)
     if patient is None:
         raise HTTPException(404)
-    active = {case.alert_id for case in cases}
-    seen = next((e for e in entries if e.event == Event.SHOWN and e.alert_id in active), None)
-    taken = next((case for case in cases if not case.is_open), None)
+    limited = {band.quantity for band in bands if band.is_in_force(now)}
     return page(
         request,
         "me.html",
         session=found,
         now=now,
         patient=patient,
-        today=today(cases, readings, advice, now),
+        today=today(cases, readings, advice, limited, now),
         latest=measurements.latest(readings),
         newest=readings[0] if readings else None,
-        seen=seen,
-        taken=taken,
+        seen=_seen(cases, entries),
+        taken=_taken(cases),
         advice=advice,
+    )
+
+
+def _taken(cases: Sequence[Case]) -> Case | None:
+    """Return the alert that was taken last, if somebody has taken all that there is to take."""
+    if any(case.is_open or case.changed_since_taken for case in cases):
+        return None
+    return max(cases, key=lambda case: case.acknowledged_at or case.opened_at, default=None)
+
+
+def _seen(cases: Sequence[Case], entries: Sequence[log.Entry]) -> log.Entry | None:
+    """Return the newest showing of an alert in which no value has come since."""
+    newest = {case.alert_id: case.newest_found_at or case.opened_at for case in cases}
+    return next(
+        (
+            entry
+            for entry in entries
+            if entry.event == Event.SHOWN
+            and entry.alert_id in newest
+            and entry.at >= newest[entry.alert_id]
+        ),
+        None,
     )

@@ -4,9 +4,11 @@ import re
 from datetime import timedelta
 
 import pytest
+from fastapi import FastAPI
 
 from alerts.web import pages
 from alerts.web.security import BODY_BYTES_MAX, POLICY
+from ingest import plausibility
 from tests.alerts.conftest import Login
 from tests.alerts.world import D, P, S, W, World
 
@@ -243,3 +245,82 @@ def test_every_outcome_and_event_has_its_words() -> None:
         Event.ACKNOWLEDGED,
         Event.CLOSED,
     }
+
+
+async def test_a_failure_of_ours_has_the_headers_of_every_page(
+    world: World, app: FastAPI, browse: Login
+) -> None:
+    @app.get("/broken")
+    async def broken() -> None:
+        raise RuntimeError
+
+    async with browse(None) as client:
+        answer = await client.get("/broken")
+    assert answer.status_code == 500
+    assert answer.headers["content-security-policy"] == POLICY
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_a_taken_alert_is_no_comfort_while_another_is_open(
+    world: World, browse: Login
+) -> None:
+    await world.measure_soon("marta", {W: 79.0})
+    async with browse("marta") as patient, browse("anna") as nurse:
+        await nurse.submit(f"/alerts/{world.alert('marta')}/acknowledge")
+        assert "tog hand om det" in (await patient.get("/me")).text
+        await world.measure_soon("marta", {S: 192.0, D: 112.0})
+        assert "tog hand om det" not in (await patient.get("/me")).text
+
+
+async def test_a_value_that_came_since_is_not_said_to_be_seen(world: World, browse: Login) -> None:
+    await world.measure_soon("marta", {S: 165.0, D: 80.0}, ago=timedelta(hours=1))
+    async with browse("marta") as patient, browse("anna") as nurse:
+        await nurse.get("/")
+        assert "Visat för Anna Provberg" in (await patient.get("/me")).text
+        await world.measure_soon("marta", {S: 192.0, D: 112.0})
+        assert "Visat för" not in (await patient.get("/me")).text
+
+
+async def test_values_without_a_plan_are_not_said_to_be_within_limits(
+    world: World, browse: Login
+) -> None:
+    world.connection.execute("delete from plan_limit")
+    await world.measure_soon("marta", {S: 192.0, D: 112.0})
+    async with browse("marta") as client:
+        text = (await client.get("/me")).text
+    assert "Dagens värden har kommit fram." in text
+    assert "inom dina gränser" not in text
+
+
+async def test_a_doubt_of_the_clock_is_no_doubt_of_the_value(world: World, browse: Login) -> None:
+    await world.measure_soon("marta", {S: 128.0, D: 76.0})
+    world.connection.execute(
+        "update reading set suspicion = %s", [int(plausibility.Suspicion.CLOCK_OFF)]
+    )
+    world.connection.execute(
+        "update sample set suspicion = %s", [int(plausibility.Suspicion.CLOCK_OFF)]
+    )
+    async with browse("marta") as patient, browse("anna") as nurse:
+        texts = [
+            (await patient.get("/me")).text,
+            (await nurse.get(f"/patients/{world.patient('marta')}")).text,
+        ]
+    assert "ovanligt" not in texts[0]
+    assert "Ovanligt värde" not in texts[1]
+    assert 'class="suspect"' not in texts[1]
+
+
+async def test_what_was_taken_on_another_day_says_which(world: World, browse: Login) -> None:
+    await world.measure_soon("sven", {S: 192.0, D: 112.0})
+    path = f"/alerts/{world.alert('sven')}/acknowledge"
+    async with browse("eva") as eva, browse("anna") as anna:
+        await eva.submit(path)
+        world.connection.execute("update alert_case set acknowledged_at = now() - interval '25 h'")
+        assert re.search(r"tog larmet (i går|\w+ \d+ \w+)", (await anna.submit(path)).text)
+        assert re.search(r"tog det (i går|\w+ \d+ \w+)", (await anna.get("/")).text)
+
+
+async def test_a_failed_measurement_does_not_count_as_measured(world: World, browse: Login) -> None:
+    await world.measure_soon("marta", None)
+    async with browse("anna") as client:
+        assert "senast mätt" not in (await client.get("/")).text
