@@ -10,7 +10,7 @@ import math
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
 from typing import Final
 
@@ -84,7 +84,9 @@ class Window:
 
     def x(self, at: datetime) -> float:
         """Return where *at* lies from left to right, kept within the window."""
-        share = (at - self.from_at) / (self.until_at - self.from_at)
+        # In UTC: within one zone Python subtracts clock faces, an hour wrong when clocks change.
+        from_at, until_at = self.from_at.astimezone(UTC), self.until_at.astimezone(UTC)
+        share = (at.astimezone(UTC) - from_at) / (until_at - from_at)
         return _LEFT + min(max(share, 0.0), 1.0) * (WIDTH - _LEFT - _RIGHT)
 
 

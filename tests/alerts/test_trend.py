@@ -131,6 +131,14 @@ def test_ticks_stand_at_swedish_midnights_over_the_change_of_clocks() -> None:
     assert ticks == ["tors", "fre", "lör", "sön", "mån", "tis", "ons"]
 
 
+def test_a_value_stands_by_its_hour_over_the_change_of_clocks() -> None:
+    window = Window.of_days(7, datetime(2026, 10, 28, 12, 0, tzinfo=UTC))
+    midnight = datetime(2026, 10, 28, 0, 0, tzinfo=ZONE)
+    assert window.x(midnight) == pytest.approx(window.x(midnight.astimezone(UTC)))
+    late = window.until_at.astimezone(UTC) - timedelta(minutes=30)
+    assert window.x(late) < window.x(window.until_at)
+
+
 def test_steps_are_bars_from_zero() -> None:
     lane = Lane(Quantity.STEPS, [at(2, 3412), at(1, 0)], [])
     drawing = ET.fromstring(figure(Panel.STEPS, [lane], MONTH, NOW))
