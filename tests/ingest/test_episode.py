@@ -103,6 +103,16 @@ def test_days_that_arrive_at_once_are_one_alert_marked_late(county: County) -> N
     assert county.count("breach") == 12
 
 
+@pytest.mark.parametrize(
+    ("age", "is_late"), [(DAY, False), (DAY + timedelta(microseconds=1), True)]
+)
+def test_late_is_what_was_measured_more_than_a_day_ago(
+    plain_county: County, age: timedelta, *, is_late: bool
+) -> None:
+    plain_county.settle([pressure(192, 112, measured_at=NOW - age)])
+    assert [row[3] for row in _alerts(plain_county)] == [is_late]
+
+
 def test_an_alert_that_a_breach_of_today_joins_is_late_no_more(county: County) -> None:
     county.settle([pressure(192, 112, measured_at=NOW - 2 * DAY)])
     county.settle([pressure(192, 112)])
