@@ -115,6 +115,7 @@ async def test_an_unplugged_process_stays_away_until_its_plug_is_back(
 ) -> None:
     async with kept(LIVES, tmp_path, said) as part:
         await part.start()
+        await until(lambda: "up" in part.last_words())  # and its watcher watches
         await part.pull()
         assert not part.is_running
         await asyncio.sleep(0.3)  # three looks of the watcher
