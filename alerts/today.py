@@ -32,6 +32,11 @@ class Today:
     failed: Measured | None
     unusual: bool
 
+    @property
+    def is_judged(self) -> bool:
+        """It has a level to show: a failed or doubted measurement is no green one."""
+        return self.level > 0 or not (self.failed or self.unusual)
+
 
 def today(
     cases: Sequence[Case],

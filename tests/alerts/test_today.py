@@ -125,3 +125,10 @@ def test_a_failed_measurement_is_told_until_its_own_device_measures() -> None:
 def test_a_failure_of_yesterday_is_history_when_something_was_measured_since() -> None:
     failed = reading(timedelta(hours=30), device_id="cuff", failed=True, by_id={})
     assert today([], [reading(), failed], ADVICE, LIMITED, NOW).failed is None
+
+
+def test_a_measurement_that_failed_or_is_doubted_is_not_green() -> None:
+    for doubted in (reading(failed=True, by_id={}), reading(suspect=True)):
+        assert not today([], [doubted], ADVICE, LIMITED, NOW).is_judged
+        assert today([case(2)], [doubted], ADVICE, LIMITED, NOW).is_judged
+    assert today([], [reading()], ADVICE, LIMITED, NOW).is_judged

@@ -324,3 +324,22 @@ async def test_a_failed_measurement_does_not_count_as_measured(world: World, bro
     await world.measure_soon("marta", None)
     async with browse("anna") as client:
         assert "senast mätt" not in (await client.get("/")).text
+
+
+async def test_a_plan_that_is_not_in_force_yet_gives_no_advice(world: World, browse: Login) -> None:
+    world.connection.execute(
+        "with later as (insert into plan_version (patient_id, in_force_from, agreed_how) "
+        "values (%s, now() + interval '1 day', 'sedan') returning plan_version_id) "
+        "insert into plan_advice select plan_version_id, 'Senare.', 'Senare.', 'Senare.' from later",
+        [world.patient("marta")],
+    )
+    async with browse("marta") as client:
+        text = (await client.get("/me")).text
+    assert "Mät som vanligt" in text
+    assert "Senare." not in text
+
+
+async def test_a_failed_measurement_is_not_shown_as_green(world: World, browse: Login) -> None:
+    await world.measure_soon("marta", None)
+    async with browse("marta") as client:
+        assert 'class="card today"' in (await client.get("/me")).text
