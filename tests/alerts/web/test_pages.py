@@ -330,7 +330,8 @@ async def test_a_plan_that_is_not_in_force_yet_gives_no_advice(world: World, bro
     world.connection.execute(
         "with later as (insert into plan_version (patient_id, in_force_from, agreed_how) "
         "values (%s, now() + interval '1 day', 'sedan') returning plan_version_id) "
-        "insert into plan_advice select plan_version_id, 'Senare.', 'Senare.', 'Senare.' from later",
+        "insert into plan_advice select plan_version_id, 'Senare.', 'Senare.', 'Senare.' "
+        "from later",
         [world.patient("marta")],
     )
     async with browse("marta") as client:
