@@ -1,6 +1,8 @@
 """Acknowledgements leave in the order of arrival; what comes faster than it is stored waits."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ from ingest.config import BrokerSettings
 from ingest.consumer import AckOrder, ConsumerStopped, PahoConsumer
 from ingest.delivery import Delivery
 from simulator.embedded.broker import Broker
+from tests.ingest.process import connected
 
 RECEIVE_MAX = 2
 
@@ -90,14 +93,49 @@ async def test_a_delivery_of_a_broken_connection_is_not_acknowledged_on_the_next
     assert _pubacks(consumer) == [7]
 
 
+async def test_what_was_not_acknowledged_comes_again_and_what_was_does_not(broker: Broker) -> None:
+    """The broker lets go of a message when it is committed, and not when it is received."""
+    async with listening(broker) as consumer:
+        with connected(broker.port) as gateway:
+            gateway.send(b"first")
+            assert (await _next(consumer)).payload == b"first"
+    async with listening(broker) as consumer:
+        again = await _next(consumer)
+        assert again.payload == b"first"
+        consumer.acknowledge([again])
+    async with listening(broker) as consumer:
+        with connected(broker.port) as gateway:
+            gateway.send(b"second")
+            assert (await _next(consumer)).payload == b"second"
+
+
 async def test_the_end_of_pahos_thread_is_told_and_no_silence(embedded_broker: Broker) -> None:
-    settings = BrokerSettings(host="127.0.0.1", port=embedded_broker.port)
-    async with PahoConsumer(settings, RECEIVE_MAX) as consumer, asyncio.timeout(20):
-        while not consumer._client.is_connected():  # noqa: ASYNC110 - paho tells its own thread
-            await asyncio.sleep(0.01)
+    async with listening(embedded_broker) as consumer, asyncio.timeout(20):
         consumer._client.disconnect()
         with pytest.raises(ConsumerStopped):
             await _wait_for_ever(consumer)
+
+
+@asynccontextmanager
+async def listening(broker: Broker) -> AsyncIterator[PahoConsumer]:
+    """A consumer that has subscribed; always of the same session."""
+    settings = BrokerSettings(host="127.0.0.1", port=broker.port)
+    consumer = PahoConsumer(settings, RECEIVE_MAX)
+    subscribed, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def on_subscribe(*_: object) -> None:
+        loop.call_soon_threadsafe(subscribed.set)
+
+    consumer._client.on_subscribe = on_subscribe
+    async with consumer:
+        await subscribed.wait()
+        yield consumer
+
+
+async def _next(consumer: PahoConsumer) -> Delivery:
+    while not await consumer.wait(1):
+        pass
+    return _take(consumer)
 
 
 async def _wait_for_ever(consumer: PahoConsumer) -> None:

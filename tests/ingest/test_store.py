@@ -304,6 +304,32 @@ def test_two_settlers_with_the_same_readings_store_each_once(county: County) -> 
     assert county.rows("select count(*), count(distinct alert_id) from alert") == [(1, 1)]
 
 
+async def test_repeats_are_locked_in_the_order_of_their_ids(plain_county: County) -> None:
+    """Whatever the order they came in: so two workers with the same ones wait for each other."""
+    low, middle, high = sorted(
+        (pressure(120, 80, measured_at=NOW - timedelta(hours=n)) for n in range(3)),
+        key=lambda one: one.reading_id,
+    )
+    stored = pressure(120, 80, measured_at=NOW - timedelta(hours=4))
+    insert = (
+        "insert into reading (reading_id, patient_id, loan_id, gateway_id, device_id, outcome,"
+        " measured_at, received_at, sent_at, arrived_at, clock, source, payload)"
+        " values (%s, 1, 1, 'g', 'd', 'failed', now(), now(), now(), now(), 'ok', 's', '')"
+    )
+    async with Settler(lambda: plain_county.dsn, "test") as settler:
+        await settler.settle(batch_of([stored]), [])
+        await settler.settle(batch_of([stored]), [])  # from here on it stages
+        with psycopg.connect(plain_county.dsn) as other:
+            other.execute("set lock_timeout = '200ms'")  # sooner than a deadlock is looked for
+            other.execute(insert, [middle.reading_id])
+            settling = asyncio.create_task(settler.settle(batch_of([high, low, middle]), []))
+            waiting = "select count(*) from pg_locks where not granted"
+            while not plain_county.one(waiting):  # noqa: ASYNC110 - a lock's wait is no event
+                await asyncio.sleep(0.01)
+            other.execute(insert, [high.reading_id])  # the settler does not hold it
+        assert (await settling).new == 1
+
+
 def test_a_reading_the_database_refuses_is_quarantined_and_its_neighbours_stored(
     county: County,
 ) -> None:
