@@ -1,7 +1,8 @@
 """The nurse's pages: the worklist, a patient's page, and what she does with an alert."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Form, HTTPException, Path, Query, Request
@@ -95,7 +96,7 @@ async def close(
         )
         if done.answer is Answer.DONE:
             return RedirectResponse("/?closed", 303)
-        return await _answer(request, connection, found, alert_id, done)
+        return await _answer(request, connection, found, alert_id, done, note=plain)
 
 
 def _plain(note: str) -> str:
@@ -105,15 +106,30 @@ def _plain(note: str) -> str:
 
 
 async def _answer(
-    request: Request, connection: AsyncConnection, found: Session, alert_id: int, done: Done
+    request: Request,
+    connection: AsyncConnection,
+    found: Session,
+    alert_id: int,
+    done: Done,
+    *,
+    note: str = "",
 ) -> Response:
-    """Show the patient's page again, with what became of the action if it was not done."""
+    """Show the patient's page again, with what became of the action if it was not done.
+
+    What was written in the *note* is still there: it may be the only trace of a call.
+    """
     if done.patient_id is None:
         raise HTTPException(404)
     if done.answer in (Answer.DONE, Answer.ALREADY_YOURS):
         return RedirectResponse(f"/patients/{done.patient_id}#alert-{alert_id}", 303)
     return await _patient_page(
-        request, connection, found, done.patient_id, notice=_said(done), status=409
+        request,
+        connection,
+        found,
+        done.patient_id,
+        notice=_said(done),
+        notes={alert_id: note},
+        status=409,
     )
 
 
@@ -134,6 +150,7 @@ async def _patient_page(
     *,
     days: int = 30,
     notice: str = "",
+    notes: Mapping[int, str] = MappingProxyType({}),
     status: int = 200,
 ) -> Response:
     viewer = found.viewer
@@ -154,6 +171,7 @@ async def _patient_page(
         status=status,
         now=now,
         notice=notice,
+        notes=notes,
         patient=patient,
         cases=active,
         ended=await ended_cases(connection, patient_id),

@@ -109,6 +109,23 @@ async def test_who_is_too_late_is_told_who_took_it(world: World, browse: Login) 
         assert "Eva Testström tog det" in (await anna.get("/")).text
 
 
+async def test_a_note_is_still_there_when_a_new_value_comes_while_it_is_written(
+    world: World, browse: Login
+) -> None:
+    await world.measure_soon("marta", {W: 80.4})
+    alert = world.alert("marta")
+    async with browse("anna") as client:
+        page = await client.get(f"/patients/{world.patient('marta')}")
+        seen = re.search(r'name="seen" value="(\d+)"', page.text)
+        assert seen
+        await world.measure_soon("marta", {W: 80.9})
+        answer = await client.submit(
+            f"/alerts/{alert}/close", outcome="contacted", seen=seen[1], note="Ringde <14.20>"
+        )
+    assert answer.status_code == 409
+    assert ">Ringde &lt;14.20&gt;</textarea>" in answer.text
+
+
 async def test_a_closed_case_leaves_the_list_and_stays_on_the_patients_page(
     world: World, browse: Login
 ) -> None:
