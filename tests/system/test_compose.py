@@ -9,6 +9,7 @@ import queue
 import re
 import subprocess
 import sys
+import threading
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -249,10 +250,11 @@ def test_a_gateway_is_heard_under_its_own_topic_alone(composed: Composed) -> Non
     heard: queue.Queue[str] = queue.Queue()
     ingest = _client(composed, "ingest", "ingest_mqtt_password")
     ingest.on_message = lambda _client, _data, message: heard.put(message.topic)
+    listens = threading.Event()
+    ingest.on_subscribe = lambda *_answer: listens.set()
     ingest.subscribe("egenmonitor/v1/+/readings", qos=1)
-    ingest.loop_start()
+    assert listens.wait(10)
     gateway = _client(composed, "demo-dosa-1", "demo-dosa-1_mqtt_password")
-    gateway.loop_start()
     for topic in ("egenmonitor/v1/other/readings", "egenmonitor/v1/demo-dosa-1/readings"):
         gateway.publish(topic, b"x", qos=1).wait_for_publish(10)
     # The denied one went first: had it been let through, it would be heard first.
@@ -264,9 +266,14 @@ def test_a_gateway_is_heard_under_its_own_topic_alone(composed: Composed) -> Non
 
 
 def _client(composed: Composed, user: str, secret: str) -> paho.Client:
+    """Return a connected client whose thread runs."""
     client = paho.Client(CallbackAPIVersion.VERSION2, f"test-{user}", protocol=paho.MQTTv5)
     client.username_pw_set(user, (composed._secrets / secret).read_text())
+    connected = threading.Event()
+    client.on_connect = lambda *_answer: connected.set()
     client.connect("127.0.0.1", composed.broker.port)
+    client.loop_start()
+    assert connected.wait(10)
     return client
 
 
