@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -73,7 +74,7 @@ class BrokerError(Exception):
     """The broker does not start; the message says why."""
 
 
-class Broker:
+class Broker(ABC):
     """A broker process of ours; usable as a context manager.
 
     Args:
@@ -96,13 +97,13 @@ class Broker:
         """What the broker says."""
         return self.directory / "broker.log"
 
+    @abstractmethod
     def configuration(self) -> str:
         """Return the text of the broker's configuration file."""
-        raise NotImplementedError
 
+    @abstractmethod
     def command(self, configuration: Path) -> Sequence[str]:
         """Return the command that runs the broker in the foreground."""
-        raise NotImplementedError
 
     def start(self) -> None:
         """Start and wait until it listens.
