@@ -1,4 +1,4 @@
-"""The wire format as documents for others: AsyncAPI 3.0 and JSON Schema, generated from wire.py.
+"""The wire format as documents for others: AsyncAPI 3.0 and JSON Schema, from ``devices.wire``.
 
 ``python -m devices.asyncapi docs/`` writes both; a test fails while they are stale.
 """
@@ -15,6 +15,7 @@ from devices.wire import (
     READINGS_MAX,
     TOPIC_ROOT,
     VERSION,
+    GatewayConfig,
     GatewayStatus,
     Message,
     Receipt,
@@ -28,6 +29,7 @@ _MESSAGES: Final = {
     TopicKind.READINGS: Message,
     TopicKind.RECEIPTS: Receipt,
     TopicKind.STATUS: GatewayStatus,
+    TopicKind.CONFIG: GatewayConfig,
 }
 _CONTENT_TYPE: Final = "application/json"
 _PARAMETER: Final = "gatewayId"
@@ -129,6 +131,10 @@ def _operations() -> Document:
         "receiveReceipts": _operation("receive", TopicKind.RECEIPTS),
         "sendStatus": _operation("send", TopicKind.STATUS, retain=True)
         | {"description": "Birth, heartbeat and last will; retained, so that silence is visible."},
+        "receiveConfig": _operation("receive", TopicKind.CONFIG, retain=True)
+        | {
+            "description": "Retained. An older or unusable one is refused; the last good one stays."
+        },
     }
 
 
