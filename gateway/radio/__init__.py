@@ -1,6 +1,7 @@
 """Which Bluetooth: BlueZ, or our own bleak backend on Bumble for a virtual or a raw controller."""
 
 from gateway.radio.config import RadioConfig
-from gateway.radio.radio import Radio, open_radio
+from gateway.radio.radio import AskPasskey, Radio, open_radio
+from gateway.radio.refusal import Refusal
 
-__all__ = ["Radio", "RadioConfig", "open_radio"]
+__all__ = ["AskPasskey", "Radio", "RadioConfig", "Refusal", "open_radio"]

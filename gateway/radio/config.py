@@ -21,9 +21,13 @@ class RadioConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    backend: Literal["bluez", "bumble"] = "bluez"
-    transport: str = Field(default="", validate_default=True)
-    adapter: str | None = None
+    backend: Literal["bluez", "bumble"] = Field(default="bluez", description="'bluez' or 'bumble'")
+    transport: str = Field(
+        default="", validate_default=True, description="for bumble: an HCI transport"
+    )
+    adapter: str | None = Field(
+        default=None, description="for bluez: an adapter's name, such as 'hci1'"
+    )
 
     @field_validator("transport")
     @classmethod

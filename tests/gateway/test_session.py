@@ -17,6 +17,7 @@ from gateway.config import SessionConfig
 from gateway.database import Database, StoreFull
 from gateway.inbox import Inbox
 from gateway.outbox import Outbox
+from gateway.radio import Refusal
 from gateway.replay import replay_unfinished
 from gateway.session import CONNECT_WAITS_S, Session, serve
 from tests.gateway.home import ZONE
@@ -77,8 +78,30 @@ class FakeRadio:
     def scanner(self, detection_callback: Any) -> Any:
         raise NotImplementedError
 
-    def client(self, device: BLEDevice, disconnected_callback: Any, *, timeout_s: float) -> Any:
+    def client(
+        self,
+        device: BLEDevice,
+        disconnected_callback: Any,
+        *,
+        timeout_s: float,
+        pair: bool = False,
+    ) -> Any:
         return FakeClient(self, disconnected_callback)
+
+    async def is_bonded(self, device_id: str) -> bool:
+        return False
+
+    async def forget(self, device_id: str) -> None:
+        self.calls.append("forget")
+
+    def pairing(self, device_id: str, ask_passkey: Any) -> Any:
+        raise NotImplementedError
+
+    def refusal(self, error: BaseException) -> Refusal | None:
+        return None
+
+    async def power_cycle(self) -> None:
+        raise NotImplementedError
 
     async def lost(self) -> None:
         raise NotImplementedError

@@ -1,8 +1,9 @@
 """BumbleRadio: opens an HCI transport and makes bleak's facades over our backend."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 from bleak import BleakClient, BleakScanner
 from bleak.backends.device import BLEDevice
@@ -15,6 +16,7 @@ from gateway.radio.bumble.adapter import Adapter
 from gateway.radio.bumble.client import BumbleClient
 from gateway.radio.bumble.errors import not_available
 from gateway.radio.bumble.scanner import BumbleScanner
+from gateway.radio.refusal import Refusal
 
 # A USB controller that loads its firmware takes a few seconds to answer its first reset.
 _OPEN_S_MAX = 15.0
@@ -40,21 +42,40 @@ class BumbleRadio:
         disconnected_callback: Callable[[BleakClient], None] | None,
         *,
         timeout_s: float,
+        pair: bool = False,
     ) -> BleakClient:
         return BleakClient(
             device,
             disconnected_callback,
             timeout=timeout_s,
+            pair=pair,
             backend=BumbleClient,
             radio_adapter=self._adapter,
         )
+
+    async def is_bonded(self, device_id: str) -> bool:
+        return False
+
+    async def forget(self, device_id: str) -> None:
+        raise NotImplementedError
+
+    def pairing(
+        self, device_id: str, ask_passkey: Callable[[], Awaitable[int]] | None
+    ) -> AbstractAsyncContextManager[None]:
+        raise NotImplementedError
+
+    def refusal(self, error: BaseException) -> Refusal | None:
+        return None
+
+    async def power_cycle(self) -> None:
+        raise NotImplementedError
 
     async def lost(self) -> None:
         await self._adapter.lost()
 
 
 @asynccontextmanager
-async def open_bumble_radio(transport: str) -> AsyncIterator[BumbleRadio]:
+async def open_bumble_radio(transport: str, keys: Path | None = None) -> AsyncIterator[BumbleRadio]:
     """Open the controller at *transport* and reset it.
 
     Raises:
