@@ -208,7 +208,7 @@ def status(*, config: ConfigFile, as_json: Annotated[bool, Parameter("--json")] 
 async def _try_broker(config: Config) -> None:
     # Under its own client id: with the gateway's, a running one would be thrown out.
     probe = f"{config.gateway_id}-check"
-    identity = Identity(client_id=probe, will_topic=None, will=b"", listen_topic=None)
+    identity = Identity(client_id=probe)
     async with connect(config.uplink, identity):
         pass
 

@@ -75,9 +75,9 @@ class Identity:
     """Who connects: client id, its last will and what it listens to; a probe has neither."""
 
     client_id: str
-    will_topic: str | None
-    will: bytes
-    listen_topic: str | None
+    will_topic: str | None = None
+    will: bytes = b""
+    listen_topics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,7 @@ class Acknowledged:
 class Arrived:
     """A message to us."""
 
+    topic: str
     payload: bytes
     correlation: bytes | None
 
@@ -113,7 +114,7 @@ class Connection:
         self._goodbye = False
         self.dropped = 0
         self.lost: str | None = None  # why, once it is
-        self.listen_refusal: str | None = None
+        self.listen_refusals: dict[str, str] = {}  # topic → why the broker denies it
         self.packet_bytes_max = PACKET_BYTES_MAX
         self.receive_max = PUBLISHED_MAX
         self._client = self._make_client()
@@ -198,7 +199,7 @@ class Connection:
         client.on_publish = self._on_publish
         client.on_message = self._on_message
         properties = _properties(PacketTypes.CONNECT)
-        properties.SessionExpiryInterval = SESSION_EXPIRY_S if identity.listen_topic else 0
+        properties.SessionExpiryInterval = SESSION_EXPIRY_S if identity.listen_topics else 0
         properties.ReceiveMaximum = RECEIVE_MAX
         properties.MaximumPacketSize = PACKET_BYTES_MAX
         client.connect_async(
@@ -222,10 +223,10 @@ class Connection:
         packet_bytes_max = getattr(properties, "MaximumPacketSize", PACKET_BYTES_MAX)
         receive_max = getattr(properties, "ReceiveMaximum", PUBLISHED_MAX)
         self._post(self._connected, packet_bytes_max, receive_max)
-        if self._identity.listen_topic is None:
-            self._post(self._subscribed, None)
+        if self._identity.listen_topics:
+            client.subscribe([(topic, 1) for topic in self._identity.listen_topics])
         else:
-            client.subscribe(self._identity.listen_topic, qos=1)
+            self._post(self._subscribed, {})
 
     def _on_connect_fail(self, client: paho.Client, _: Any) -> None:
         error = sys.exception()  # paho calls this while it handles the error
@@ -241,8 +242,9 @@ class Connection:
     def _on_subscribe(
         self, _client: paho.Client, _: Any, _mid: int, codes: list[ReasonCode], _properties: Any
     ) -> None:
-        refusals = [str(code) for code in codes if code.value >= _FAILURE]
-        self._post(self._subscribed, refusals[0] if refusals else None)
+        answers = zip(self._identity.listen_topics, codes, strict=False)
+        refusals = {topic: str(code) for topic, code in answers if code.value >= _FAILURE}
+        self._post(self._subscribed, refusals)
 
     def _on_publish(
         self, _client: paho.Client, _: Any, mid: int, code: ReasonCode, _properties: Any
@@ -252,7 +254,7 @@ class Connection:
 
     def _on_message(self, _client: paho.Client, _: Any, message: paho.MQTTMessage) -> None:
         correlation = getattr(message.properties, "CorrelationData", None)
-        self._post(self._push, Arrived(bytes(message.payload), correlation))
+        self._post(self._push, Arrived(message.topic, bytes(message.payload), correlation))
 
     # In the event loop again.
 
@@ -260,8 +262,8 @@ class Connection:
         self.packet_bytes_max = min(PACKET_BYTES_MAX, packet_bytes_max)
         self.receive_max = min(PUBLISHED_MAX, receive_max)
 
-    def _subscribed(self, refusal: str | None) -> None:
-        self.listen_refusal = refusal
+    def _subscribed(self, refusals: dict[str, str]) -> None:
+        self.listen_refusals = refusals
         if not self._ready.done():
             self._ready.set_result(None)
 

@@ -188,6 +188,66 @@ class HeartbeatConfig(BaseModel):
     )
 
 
+class ClockConfig(BaseModel):
+    """When the gateway's own clock is doubted."""
+
+    model_config = _FROZEN
+
+    doubt_after_boot_s: float = Field(
+        default=900.0,
+        ge=0,
+        le=86_400,
+        description="seconds after boot within which a clock that no network has set is doubted, "
+        "0 to 86400; 0 is for a clock that is known to be right",
+    )
+
+
+Line = Annotated[int, Field(ge=0, le=1023)]
+
+
+class FeedbackConfig(BaseModel):
+    """The light or buzzer that tells the room what became of a measurement."""
+
+    model_config = _FROZEN
+
+    output: Literal["none", "gpio", "command"] = Field(
+        default="none", description="'none', 'gpio' or 'command'"
+    )
+    chip: str = Field(
+        default="/dev/gpiochip0",
+        min_length=1,
+        max_length=253,
+        description="for gpio: the chip's device file",
+    )
+    green_line: Line | None = Field(
+        default=None, description="for gpio: a line's number, 0 to 1023"
+    )
+    yellow_line: Line | None = Field(default=None, description="for gpio: a line's number")
+    red_line: Line | None = Field(default=None, description="for gpio: a line's number")
+    buzzer_line: Line | None = Field(default=None, description="for gpio: a line's number")
+    command: tuple[Annotated[str, Field(min_length=1, max_length=4096)], ...] = Field(
+        default=(),
+        max_length=32,
+        description="for command: the program and its arguments; the event's name is appended",
+    )
+    command_s_max: float = Field(
+        default=5.0, ge=0.1, le=60, description="seconds the command may take, 0.1 to 60"
+    )
+
+
+class WatchdogConfig(BaseModel):
+    """When silence on the radio is looked into."""
+
+    model_config = _FROZEN
+
+    silent_s: float = Field(
+        default=300.0,
+        ge=1,
+        le=86_400,
+        description="seconds without any advertisement before the scanner is restarted, 1 to 86400",
+    )
+
+
 class LogConfig(BaseModel):
     """What the log looks like."""
 
@@ -219,6 +279,13 @@ class Config(BaseSettings):
     session: SessionConfig = Field(default=SessionConfig(), description="how devices are served")
     uplink: UplinkConfig = Field(description="the broker")
     heartbeat: HeartbeatConfig = Field(default=HeartbeatConfig(), description="how often to say so")
+    clock: ClockConfig = Field(default=ClockConfig(), description="when its clock is doubted")
+    feedback: FeedbackConfig = Field(
+        default=FeedbackConfig(), description="the light or buzzer in the room"
+    )
+    watchdog: WatchdogConfig = Field(
+        default=WatchdogConfig(), description="when silence on the radio is looked into"
+    )
     log: LogConfig = Field(default=LogConfig(), description="what the log looks like")
 
     @classmethod

@@ -15,6 +15,7 @@ import structlog
 from devices.errors import MalformedMessage
 from devices.wire import (
     MESSAGE_BYTES_MAX,
+    ConditionCode,
     GatewayState,
     TopicKind,
     decode_receipt,
@@ -33,6 +34,7 @@ from gateway.broker import (
 from gateway.config import UplinkConfig
 from gateway.database import StoreFull
 from gateway.dispatch import Dispatch, Send
+from gateway.event import GatewayEvent, OnEvent, tell_nobody
 from gateway.health import Health
 from gateway.heartbeat import Heartbeat, last_will
 from gateway.outbox import Outbox
@@ -65,6 +67,8 @@ class Uplink:
         health: Where problems are told.
         wake: Set by everyone who has something to send; cleared here.
         now: The clock, for ``sent_at``.
+        on_config: Takes what comes on the configuration's topic; never raises.
+        on_event: Told when readings are stored, and of the broker coming and going.
         random: For jitter and correlation ids.
     """
 
@@ -78,6 +82,8 @@ class Uplink:
         health: Health,
         wake: asyncio.Event,
         now: Callable[[], datetime],
+        on_config: Callable[[bytes], None] = lambda _: None,
+        on_event: OnEvent = tell_nobody,
         random: Random | None = None,
     ) -> None:
         self._settings = settings
@@ -87,6 +93,9 @@ class Uplink:
         self._health = health
         self._wake = wake
         self._now = now
+        self._on_config = on_config
+        self._on_event = on_event
+        self._is_told: GatewayEvent | None = None  # what was said last of the connection
         self._random = random or Random()  # noqa: S311 - jitter and ids nobody guesses for gain
         self._dispatch = Dispatch(
             newest_row_id=outbox.newest_row_id,
@@ -94,12 +103,13 @@ class Uplink:
             random=self._random,
         )
         self._published: dict[int, Send | None] = {}  # not yet acknowledged; None: a status
+        self._unreadable = 0  # receipts, since the start
         self._topics = {kind: topic(gateway_id, kind) for kind in TopicKind}
         self._identity = Identity(
             client_id=gateway_id,
             will_topic=self._topics[TopicKind.STATUS],
             will=last_will(gateway_id),
-            listen_topic=self._topics[TopicKind.RECEIPTS],
+            listen_topics=(self._topics[TopicKind.RECEIPTS], self._topics[TopicKind.CONFIG]),
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -112,11 +122,14 @@ class Uplink:
                     await self._serve(connection, stop)
                     return
             except BrokerError as error:
-                self._health.problem("broker", str(error))
+                self._health.problem(ConditionCode.BROKER_AWAY, str(error))
             except BrokerLost as error:
-                self._health.problem("broker", f"the connection was lost ({error})")
+                self._health.problem(
+                    ConditionCode.BROKER_AWAY, f"the connection was lost ({error})"
+                )
                 if time.monotonic() - since_s >= GOOD_CONNECTION_S:
                     failures = 0
+            self._tell_connection(GatewayEvent.NOT_CONNECTED)
             self._published.clear()
             self._dispatch.connection_lost(time.monotonic())
             if stop.is_set() or await _happens(stop, self._back_off_s(failures)):
@@ -144,22 +157,30 @@ class Uplink:
 
     def _connected(self, connection: Connection) -> None:
         _log.info("uplink.connected", host=self._settings.host, port=self._settings.port)
-        self._health.solved("broker")
-        if connection.listen_refusal is not None:
-            words = f"the broker denies {self._identity.listen_topic}: {connection.listen_refusal}"
-            self._health.problem("receipts", words)
+        self._health.solved(ConditionCode.BROKER_AWAY)
+        refusals = connection.listen_refusals
+        if refusals:
+            words = "; ".join(f"the broker denies {name}: {why}" for name, why in refusals.items())
+            self._health.problem(ConditionCode.BROKER_REFUSES, words, part="listen")
         else:
-            self._health.solved("receipts")
+            self._health.solved(ConditionCode.BROKER_REFUSES, part="listen")
+        # Without receipts nothing is ever known to be stored: to the room that is no connection.
+        can_listen = self._topics[TopicKind.RECEIPTS] not in refusals
+        self._tell_connection(GatewayEvent.CONNECTED if can_listen else GatewayEvent.NOT_CONNECTED)
         self._heartbeat.restart()
         room = connection.packet_bytes_max - _PACKET_OVERHEAD_BYTES
         self._dispatch.message_bytes_max = min(MESSAGE_BYTES_MAX, room)
-        self._health.solved("size")
+        self._health.solved(ConditionCode.MESSAGE_TOO_LARGE)
+
+    def _tell_connection(self, event: GatewayEvent) -> None:
+        if event is not self._is_told:
+            self._is_told = event
+            self._on_event(event)
 
     def _send_due(self, connection: Connection, now_s: float) -> None:
         if self._heartbeat.due_at_s() <= now_s:
             self._say(connection, GatewayState.ONLINE)
         if late := self._dispatch.expire(now_s):
-            self._health.counts["resent"] += late
             _log.info("uplink.no_receipt", messages=late)
         while len(self._published) < connection.receive_max:
             send = self._dispatch.next_send(self._outbox, now_s)
@@ -168,7 +189,7 @@ class Uplink:
             self._publish(connection, send)
         if self._dispatch.too_large:
             words = f"{len(self._dispatch.too_large)} readings are larger than the broker takes"
-            self._health.problem("size", words)
+            self._health.problem(ConditionCode.MESSAGE_TOO_LARGE, words)
 
     def _publish(self, connection: Connection, send: Send) -> None:
         message = join_message(self._gateway_id, self._now(), [row.encoded for row in send.rows])
@@ -193,21 +214,24 @@ class Uplink:
                 if refusal is not None:
                     what = "readings" if send else "status"
                     words = f"the broker refuses our {what}: {refusal}. Check its access rules"
-                    self._health.problem("publish", words)
+                    self._health.problem(ConditionCode.BROKER_REFUSES, words, part="publish")
                 elif send is not None:
-                    self._health.solved("publish")
+                    self._health.solved(ConditionCode.BROKER_REFUSES, part="publish")
                     self.acknowledged(send)
-            case Arrived(payload, correlation):
+            case Arrived(name, payload, _) if name == self._topics[TopicKind.CONFIG]:
+                self._on_config(payload)
+            case Arrived(_, payload, correlation):
                 self._receipt(payload, correlation)
 
     def _receipt(self, payload: bytes, correlation: bytes | None) -> None:
         try:
             receipt = decode_receipt(payload)
         except MalformedMessage as error:
-            self._health.counts["malformed_receipts"] += 1
-            count = self._health.counts["malformed_receipts"]
-            self._health.problem("receipt", f"{count} receipts could not be read; last: {error}")
+            self._unreadable += 1
+            words = f"{self._unreadable} receipts could not be read; last: {error}"
+            self._health.problem(ConditionCode.RECEIPT_UNREADABLE, words)
             return
+        self._health.solved(ConditionCode.RECEIPT_UNREADABLE)
         settlement = self._dispatch.receipt(correlation, receipt)
         if settlement.is_unknown:
             _log.warning("uplink.unknown_message_refused", problem=receipt.message_refused)
@@ -216,11 +240,13 @@ class Uplink:
         except (
             StoreFull
         ) as error:  # they stay, are sent again, and are known to ingest by their ids
-            self._health.problem("storage", f"a receipt could not be noted: {error}")
+            self._health.problem(
+                ConditionCode.STORAGE_FULL, f"a receipt could not be noted: {error}"
+            )
             return
         self._dispatch.settled(settlement.stored | settlement.refused.keys())
-        self._health.counts["stored"] += settled.stored
-        self._health.counts["refused"] += settled.refused
+        if settled.stored:
+            self._on_event(GatewayEvent.STORED)
         for reading_id, reason in settlement.refused.items():
             _log.warning("uplink.refused", reading_id=str(reading_id), reason=reason)
 

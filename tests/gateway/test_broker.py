@@ -17,7 +17,7 @@ from simulator.embedded.broker import Broker, Mosquitto
 from tests.conftest import missing
 from tests.gateway.certificates import Authority
 
-PROBE = Identity(client_id="g-test-check", will_topic=None, will=b"", listen_topic=None)
+PROBE = Identity(client_id="g-test-check")
 
 
 class Guarded(Mosquitto):
@@ -134,26 +134,26 @@ def plain(tmp_path: Path) -> Iterator[UplinkConfig]:
 
 
 async def test_a_receipt_that_came_while_away_is_there_on_return(plain: UplinkConfig) -> None:
-    gateway = Identity(client_id="g-test", will_topic=None, will=b"", listen_topic=RECEIPTS)
+    gateway = Identity(client_id="g-test", listen_topics=(RECEIPTS,))
     async with connect(plain, gateway):
         pass
     async with connect(plain, PROBE) as ingest:
         ingest.publish(RECEIPTS, b"a receipt")
         assert isinstance(await first_event(ingest), Acknowledged)
     async with connect(plain, gateway) as returned:
-        assert await first_event(returned) == Arrived(b"a receipt", None)
+        assert await first_event(returned) == Arrived(RECEIPTS, b"a receipt", None)
 
 
 async def test_a_last_will_is_there_for_who_comes_later(plain: UplinkConfig) -> None:
-    gateway = Identity(client_id="g-test", will_topic=STATUS, will=b"lost", listen_topic=None)
+    gateway = Identity(client_id="g-test", will_topic=STATUS, will=b"lost")
     async with connect(plain, listener("first")) as first:
         async with connect(plain, gateway) as connection:
             link = connection._client.socket()
             assert isinstance(link, socket.socket)
             link.shutdown(socket.SHUT_RDWR)
-            assert await first_event(first) == Arrived(b"lost", None)
+            assert await first_event(first) == Arrived(STATUS, b"lost", None)
         async with connect(plain, listener("later")) as later:
-            assert await first_event(later) == Arrived(b"lost", None)
+            assert await first_event(later) == Arrived(STATUS, b"lost", None)
 
 
 async def test_a_connection_that_is_over_leaves_no_socket_behind(plain: UplinkConfig) -> None:
@@ -171,7 +171,7 @@ async def test_a_connection_that_is_over_leaves_no_socket_behind(plain: UplinkCo
 
 
 def listener(client_id: str) -> Identity:
-    return Identity(client_id=client_id, will_topic=None, will=b"", listen_topic=STATUS)
+    return Identity(client_id=client_id, listen_topics=(STATUS,))
 
 
 async def first_event(connection: Connection) -> Acknowledged | Arrived:
