@@ -4,8 +4,9 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from devices.drivers import DRIVER_NAMES, driver_named
+from devices.drivers import driver_named, driver_names
 from devices.reading import Reading
+from devices.wire import ConditionCode
 from gateway.database import Database, StoreFull
 from gateway.health import Health
 from gateway.inbox import Inbox, InboxSession
@@ -24,13 +25,15 @@ def replay_and_tell(
     try:
         replay_unfinished(inbox, outbox, zone)
     except StoreFull as error:
-        health.problem("storage", f"measurements wait in the inbox: {error}")
+        health.problem(ConditionCode.STORAGE_FULL, f"measurements wait in the inbox: {error}")
     else:
         if database.has_room():
-            health.solved("storage")
+            health.solved(ConditionCode.STORAGE_FULL)
     if count := inbox.set_aside:
         words = f"{count} sessions in the inbox could not be read by this version"
-        health.problem("inbox", words)
+        health.problem(ConditionCode.INBOX_SET_ASIDE, words)
+    else:
+        health.solved(ConditionCode.INBOX_SET_ASIDE)
 
 
 def replay_unfinished(inbox: Inbox, outbox: Outbox, zone: ZoneInfo) -> int:
@@ -41,7 +44,7 @@ def replay_unfinished(inbox: Inbox, outbox: Outbox, zone: ZoneInfo) -> int:
     finished = 0
     for session in inbox.unfinished():
         inbox.begin_replay(session)
-        if session.driver not in DRIVER_NAMES:  # a newer version's; set aside when it goes on
+        if session.driver not in driver_names():  # a newer version's; set aside when it goes on
             continue
         readings = readings_of(inbox, session, zone)
         try:

@@ -1,24 +1,35 @@
 """Sans-IO drivers: what each kind of device is asked, and what its answers mean."""
 
-from devices.drivers.driver import Driver, RawValue, Read, Request, Subscribe, Write
+from devices.drivers.driver import (
+    Driver,
+    Notes,
+    RawValue,
+    Read,
+    Request,
+    SetClock,
+    Subscribe,
+    Write,
+)
 from devices.drivers.kind import (
-    DRIVER_NAMES,
     Advertisement,
     DriverKind,
     driver_for,
     driver_named,
+    driver_names,
 )
 
 __all__ = [
-    "DRIVER_NAMES",
     "Advertisement",
     "Driver",
     "DriverKind",
+    "Notes",
     "RawValue",
     "Read",
     "Request",
+    "SetClock",
     "Subscribe",
     "Write",
     "driver_for",
     "driver_named",
+    "driver_names",
 ]

@@ -5,14 +5,15 @@ soon as it is subscribed to, so that comes first. Intermediate cuff pressure (0x
 pressure in the cuff while it inflates: never a reading, and not subscribed to.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from zoneinfo import ZoneInfo
 
-from devices.drivers.driver import RawValue, Request, Subscribe
+from devices.drivers.driver import Notes, RawValue, Request, Subscribe
 from devices.drivers.session import Act, Session, Values, unreadable, value
 from devices.errors import MalformedPayload
 from devices.gatt import uuids
 from devices.gatt.blood_pressure import BloodPressure
+from devices.models import Model
 from devices.quantity import Quantity
 from devices.reading import Reading, Status
 
@@ -23,7 +24,9 @@ _ASKS = (uuids.CURRENT_TIME, uuids.DATE_TIME, uuids.BATTERY_LEVEL)
 class BloodPressureDriver:
     """One session with a cuff."""
 
-    def __init__(self, device_id: str, zone: ZoneInfo) -> None:
+    def __init__(
+        self, device_id: str, zone: ZoneInfo, _model: Model, _memory: Mapping[str, str]
+    ) -> None:
         self._session = Session(device_id, zone, asks=_ASKS)
 
     def connected(self) -> Sequence[Request]:
@@ -39,6 +42,13 @@ class BloodPressureDriver:
     def unanswered(self, request: Request) -> Sequence[Reading]:
         self._session.unanswered(request)
         return self._session.ready()
+
+    def asks(self) -> Sequence[Request]:
+        return self._session.asks()
+
+    @property
+    def notes(self) -> Notes:
+        return self._session.notes
 
     def finished(self) -> Sequence[Reading]:
         return self._session.finish()

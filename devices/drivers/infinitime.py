@@ -4,14 +4,15 @@ The watch tells no time with the count, so a reading is of the moment it was rec
 is notified; a session keeps the first total and, if it has changed, the last.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from zoneinfo import ZoneInfo
 
-from devices.drivers.driver import RawValue, Read, Request, Subscribe
+from devices.drivers.driver import Notes, RawValue, Read, Request, Subscribe
 from devices.drivers.session import Act, Session, unreadable, value
 from devices.errors import MalformedPayload
 from devices.gatt import uuids
 from devices.gatt.infinitime import StepCount
+from devices.models import Model
 from devices.quantity import Quantity
 from devices.reading import Reading
 
@@ -19,7 +20,9 @@ from devices.reading import Reading
 class InfiniTimeDriver:
     """One session with a watch."""
 
-    def __init__(self, device_id: str, zone: ZoneInfo) -> None:
+    def __init__(
+        self, device_id: str, zone: ZoneInfo, _model: Model, _memory: Mapping[str, str]
+    ) -> None:
         self._session = Session(device_id, zone, asks=(uuids.BATTERY_LEVEL,))
         self._first_steps: int | None = None
         self._last: Act | None = None  # the newest total other than the first
@@ -38,6 +41,13 @@ class InfiniTimeDriver:
     def unanswered(self, request: Request) -> Sequence[Reading]:
         self._session.unanswered(request)
         return self._session.ready()
+
+    def asks(self) -> Sequence[Request]:
+        return self._session.asks()
+
+    @property
+    def notes(self) -> Notes:
+        return self._session.notes
 
     def finished(self) -> Sequence[Reading]:
         if self._last is not None:

@@ -1,7 +1,7 @@
-"""Which driver speaks to a device, by what it advertises; the one table of kinds of device."""
+"""Which driver speaks to a device: the one table of drivers, by what is advertised."""
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -10,21 +10,11 @@ from devices.drivers.driver import Driver
 from devices.drivers.infinitime import InfiniTimeDriver
 from devices.drivers.mi_scale import mi_scale_v1, mi_scale_v2
 from devices.drivers.weight_scale import WeightScaleDriver
-from devices.gatt import uuids
+from devices.models import Advertisement, Model, model_named, model_of, models
 
-# A watch always advertises. At most two readings a visit, and ingest marks more than six an
-# hour from one device as suspect: three visits in any hour, both ends counted.
-WATCH_REVISIT_S: Final = 1800.0
-
-
-@dataclass(frozen=True, slots=True)
-class Advertisement:
-    """What a device advertises. UUIDs in any form: 4 digits or whole, either case."""
-
-    device_id: str
-    name: str | None = None
-    service_uuids: Collection[str] = ()
-    service_data: Mapping[str, bytes] = field(default_factory=dict)
+# Makes the driver of one session: device id, where the device is, its model, and what an earlier
+# session's driver asked to be remembered.
+Make = Callable[[str, ZoneInfo, Model, Mapping[str, str]], Driver]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,118 +22,80 @@ class DriverKind:
     """A kind of device, and how its driver is made.
 
     Attributes:
-        name: What the gateway's inbox remembers it by.
-        connects: Whether to connect; if not, its advertisements say all.
-        revisit_s: How long to leave alone a device that always advertises; 0 for one that
-            advertises only when it has something to tell.
-        advertised_source: UUID of the service data to keep, full and lower case.
+        name: What the gateway's inbox remembers it by: the driver's name, not the model's.
+        model: The row of the models' table.
+        zone: Where the device is: it tells local time.
     """
 
     name: str
-    connects: bool
-    revisit_s: float
-    advertised_source: str | None
+    model: Model
     zone: ZoneInfo
-    make: Callable[[str, ZoneInfo], Driver]
+    make: Make
 
-    def new(self, device_id: str) -> Driver:
-        """Return a driver for one session with *device_id*."""
-        return self.make(device_id, self.zone)
+    @property
+    def connects(self) -> bool:
+        """Whether to connect; if not, its advertisements say all."""
+        return self.model.connects
 
+    @property
+    def revisit_s(self) -> float:
+        """How long to leave the device alone after a visit; see ``Model``."""
+        return self.model.revisit_s
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Model:
-    """A row of the table: how a kind of device shows itself.
+    @property
+    def advertised_source(self) -> str | None:
+        """UUID of the service data to keep, full and lower case."""
+        return self.model.advertised_source
 
-    A name, or service data of the right UUID and length, says more than a service UUID, which
-    two kinds may share and which BlueZ may repeat from what it once learnt of the device.
-    """
+    def new(self, device_id: str, memory: Mapping[str, str] = {}) -> Driver:
+        """Return a driver for one session with *device_id*.
 
-    name: str
-    make: Callable[[str, ZoneInfo], Driver]
-    advertised_names: tuple[str, ...] = ()
-    advertised_source: str | None = None
-    advertised_bytes: int = 0
-    services: tuple[str, ...] = ()
-    revisit_s: float = 0.0
-
-    def is_named_by(self, advertisement: Advertisement) -> bool:
-        return advertisement.name in self.advertised_names
-
-    def is_shown_by(self, advertisement: Advertisement) -> bool:
-        return any(
-            uuids.normalise(uuid) == self.advertised_source
-            and len(payload) == self.advertised_bytes
-            for uuid, payload in advertisement.service_data.items()
-        )
-
-    def is_served_by(self, advertisement: Advertisement) -> bool:
-        return any(uuids.normalise(uuid) in self.services for uuid in advertisement.service_uuids)
-
-    def kind(self, zone: ZoneInfo) -> DriverKind:
-        return DriverKind(
-            name=self.name,
-            connects=self.advertised_source is None,
-            revisit_s=self.revisit_s,
-            advertised_source=self.advertised_source,
-            zone=zone,
-            make=self.make,
-        )
+        *memory* is what its last session's ``notes.memory`` asked to be kept.
+        """
+        return self.make(device_id, self.zone, self.model, memory)
 
 
-_MODELS: Final = (
-    _Model(
-        name="mi_scale_v1",
-        make=mi_scale_v1,
-        advertised_names=("MI_SCALE", "MI SCALE2"),
-        advertised_source=uuids.WEIGHT_SCALE_SERVICE,
-        advertised_bytes=10,
-    ),
-    _Model(
-        name="mi_scale_v2",
-        make=mi_scale_v2,
-        advertised_names=("MIBCS", "MIBFS"),
-        advertised_source=uuids.BODY_COMPOSITION_SERVICE,
-        advertised_bytes=13,
-    ),
-    _Model(
-        name="infinitime",
-        make=InfiniTimeDriver,
-        advertised_names=("InfiniTime",),
-        services=(uuids.MOTION_SERVICE,),
-        revisit_s=WATCH_REVISIT_S,
-    ),
-    _Model(
-        name="blood_pressure",
-        make=BloodPressureDriver,
-        services=(uuids.BLOOD_PRESSURE_SERVICE,),
-    ),
-    _Model(
-        name="weight_scale",
-        make=WeightScaleDriver,
-        services=(uuids.WEIGHT_SCALE_SERVICE, uuids.BODY_COMPOSITION_SERVICE),
-    ),
-)
-
-DRIVER_NAMES: Final = tuple(model.name for model in _MODELS)
+_DRIVERS: Final[dict[str, Make]] = {
+    "mi_scale_v1": mi_scale_v1,
+    "mi_scale_v2": mi_scale_v2,
+    "infinitime": InfiniTimeDriver,
+    "blood_pressure": BloodPressureDriver,
+    "weight_scale": WeightScaleDriver,
+}
 
 
-def driver_for(advertisement: Advertisement, zone: ZoneInfo) -> DriverKind | None:
+def driver_names() -> tuple[str, ...]:
+    """Return the names of all drivers."""
+    return tuple(_DRIVERS)
+
+
+def driver_for(
+    advertisement: Advertisement, zone: ZoneInfo, model_name: str = ""
+) -> DriverKind | None:
     """Return the kind of device that advertises so, if we can speak to it.
 
-    *zone* is where the device is: it tells local time.
+    Args:
+        advertisement: What it advertises.
+        zone: Where the device is: it tells local time.
+        model_name: Its model, where that is known from elsewhere; believed before the
+            advertisement, unless this version has no such model.
     """
-    for shows in (_Model.is_named_by, _Model.is_shown_by, _Model.is_served_by):
-        for model in _MODELS:
-            if shows(model, advertisement):
-                return model.kind(zone)
-    return None
+    model = model_named(model_name) or model_of(advertisement)
+    return None if model is None else _kind(model, zone)
 
 
 def driver_named(name: str, zone: ZoneInfo) -> DriverKind:
-    """Return the kind called *name*; ``ValueError`` if there is none, naming those there are."""
-    for model in _MODELS:
-        if model.name == name:
-            return model.kind(zone)
-    problem = f"no driver is called {name!r}; there are {', '.join(DRIVER_NAMES)}"
-    raise ValueError(problem)
+    """Return the kind whose driver is called *name*, of its most general model.
+
+    Raises:
+        ValueError: There is no such driver; the message names those there are.
+    """
+    of_driver = [model for model in models() if model.driver == name]
+    if not of_driver:
+        problem = f"no driver is called {name!r}; there are {', '.join(driver_names())}"
+        raise ValueError(problem)
+    return _kind(of_driver[-1], zone)
+
+
+def _kind(model: Model, zone: ZoneInfo) -> DriverKind:
+    return DriverKind(model.driver, model, zone, _DRIVERS[model.driver])

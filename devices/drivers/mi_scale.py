@@ -5,17 +5,18 @@ the weight still on is a reading. It goes on repeating that frame, and a v2 send
 when it has measured the impedance: all of them are one act, known by what they share.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from devices.drivers.driver import RawValue, Request
+from devices.drivers.driver import Notes, RawValue, Request
 from devices.drivers.session import Act, Session, unreadable, value
 from devices.errors import MalformedPayload
 from devices.gatt import uuids
 from devices.gatt.mi_scale import MiScaleV1, MiScaleV2
+from devices.models import Model
 from devices.quantity import Quantity
 from devices.reading import Reading
 
@@ -47,6 +48,13 @@ class MiScaleDriver:
         self._session.unanswered(request)
         return self._session.ready()
 
+    def asks(self) -> Sequence[Request]:
+        return self._session.asks()
+
+    @property
+    def notes(self) -> Notes:
+        return self._session.notes
+
     def finished(self) -> Sequence[Reading]:
         return self._session.finish()
 
@@ -68,12 +76,16 @@ class MiScaleDriver:
         return near and (frame.weight, frame.unit) == (counted.weight, counted.unit)
 
 
-def mi_scale_v1(device_id: str, zone: ZoneInfo) -> MiScaleDriver:
+def mi_scale_v1(
+    device_id: str, zone: ZoneInfo, _model: Model, _memory: Mapping[str, str]
+) -> MiScaleDriver:
     """Return a driver for a v1."""
     return MiScaleDriver(device_id, zone, uuids.WEIGHT_SCALE_SERVICE, MiScaleV1)
 
 
-def mi_scale_v2(device_id: str, zone: ZoneInfo) -> MiScaleDriver:
+def mi_scale_v2(
+    device_id: str, zone: ZoneInfo, _model: Model, _memory: Mapping[str, str]
+) -> MiScaleDriver:
     """Return a driver for a v2."""
     return MiScaleDriver(device_id, zone, uuids.BODY_COMPOSITION_SERVICE, MiScaleV2)
 

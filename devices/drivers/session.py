@@ -14,7 +14,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from devices.clock import offset, place
-from devices.drivers.driver import RawValue, Read, Request
+from devices.drivers.driver import Notes, RawValue, Read, Request
 from devices.errors import MalformedPayload
 from devices.gatt import uuids
 from devices.gatt.battery import BatteryLevel
@@ -116,6 +116,15 @@ class Session:
     def requests(self) -> tuple[Read, ...]:
         """What to read, in order: the clock first, since records wait for it."""
         return tuple(Read(characteristic) for characteristic in self._asks)
+
+    @property
+    def notes(self) -> Notes:
+        """What it learnt of the device itself."""
+        return Notes(battery_percent=self._battery_percent, clock_offset_s=self._offset_s)
+
+    def asks(self) -> tuple[Request, ...]:
+        """Return what to ask next."""
+        return ()
 
     def is_new(self, raw: RawValue) -> bool:
         """Return whether these bytes are heard for the first time in this session."""

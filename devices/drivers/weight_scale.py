@@ -10,18 +10,19 @@ it, and the same record sent again whole, must not make one weighing two. One cu
 weight is known by its composition, and comes again whole as another: a weight is never lost to it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from devices.drivers.driver import RawValue, Request, Subscribe
+from devices.drivers.driver import Notes, RawValue, Request, Subscribe
 from devices.drivers.session import HELD_MAX, Act, Session, Values, unreadable, value
 from devices.errors import MalformedPayload
 from devices.gatt import uuids
 from devices.gatt.body_composition import BodyComposition
 from devices.gatt.weight import WeightMeasurement
+from devices.models import Model
 from devices.quantity import Quantity
 from devices.reading import Reading
 
@@ -93,7 +94,9 @@ class _Weighing:
 class WeightScaleDriver:
     """One session with a scale."""
 
-    def __init__(self, device_id: str, zone: ZoneInfo) -> None:
+    def __init__(
+        self, device_id: str, zone: ZoneInfo, _model: Model, _memory: Mapping[str, str]
+    ) -> None:
         self._session = Session(device_id, zone, asks=_ASKS)
         self._open: list[_Weighing] = []  # in the order they began
         self._sends_weight = True
@@ -121,6 +124,13 @@ class WeightScaleDriver:
             self._sends_composition = False
         self._session.unanswered(request)
         return self._ready()
+
+    def asks(self) -> Sequence[Request]:
+        return self._session.asks()
+
+    @property
+    def notes(self) -> Notes:
+        return self._session.notes
 
     def finished(self) -> Sequence[Reading]:
         for weighing in self._open:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from devices.drivers import DRIVER_NAMES, Advertisement, driver_for, driver_named
+from devices.drivers import Advertisement, driver_for, driver_named, driver_names
 from tests.devices.sessions import BASE, MI_V1, MI_V2, STOCKHOLM
 
 CUFF_SERVICE = "00001810" + BASE
@@ -57,7 +57,7 @@ def test_device_we_cannot_speak_to_is_left_alone(said: dict[str, object]) -> Non
 
 
 def test_only_the_mi_scales_are_not_connected_to() -> None:
-    kinds = {name: driver_named(name, STOCKHOLM) for name in DRIVER_NAMES}
+    kinds = {name: driver_named(name, STOCKHOLM) for name in driver_names()}
     assert {name: known.advertised_source for name, known in kinds.items()} == {
         "mi_scale_v1": MI_V1,
         "mi_scale_v2": MI_V2,
@@ -72,7 +72,7 @@ def test_only_the_mi_scales_are_not_connected_to() -> None:
 
 
 def test_only_the_watch_is_left_alone_after_a_visit() -> None:
-    revisits = {name: driver_named(name, STOCKHOLM).revisit_s for name in DRIVER_NAMES}
+    revisits = {name: driver_named(name, STOCKHOLM).revisit_s for name in driver_names()}
     assert {name: wait for name, wait in revisits.items() if wait} == {"infinitime": 1800}
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices import wire
-from devices.drivers import DRIVER_NAMES, RawValue
+from devices.drivers import RawValue, driver_names
 from tests.devices.golden import rows
 from tests.devices.sessions import (
     ALL_READS,
@@ -58,7 +58,7 @@ def sessions(draw: st.DrawFn) -> list[RawValue]:
     ]
 
 
-@pytest.mark.parametrize("name", DRIVER_NAMES)
+@pytest.mark.parametrize("name", driver_names())
 @given(values=sessions())
 def test_same_values_give_the_same_readings_each_known_by_one_id(
     name: str, values: list[RawValue]
@@ -72,7 +72,7 @@ def test_same_values_give_the_same_readings_each_known_by_one_id(
         assert reading.measured_at <= reading.received_at + timedelta(minutes=10)
 
 
-@pytest.mark.parametrize("name", DRIVER_NAMES)
+@pytest.mark.parametrize("name", driver_names())
 @given(values=sessions())
 def test_what_is_sent_twice_in_a_session_is_told_once(name: str, values: list[RawValue]) -> None:
     def steady(session: list[RawValue]) -> list[str]:

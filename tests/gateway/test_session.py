@@ -9,7 +9,7 @@ import pytest
 from bleak.backends.device import BLEDevice
 from bleak.exc import BleakError
 
-from devices.drivers import DriverKind, RawValue, Read, Request, Subscribe, driver_named
+from devices.drivers import DriverKind, Notes, RawValue, Read, Request, Subscribe, driver_named
 from devices.gatt import uuids
 from devices.reading import Reading
 from gateway import session as session_module
@@ -24,6 +24,7 @@ from tests.gateway.home import ZONE
 from tests.gateway.material import DEVICE, START, reading
 
 CUFF = driver_named("blood_pressure", ZONE)
+WATCH = driver_named("infinitime", ZONE)
 RECORD = bytes.fromhex("1e780050005a00ea070b0207000048000100 00".replace(" ", ""))
 ANOTHER = bytes.fromhex("1e820050005a00ea070b0208000048000100 00".replace(" ", ""))
 QUICK = SessionConfig(idle_s=0.5, connect_timeout_s=1)
@@ -254,20 +255,22 @@ class _Buggy:
     def unanswered(self, request: Request) -> Sequence[Reading]:
         return ()
 
+    def asks(self) -> Sequence[Request]:
+        return ()
+
     def finished(self) -> Sequence[Reading]:
         return ()
+
+    @property
+    def notes(self) -> Notes:
+        return Notes()
 
 
 async def test_a_bug_in_a_driver_ends_the_session_loudly_with_the_bytes_kept(
     inbox: Inbox, outbox: Outbox
 ) -> None:
     buggy = DriverKind(
-        name="blood_pressure",
-        connects=True,
-        revisit_s=0,
-        advertised_source=None,
-        zone=ZONE,
-        make=lambda _device_id, _zone: _Buggy(),
+        name="blood_pressure", model=CUFF.model, zone=ZONE, make=lambda *_session: _Buggy()
     )
     visit = Visit(inbox, outbox, buggy)
     visit.radio.early = [RECORD]
@@ -302,12 +305,7 @@ async def test_a_watch_that_never_falls_silent_is_left_after_a_while(
     monkeypatch.setattr(session_module, "VISIT_S_MAX", 0.3)
     driver = _Chatty()
     kind = DriverKind(
-        name="infinitime",
-        connects=True,
-        revisit_s=60,
-        advertised_source=None,
-        zone=ZONE,
-        make=lambda _device_id, _zone: driver,
+        name="infinitime", model=WATCH.model, zone=ZONE, make=lambda *_session: driver
     )
     visit = Visit(inbox, outbox, kind)
     visit.radio.early = [b"0"]

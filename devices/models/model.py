@@ -1,0 +1,117 @@
+"""Model: what is known of one device on the market, as data.
+
+A model says how the device shows itself, what it wants before it delivers, and where it departs
+from its profile. What its bytes mean is its driver's alone: the inbox keeps the driver's name, so
+that a replay needs no model.
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from devices.gatt import uuids
+
+
+class Pairing(enum.StrEnum):
+    """What a bond takes."""
+
+    NONE = "none"  # delivers without a bond
+    JUST_WORKS = "just_works"  # a bond, and nothing to type
+    PASSKEY = "passkey"  # a bond, and the number that the device shows
+
+
+class Tried(enum.StrEnum):
+    """The best evidence we have that a model works."""
+
+    SIMULATED = "simulated"  # a device model on the virtual radio, made from what others tell of it
+    CAPTURED = "captured"  # bytes of a real one, captured by others, are in our golden tests
+    REAL = "real"  # we had one in our hands
+
+
+@dataclass(frozen=True, slots=True)
+class Advertisement:
+    """What a device advertises. UUIDs in any form: 4 digits or whole, either case."""
+
+    device_id: str
+    name: str | None = None
+    service_uuids: tuple[str, ...] | list[str] | set[str] | frozenset[str] = ()
+    service_data: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A row of the table.
+
+    Attributes:
+        name: Its name in configuration, status and tables; never changed, at most 64 characters.
+        title: As it is sold.
+        driver: The name of the driver that reads its bytes.
+        advertised_names: Names it advertises, exactly.
+        advertised_prefixes: Beginnings of names, where a serial number or an address follows.
+        advertised_source: UUID of service data that says all; such a device is not connected to.
+        advertised_bytes: How long that service data is.
+        services: Advertised services, any of which tells it where no name does.
+        pairing: What a bond takes.
+        pairs_before_discovery: Must be encrypted before anything else is touched.
+        clocks: Characteristics that tell its clock, the one to try first first.
+        sets_clock: Whether its clock may be set.
+        consent: Whether a user is registered with it (User Data Service), as some scales deliver
+            nothing and name nobody before.
+        slots: Users it keeps apart; 0 for none or not known.
+        revisit_s: How long to leave alone a device that always advertises; 0 for one that
+            advertises only when it has something to tell.
+        vendor_frames: Characteristics of a profile on which it sends its own layout.
+        quirks: What departs from the profile, in English, for docs/devices.md.
+        how_to_pair_sv: Which button to hold, one plain sentence for people at home.
+        how_to_pair_en: The same in English.
+        tried: The best evidence that it works.
+        source: Where all this is told, and what could not be confirmed.
+    """
+
+    name: str
+    title: str
+    driver: str
+    advertised_names: tuple[str, ...] = ()
+    advertised_prefixes: tuple[str, ...] = ()
+    advertised_source: str | None = None
+    advertised_bytes: int = 0
+    services: tuple[str, ...] = ()
+    pairing: Pairing = Pairing.NONE
+    pairs_before_discovery: bool = False
+    clocks: tuple[str, ...] = ()
+    sets_clock: bool = False
+    consent: bool = False
+    slots: int = 0
+    revisit_s: float = 0.0
+    vendor_frames: tuple[str, ...] = ()
+    quirks: str = ""
+    how_to_pair_sv: str = ""
+    how_to_pair_en: str = ""
+    tried: Tried
+    source: str
+
+    @property
+    def connects(self) -> bool:
+        """Whether to connect; if not, its advertisements say all."""
+        return self.advertised_source is None
+
+    def is_named_by(self, advertisement: Advertisement) -> bool:
+        """Return whether its whole name is advertised."""
+        return advertisement.name in self.advertised_names
+
+    def is_shown_by(self, advertisement: Advertisement) -> bool:
+        """Return whether service data of its UUID and length is advertised."""
+        return any(
+            uuids.normalise(uuid) == self.advertised_source
+            and len(payload) == self.advertised_bytes
+            for uuid, payload in advertisement.service_data.items()
+        )
+
+    def is_begun_by(self, advertisement: Advertisement) -> bool:
+        """Return whether the advertised name begins as its names do."""
+        name = advertisement.name or ""
+        return any(name.startswith(prefix) for prefix in self.advertised_prefixes)
+
+    def is_served_by(self, advertisement: Advertisement) -> bool:
+        """Return whether a service that tells it is advertised."""
+        return any(uuids.normalise(uuid) in self.services for uuid in advertisement.service_uuids)

@@ -1,0 +1,31 @@
+"""Xiaomi's scales: never connected to, their advertisements say it all."""
+
+from typing import Final
+
+from devices.gatt import uuids
+from devices.models.model import Model, Pairing, Tried
+
+XIAOMI: Final = (
+    Model(
+        name="mi_scale_v1",
+        title="Xiaomi Mi Scale (v1), Mi Smart Scale 2",
+        driver="mi_scale_v1",
+        advertised_names=("MI_SCALE", "MI SCALE2"),
+        advertised_source=uuids.WEIGHT_SCALE_SERVICE,
+        advertised_bytes=10,
+        pairing=Pairing.NONE,
+        tried=Tried.CAPTURED,
+        source="custom-components/ble_monitor",
+    ),
+    Model(
+        name="mi_scale_v2",
+        title="Xiaomi Mi Body Composition Scale (v2)",
+        driver="mi_scale_v2",
+        advertised_names=("MIBCS", "MIBFS"),
+        advertised_source=uuids.BODY_COMPOSITION_SERVICE,
+        advertised_bytes=13,
+        pairing=Pairing.NONE,
+        tried=Tried.CAPTURED,
+        source="custom-components/ble_monitor",
+    ),
+)
