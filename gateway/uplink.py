@@ -246,7 +246,7 @@ class Uplink:
             return
         self._dispatch.settled(settlement.stored | settlement.refused.keys())
         if settled.stored:
-            self._on_event(GatewayEvent.STORED)
+            self._on_event(GatewayEvent.STORED, settlement.stored)
         for reading_id, reason in settlement.refused.items():
             _log.warning("uplink.refused", reading_id=str(reading_id), reason=reason)
 
