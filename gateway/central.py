@@ -18,6 +18,7 @@ from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 
 from devices.drivers import Advertisement, DriverKind, driver_for
+from devices.wire import ConditionCode
 from gateway.advertised import AdvertisedSessions
 from gateway.config import SessionConfig
 from gateway.database import StoreFull
@@ -36,9 +37,6 @@ REOPEN_S_MAX: Final = 30.0
 
 # How often silence is looked for among devices that only advertise.
 _LOOK_S: Final = 5.0
-
-# Devices told of that refuse to be listened to: as many addresses as a problem's words hold.
-_REFUSING_MAX: Final = 8
 
 # A second address type may follow the address in Bumble's notation.
 _TYPE_SUFFIX: Final = "/P"
@@ -78,7 +76,6 @@ class Central:
         self._allowed = frozenset(config.devices)
         self._sightings = Sightings()
         self._advertised = AdvertisedSessions(inbox, outbox, now)
-        self._refusing: dict[str, None] = {}  # devices, in the order they last refused
         self._stirred = asyncio.Event()  # a device waits, or hearing failed
         self._failure: Exception | None = None
 
@@ -96,7 +93,9 @@ class Central:
                 was_open = self._health.radio is not RadioState.LOST
                 failures = 0 if was_open else failures + 1
                 self._health.radio = RadioState.LOST
-                self._health.problem("radio", f"the Bluetooth radio does not work: {words}")
+                self._health.problem(
+                    ConditionCode.RADIO_LOST, f"the Bluetooth radio does not work: {words}"
+                )
                 await asyncio.sleep(min(REOPEN_S_MAX, REOPEN_S_MIN * 2.0 ** min(failures, 10)))
         finally:
             self._health.radio = RadioState.STOPPED
@@ -108,7 +107,7 @@ class Central:
         self._sightings = Sightings()  # what another adapter found, this one cannot connect to
         async with open_radio(self._radio) as radio, radio.scanner(self._heard):
             self._health.radio = RadioState.SCANNING
-            self._health.solved("radio")
+            self._health.solved(ConditionCode.RADIO_LOST)
             _log.info("radio.scanning", backend=self._radio.backend)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_raise_when_lost(radio), name="radio-lost")
@@ -119,7 +118,7 @@ class Central:
         try:
             self._take(device, advertisement)
         except StoreFull as error:
-            self._health.problem("storage", f"a measurement was not kept: {error}")
+            self._health.problem(ConditionCode.STORAGE_FULL, f"a measurement was not kept: {error}")
         except Exception as error:  # noqa: BLE001 - the scanner would swallow it; raised in `_serve_all`
             self._failure = self._failure or error
             self._stirred.set()
@@ -162,7 +161,9 @@ class Central:
         try:
             self._advertised.finish_silent(now_s)
         except StoreFull as error:
-            self._health.problem("storage", f"a measurement waits in the inbox: {error}")
+            self._health.problem(
+                ConditionCode.STORAGE_FULL, f"a measurement waits in the inbox: {error}"
+            )
 
     async def _visit(self, radio: Radio, device_id: str, sighting: Sighting) -> None:
         session = self._session(device_id, sighting.kind)
@@ -176,12 +177,12 @@ class Central:
                 is_heard=lambda: self._sightings.is_heard(device_id, time.monotonic()),
             )
         except StoreFull as error:
-            self._health.problem("storage", f"a measurement was not kept: {error}")
+            self._health.problem(ConditionCode.STORAGE_FULL, f"a measurement was not kept: {error}")
             visit = Visit.FRUITLESS
         else:
             visit = _visit(session, connected=connected)
             if session.result.new_readings:
-                self._health.solved("storage")
+                self._health.solved(ConditionCode.STORAGE_FULL)
             self._tell_refusal(device_id, may_listen=session.result.may_listen)
         self._health.radio = RadioState.SCANNING
         self._sightings.visited(device_id, visit, time.monotonic())
@@ -197,16 +198,11 @@ class Central:
     def _tell_refusal(self, device_id: str, *, may_listen: bool | None) -> None:
         if may_listen is None:
             return
-        self._refusing.pop(device_id, None)
-        if not may_listen:
-            self._refusing[device_id] = None
-            while len(self._refusing) > _REFUSING_MAX:
-                del self._refusing[next(iter(self._refusing))]
-        if self._refusing:
-            devices = ", ".join(self._refusing)
-            self._health.problem("pairing", f"refused to be listened to, pair anew: {devices}")
+        if may_listen:
+            self._health.solved(ConditionCode.NOT_PAIRED, device_id)
         else:
-            self._health.solved("pairing")
+            words = f"{device_id} refused to be listened to: pair it anew"
+            self._health.problem(ConditionCode.NOT_PAIRED, words, device_id)
 
     def _session(self, device_id: str, kind: DriverKind) -> Session:
         return Session(device_id, kind, inbox=self._inbox, outbox=self._outbox, now=self._now)

@@ -1,11 +1,12 @@
 """Heartbeat: "alive, so many waiting, last reading then". Silence must be visible upstream."""
 
+import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib import metadata
 from typing import Final
 
-from devices.wire import VERSION, GatewayState, GatewayStatus, encode_status
+from devices.wire import DEVICES_MAX, VERSION, GatewayState, GatewayStatus, encode_status
 from gateway.health import Health
 from gateway.inbox import Inbox
 from gateway.outbox import Outbox
@@ -23,7 +24,19 @@ def program_version() -> str:
 
 
 class Heartbeat:
-    """Says how the gateway is, and when to say it next."""
+    """Says how the gateway is, and when to say it next.
+
+    Args:
+        gateway_id: Ours.
+        interval_s: Between two regular ones.
+        inbox, outbox: What waits.
+        health: All else there is to say.
+        now: The clock.
+        storage_free_bytes: Measures the room left; none where it cannot be known.
+
+    Attributes:
+        interval_s: As given; may be set anew while it runs.
+    """
 
     def __init__(
         self,
@@ -34,13 +47,16 @@ class Heartbeat:
         outbox: Outbox,
         health: Health,
         now: Callable[[], datetime],
+        storage_free_bytes: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._gateway_id = gateway_id
-        self._interval_s = interval_s
+        self.interval_s = interval_s
         self._inbox = inbox
         self._outbox = outbox
         self._health = health
         self._now = now
+        self._storage_free_bytes = storage_free_bytes
+        self._started_s = time.monotonic()  # the clock may be set only later
         self._version = program_version()
         self._said_s = float("-inf")  # monotonic
         self._said_changes = -1
@@ -48,7 +64,7 @@ class Heartbeat:
     def due_at_s(self) -> float:
         """Return the monotonic time of the next status: regular, sooner after a change."""
         changed = self._health.changes != self._said_changes
-        return self._said_s + (CHANGE_INTERVAL_S if changed else self._interval_s)
+        return self._said_s + (CHANGE_INTERVAL_S if changed else self.interval_s)
 
     def restart(self) -> None:
         """A new connection: the birth is due at once."""
@@ -58,18 +74,29 @@ class Heartbeat:
         """Return the status message, and count it as said."""
         self._said_s = now_s
         self._said_changes = self._health.changes
+        at, up = self._now(), timedelta(seconds=time.monotonic() - self._started_s)
+        health = self._health
         status = GatewayStatus(
             v=VERSION,
             gateway=self._gateway_id,
             state=state,
-            at=self._now(),
+            at=at,
             version=self._version,
             inbox=self._inbox.depth,
             outbox=self._outbox.depth,
             oldest_at=self._outbox.oldest_received_at,
             last_reading_at=self._outbox.last_received_at,
-            radio=self._health.radio,
-            problems=self._health.problems,
+            radio=health.radio,
+            radio_steps=health.radio_steps,
+            problems=health.problems,
+            conditions=health.conditions,
+            devices=health.devices[:DEVICES_MAX],
+            config_version=health.config_version,
+            config_refused=health.config_refused,
+            pairing=health.pairing,
+            certificate_until=health.certificate_until,
+            storage_free_bytes=self._storage_free_bytes(),
+            started_at=(at - up).replace(microsecond=0),
         )
         return encode_status(status)
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gateway.__main__ import run
 from gateway.broker import Connection
+from gateway.commands.run import run
 from gateway.config import load
 from gateway.inbox import Inbox
 from gateway.outbox import Outbox

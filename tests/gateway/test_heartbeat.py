@@ -1,4 +1,4 @@
-from devices.wire import GatewayState, GatewayStatus, decode_status
+from devices.wire import ConditionCode, GatewayState, GatewayStatus, decode_status
 from gateway.health import PROBLEM_CHARACTERS_MAX, PROBLEMS_MAX, Health, RadioState
 from gateway.heartbeat import CHANGE_INTERVAL_S, Heartbeat, last_will
 from gateway.inbox import Inbox
@@ -25,9 +25,9 @@ def test_a_new_problem_is_told_soon_and_a_flapping_one_not_too_often(
     health = Health()
     beat = heartbeat(inbox, outbox, health)
     beat.say(GatewayState.ONLINE, 100.0)
-    health.problem("storage", "the disk is full")
-    health.solved("storage")
-    health.problem("storage", "the disk is full")
+    health.problem(ConditionCode.STORAGE_FULL, "the disk is full")
+    health.solved(ConditionCode.STORAGE_FULL)
+    health.problem(ConditionCode.STORAGE_FULL, "the disk is full")
     assert beat.due_at_s() == 100.0 + CHANGE_INTERVAL_S
     status = decode_status(beat.say(GatewayState.ONLINE, 102.0))
     assert status.problems == ("the disk is full",)
@@ -50,14 +50,14 @@ def test_the_same_problem_said_again_is_no_change() -> None:
     told: list[None] = []
     health = Health(on_change=lambda: told.append(None))
     for _ in range(5):
-        health.problem("broker", "away")
+        health.problem(ConditionCode.BROKER_AWAY, "away")
     assert len(told) == 1
 
 
 def test_problems_stay_readable() -> None:
     health = Health()
     for number in range(PROBLEMS_MAX * 2):
-        health.problem(f"part {number}", "x" * 1000)
+        health.problem(ConditionCode.PART_RESTARTED, "x" * 1000, part=f"part {number}")
     assert len(health.problems) == PROBLEMS_MAX
     assert {len(words) for words in health.problems} == {PROBLEM_CHARACTERS_MAX}
 

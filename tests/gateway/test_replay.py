@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from devices.drivers import RawValue
+from devices.wire import ConditionCode
 from gateway.database import Database, StoreFull
 from gateway.health import Health
 from gateway.inbox import REPLAYS_MAX, Inbox, InboxSession
@@ -58,7 +59,7 @@ def test_a_session_of_an_unknown_driver_is_set_aside_and_stops_nobody(
 
 def test_a_full_store_is_a_problem_until_there_is_room(tmp_path: Path) -> None:
     health = Health()
-    health.problem("storage", "a measurement was not kept")
+    health.problem(ConditionCode.STORAGE_FULL, "a measurement was not kept")
     for pages_max, is_solved in ((100, False), (1000, True)):
         with Database(tmp_path, pages_max=pages_max) as database:
             inbox = Inbox(database)

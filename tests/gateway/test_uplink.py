@@ -12,6 +12,7 @@ import pytest
 
 from devices.wire import (
     VERSION,
+    ConditionCode,
     GatewayState,
     Message,
     Receipt,

@@ -25,7 +25,7 @@ ALWAYS_ON_AIR = Habits(wake_s=0.0, window_s=None, linger_s=0.1)
 DELETES_ON_PUBACK = """
 import asyncio, sys
 from pathlib import Path
-from gateway.__main__ import run
+from gateway.commands.run import run
 from gateway.config import load
 from gateway.dispatch import Send
 from gateway.uplink import Uplink

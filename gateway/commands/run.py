@@ -1,0 +1,188 @@
+"""``gateway run``: the composition root. Builds the parts, runs them, stops against the flow."""
+
+import asyncio
+import shutil
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+
+from gateway import log
+from gateway.central import Central
+from gateway.commands.terminal import (
+    BAD_CONFIGURATION,
+    IN_USE,
+    ConfigFile,
+    complain,
+    configuration,
+)
+from gateway.config import Config
+from gateway.database import Database, StoreInUse, StoreTooNew
+from gateway.health import Health
+from gateway.heartbeat import Heartbeat
+from gateway.inbox import Inbox
+from gateway.outbox import Outbox
+from gateway.replay import replay_and_tell
+from gateway.supervise import supervised
+from gateway.uplink import DRAIN_S, Uplink
+
+_log = structlog.get_logger()
+
+# A session that is told to stop disconnects first; its device answers within this or never.
+INTAKE_STOP_S_MAX: Final = 2.0
+# After the drain: the goodbye and the disconnect.
+GOODBYE_S_MAX: Final = 1.5
+
+# Sessions left by a full store are tried again so often.
+REPLAY_INTERVAL_S: Final = 30.0
+
+Run = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """The parts of one gateway, built and not yet running."""
+
+    config: Config
+    database: Database
+    inbox: Inbox
+    outbox: Outbox
+    health: Health
+    heartbeat: Heartbeat
+    uplink: Uplink
+    central: Central
+
+
+def build(
+    config: Config, database: Database, wake: asyncio.Event, *, uplink_type: type[Uplink] = Uplink
+) -> Box:
+    """Build the parts on an open database; *wake* is set whenever there is something to send."""
+    inbox = Inbox(database)
+    outbox = Outbox(database, inbox, on_append=wake.set, now=_utc_now)
+    health = Health(on_change=wake.set, now=_utc_now)
+    heartbeat = Heartbeat(
+        config.gateway_id,
+        config.heartbeat.interval_s,
+        inbox=inbox,
+        outbox=outbox,
+        health=health,
+        now=_utc_now,
+        storage_free_bytes=lambda: shutil.disk_usage(config.data_dir).free,
+    )
+    uplink = uplink_type(
+        config.uplink,
+        config.gateway_id,
+        outbox=outbox,
+        heartbeat=heartbeat,
+        health=health,
+        wake=wake,
+        now=_utc_now,
+    )
+    central = Central(
+        config.radio,
+        config.session,
+        config.zone,
+        inbox=inbox,
+        outbox=outbox,
+        health=health,
+        now=_utc_now,
+    )
+    return Box(config, database, inbox, outbox, health, heartbeat, uplink, central)
+
+
+def intake(box: Box) -> dict[str, Run]:
+    """Return the parts that are stopped first, by name: all but the uplink. One line each."""
+    return {
+        "replay": lambda: _keep_replaying(box),
+        "central": box.central.run,
+    }
+
+
+async def run(config: Config, *, uplink_type: type[Uplink] = Uplink) -> None:
+    """Run the gateway until SIGTERM or SIGINT; a second signal ends the process at once.
+
+    Stops against the flow: first the radio, then what waits is sent for ``DRAIN_S``. What is
+    left stays in the outbox.
+
+    Args:
+        config: All of it.
+        uplink_type: The uplink's class; for tests that need one that behaves worse.
+
+    Raises:
+        StoreInUse: Another gateway runs on the data directory.
+        StoreTooNew: The data directory was used by a newer version.
+    """
+    stop, draining, wake = stop_on_signal(), asyncio.Event(), asyncio.Event()
+    with Database(config.data_dir) as database:
+        box = build(config, database, wake, uplink_type=uplink_type)
+        _log.info("gateway.started", gateway_id=config.gateway_id, outbox=box.outbox.depth)
+        async with asyncio.TaskGroup() as tasks:
+
+            def start(part: str, run_part: Run) -> asyncio.Task[None]:
+                return tasks.create_task(supervised(part, run_part, box.health), name=part)
+
+            uploading = start("uplink", lambda: box.uplink.run(draining))
+            taking_in = {start(part, run_part) for part, run_part in intake(box).items()}
+            await stop.wait()
+            _log.info("gateway.stopping")
+            for task in taking_in:
+                task.cancel()
+            await asyncio.wait(taking_in, timeout=INTAKE_STOP_S_MAX)
+            _replay(box)
+            draining.set()
+            wake.set()
+            await asyncio.wait({uploading}, timeout=DRAIN_S + GOODBYE_S_MAX)
+            uploading.cancel()
+        _log.info("gateway.stopped", outbox=box.outbox.depth)
+
+
+def stop_on_signal() -> asyncio.Event:
+    """Return an event that SIGTERM or SIGINT sets; the next of them ends the process."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGTERM, signal.SIGINT)
+
+    def told() -> None:
+        stop.set()
+        for number in signals:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)  # all that matters is on the disk
+
+    for number in signals:
+        loop.add_signal_handler(number, told)
+    return stop
+
+
+async def _keep_replaying(box: Box) -> None:
+    """Finish what a power cut left, at once; and what a full store leaves, when it has room."""
+    while True:
+        _replay(box)
+        box.database.keep_ballast()
+        await asyncio.sleep(REPLAY_INTERVAL_S)
+
+
+def _replay(box: Box) -> None:
+    replay_and_tell(box.database, box.inbox, box.outbox, box.health, box.config.zone)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def run_command(*, config: ConfigFile) -> int:
+    """Run the gateway until it is told to stop."""
+    settings = configuration(config)
+    log.configure(settings.log.format)
+    try:
+        asyncio.run(run(settings))
+    except (StoreInUse, StoreTooNew) as error:
+        return complain(f"data_dir: {error}. Stop that gateway, or give another directory", IN_USE)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        problem = f"data_dir: {error.filename} cannot be used ({error.strerror})"
+        return complain(f"{problem}. Give a directory this account may write", BAD_CONFIGURATION)
+    return 0

@@ -1,0 +1,91 @@
+"""Supervise: a part that fails is told of and started again; the others never notice.
+
+Nothing a part does may end the process, since then nobody would be left to say so. What a part
+had in its hands lies in the inbox or the outbox, so starting it again loses nothing.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from devices.wire import ConditionCode
+from gateway.health import Health
+
+_log = structlog.get_logger()
+
+# Waits before a part is started again: doubled from the first to the last. The first is short
+# since most failures are a single bad moment; the last keeps a part that can never work from
+# filling the log, and is still within the time a nurse waits for a value.
+RESTART_S_MIN: Final = 0.5
+RESTART_S_MAX: Final = 60.0
+
+# A part that ran so long after a restart is well again: the condition is taken back, and the
+# next wait starts from the bottom. It must be longer than RESTART_S_MAX, or a part that fails
+# once a minute would look well half the time; and long enough to be seen in several heartbeats.
+GOOD_WHILE_S: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How a part is started again; tests are less patient."""
+
+    restart_s_min: float = RESTART_S_MIN
+    restart_s_max: float = RESTART_S_MAX
+    good_while_s: float = GOOD_WHILE_S
+
+    def wait_s(self, failures: int) -> float:
+        """Return the wait before the next start, after so many failures in a row (from 1)."""
+        return min(self.restart_s_max, self.restart_s_min * 2.0 ** min(failures - 1, 30))
+
+
+PATIENCE: Final = Patience()
+
+
+async def supervised(
+    part: str,
+    run: Callable[[], Awaitable[None]],
+    health: Health,
+    *,
+    patience: Patience = PATIENCE,
+) -> None:
+    """Run *part* until it returns or is cancelled; start it again whenever it raises.
+
+    Args:
+        part: Its name, in the log and in the condition.
+        run: Starts it; called anew each time.
+        health: Where ``PART_RESTARTED`` is told, until the part has run well for a good while.
+        patience: How soon and how often.
+    """
+    failures = 0
+
+    def well() -> None:
+        nonlocal failures
+        failures = 0
+        health.solved(ConditionCode.PART_RESTARTED, part=part)
+        health.pulse.well(part)
+
+    while True:
+        good = asyncio.get_running_loop().call_later(patience.good_while_s, well)
+        try:
+            await run()
+        except Exception as error:  # noqa: BLE001 - the root of a part, where nothing is swallowed
+            failures += 1
+            health.pulse.failed(part)
+            _log.exception("part.failed", part=part, failures=failures)
+            words = f"the part {part!r} failed and was started again: {_words(error)}"
+            health.problem(ConditionCode.PART_RESTARTED, words, part=part)
+        else:
+            return
+        finally:
+            good.cancel()
+            health.pulse.rests(part)
+        await asyncio.sleep(patience.wait_s(failures))
+
+
+def _words(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
