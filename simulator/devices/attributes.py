@@ -1,16 +1,18 @@
 """GATT services as virtual devices offer them, from the UUIDs and codecs in ``devices.gatt``."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from datetime import datetime
 from uuid import UUID
 
 from bumble import core, gatt
-from bumble.att import ATT_Error, Attribute, ErrorCode
+from bumble.att import ATT_Error, Attribute, AttributeValueV2, Bearer, ErrorCode
 from bumble.gatt_server import Server
 
 from devices.gatt import uuids
 from devices.gatt.battery import BatteryLevel
-from devices.gatt.date_time import CurrentTime
+from devices.gatt.date_time import CurrentTime, DateTime
 from simulator.devices.clock import DeviceClock
+from simulator.devices.quirks import ClockHabit
 
 READ = gatt.Characteristic.Properties.READ
 WRITE = gatt.Characteristic.Properties.WRITE
@@ -74,32 +76,80 @@ def device_information_service(model: str, serial: str) -> gatt.Service:
     )
 
 
-def current_time_service(clock: DeviceClock) -> gatt.Service:
+def current_time_service(clock: DeviceClock, habit: ClockHabit = ClockHabit.OBEYS) -> gatt.Service:
     """Return the Current Time Service of *clock*, which a central may set."""
-
-    def read(_connection: object) -> bytes:
-        return CurrentTime(clock.read()).encode()
-
-    def write(_connection: object, payload: bytes) -> None:
-        shown = CurrentTime.decode(payload).local
-        if shown is not None:
-            clock.set(shown)
-
-    value = gatt.CharacteristicValue[bytes](read=read, write=write)
-    permissions = Attribute.READABLE | Attribute.WRITEABLE
-    time = Characteristic(bumble_uuid(uuids.CURRENT_TIME), READ | WRITE, permissions, value)
+    time = _settable(
+        uuids.CURRENT_TIME,
+        lambda: CurrentTime(clock.read()).encode(),
+        lambda payload: CurrentTime.decode(payload).local,
+        clock,
+        habit,
+    )
     return service(uuids.CURRENT_TIME_SERVICE, time)
 
 
-def require_encryption(characteristic: Characteristic, server: Server) -> None:
-    """Refuse subscriptions to *characteristic* over a link that is not encrypted.
+def date_time(clock: DeviceClock, habit: ClockHabit = ClockHabit.OBEYS) -> Characteristic:
+    """Return the Date Time of *clock*, as A&D's devices have it beside their measurements."""
+    return _settable(
+        uuids.DATE_TIME,
+        lambda: DateTime(clock.read()).encode(),
+        lambda payload: DateTime.decode(payload).local,
+        clock,
+        habit,
+    )
 
-    A characteristic's permissions say nothing of its subscription: the descriptor refuses.
+
+def _settable(
+    uuid: str,
+    shown: Callable[[], bytes],
+    decode: Callable[[bytes], datetime | None],
+    clock: DeviceClock,
+    habit: ClockHabit,
+) -> Characteristic:
+    def write(_connection: object, payload: bytes) -> None:
+        if habit is ClockHabit.REFUSES:
+            raise ATT_Error(ErrorCode.WRITE_NOT_PERMITTED)
+        wanted = decode(payload)
+        if wanted is not None and habit is ClockHabit.OBEYS:
+            clock.set(wanted)
+
+    value = gatt.CharacteristicValue[bytes](read=lambda _connection: shown(), write=write)
+    permissions = Attribute.READABLE | Attribute.WRITEABLE
+    return Characteristic(bumble_uuid(uuid), READ | WRITE, permissions, value)
+
+
+def subscription(
+    characteristic: Characteristic,
+    server: Server,
+    *,
+    needs_encryption: bool,
+    before_answer: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """Give *characteristic* a Client Characteristic Configuration of its own.
+
+    Args:
+        characteristic: One that is not yet part of a server.
+        server: Where it will be.
+        needs_encryption: Refuse subscriptions over a link that is not encrypted. The
+            characteristic's own permissions say nothing of its subscription.
+        before_answer: Awaited between taking a subscription and answering it.
     """
+
+    async def write(bearer: Bearer, payload: bytes) -> None:
+        server.write_cccd(bearer, characteristic, payload)
+        if before_answer is not None and any(payload):
+            await before_answer()
+
+    permissions = Attribute.READABLE | Attribute.WRITEABLE
+    if needs_encryption:
+        permissions |= Attribute.WRITE_REQUIRES_ENCRYPTION
     configuration = gatt.Descriptor(
         gatt.GATT_CLIENT_CHARACTERISTIC_CONFIGURATION_DESCRIPTOR,
-        Attribute.READABLE | Attribute.WRITEABLE | Attribute.WRITE_REQUIRES_ENCRYPTION,
-        server.make_descriptor_value(characteristic),
+        permissions,
+        AttributeValueV2(
+            read=lambda bearer: server.read_cccd(bearer, characteristic),
+            write=write,
+        ),
     )
     characteristic.descriptors = [configuration]
 

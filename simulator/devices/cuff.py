@@ -65,6 +65,7 @@ class Cuff(RecordingPeripheral):
                 uuids.BLOOD_PRESSURE_SERVICE,
                 *self._measuring.values(),
                 attributes.constant(uuids.BLOOD_PRESSURE_FEATURE, feature),
+                *self._clock_beside(),
             )
         ]
 

@@ -3,6 +3,7 @@
 import asyncio
 import enum
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import datetime
@@ -11,11 +12,14 @@ from typing import Any
 from bumble import gatt, hci
 from bumble.core import AdvertisingData
 from bumble.device import AdvertisingType, Connection, Device, DeviceConfiguration
-from bumble.host import Host
-from bumble.pairing import PairingConfig, PairingDelegate
+from bumble.keys import MemoryKeyStore
+from bumble.pairing import PairingConfig
 
+from simulator.devices import attributes
 from simulator.devices.address import checked_address, static_address
 from simulator.devices.clock import utc_now
+from simulator.devices.host import ASKED_MAX, Asked, Display, PeripheralHost, change_address
+from simulator.devices.quirks import Guard, Quirks
 from simulator.radio.controller import RadioController
 
 ADVERTISING_BYTES_MAX = 31  # a legacy advertisement (Core 5.4, Vol 6, Part B, 2.3.1)
@@ -46,20 +50,36 @@ class Peripheral(ABC):
         device_id: The address as a gateway sees it, upper case; *address*, or made from *name*.
         produced: Acts of measuring made.
         delivered: Records a central has confirmed.
+        quirks: What it does that no profile says; may be changed between two connections.
+        bonds: Who it is bonded with; kept while it is switched off.
+        requests: What centrals asked of it, oldest first; the oldest are forgotten.
+        passkeys_shown: The numbers its display showed while it was paired with.
         on_event: Called at each happening with the time it happened, aware UTC.
     """
 
     interval_ms = 100.0  # between advertisements while awake
 
     def __init__(
-        self, name: str, *, address: str | None = None, now: Callable[[], datetime] = utc_now
+        self,
+        name: str,
+        *,
+        address: str | None = None,
+        quirks: Quirks | None = None,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.name = name
         self.device_id = checked_address(address or static_address(name))
+        self.quirks = quirks or Quirks()
         self.produced = 0
         self.delivered = 0
+        self.bonds = MemoryKeyStore()
+        self.requests: deque[Asked] = deque(maxlen=ASKED_MAX)
+        self.passkeys_shown: list[int] = []
+        self.passkey_shown = asyncio.Event()
         self.on_event: OnEvent | None = None
         self._now = now
+        self._is_awake = True
+        self._has_enough = asyncio.Event()  # of this central: it hangs up
 
     @property
     @abstractmethod
@@ -79,17 +99,45 @@ class Peripheral(ABC):
         """Return the AD structures, after the flags, that say what the device is."""
 
     async def switch_on(self, controller: RadioController) -> None:
-        """Start the device's host; bonds are lost when it is switched off."""
-        self._device = Device(
-            config=DeviceConfiguration(name=self.name, address=hci.Address(self.device_id)),
-            host=Host(controller, controller),
-        )
-        self._device.pairing_config_factory = _just_works
+        """Start the device's host."""
+        controller.aborts = self.quirks.aborted_connections
+        configuration = DeviceConfiguration(name=self.name, address=hci.Address(self.device_id))
+        self._device = PeripheralHost(configuration, controller, self._is_asked)
+        self._device.keystore = self.bonds
+        self._device.pairing_config_factory = self._pairs
         self._device.add_services(self._services())
         await self._device.power_on()
 
     async def switch_off(self) -> None:
         await self._device.power_off()
+
+    async def forget_bonds(self) -> None:
+        """Forget who it is bonded with, as when its batteries are changed or it is reset."""
+        await self.bonds.delete_all()
+
+    @property
+    def is_bonded(self) -> bool:
+        """Whether it has a bond with anybody."""
+        return bool(self.bonds.all_keys)
+
+    def _is_asked(self, asked: Asked) -> bool:
+        """Take note of a request; return whether to answer it."""
+        self.requests.append(asked)
+        if self.quirks.guard is Guard.POWER_OFF and not asked.is_encrypted:
+            self._power_off()
+        return not self._has_enough.is_set()
+
+    def _power_off(self) -> None:
+        """Hang up and be silent until woken; what is kept stays."""
+        self._is_awake = False
+        self._has_enough.set()
+
+    def _pairs(self, _connection: Connection) -> PairingConfig:
+        return Display(self.quirks, on_show=self._show).configuration()
+
+    def _show(self, passkey: int) -> None:
+        self.passkeys_shown.append(passkey)
+        self.passkey_shown.set()
 
     def _tell(self, happening: Happening) -> None:
         if self.on_event is not None:
@@ -110,15 +158,23 @@ class Peripheral(ABC):
 
     async def _advertise(self, kind: AdvertisingType) -> None:
         """Put the device on the air, or change what it says there."""
+        if self.quirks.changes_address and not self._device.is_advertising:
+            await change_address(self._device)
         name = (int(AdvertisingData.COMPLETE_LOCAL_NAME), self.name.encode())
         await self._device.start_advertising(
             advertising_type=kind,
             own_address_type=hci.OwnAddressType.RANDOM,
-            advertising_data=packed([FLAGS, *self._advertised()]),
+            advertising_data=packed([FLAGS, *self._structures()]),
             scan_response_data=packed([name]),
             advertising_interval_min=self.interval_ms,
             advertising_interval_max=self.interval_ms,
         )
+
+    def _structures(self) -> list[tuple[int, bytes]]:
+        if self.quirks.advertised_services is None:
+            return self._advertised()
+        claimed = b"".join(map(attributes.advertised_uuid, self.quirks.advertised_services))
+        return [(AdvertisingData.COMPLETE_LIST_OF_16_BIT_SERVICE_CLASS_UUIDS, claimed)]
 
     async def _serve(self, connection: Connection, session: Coroutine[Any, Any, None]) -> None:
         """Run *session* until it ends or the link does; the link is gone on return."""
@@ -127,12 +183,18 @@ class Peripheral(ABC):
         connection.on(Connection.EVENT_DISCONNECTION, lambda _reason: ended.set())
         if self._device.connections.get(connection.handle) is not connection:
             ended.set()  # it came and went
+        elif self.quirks.asks_to_pair:
+            self._device.request_pairing(connection)
         async with asyncio.TaskGroup() as tasks:
-            talk = tasks.create_task(session)
-            end = tasks.create_task(ended.wait())
-            await asyncio.wait([talk, end], return_when=asyncio.FIRST_COMPLETED)
-            talk.cancel()
-            end.cancel()
+            ends = [
+                tasks.create_task(session),
+                tasks.create_task(ended.wait()),
+                tasks.create_task(self._has_enough.wait()),
+            ]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for end in ends:
+                end.cancel()
+        self._has_enough.clear()
         if not ended.is_set():
             # The central may hang up at the same moment: then there is nothing left to end.
             with suppress(hci.HCI_Error):
@@ -147,15 +209,3 @@ def packed(structures: list[tuple[int, bytes]]) -> bytes:
     data = b"".join(bytes((len(body) + 1, kind)) + body for kind, body in structures)
     assert len(data) <= ADVERTISING_BYTES_MAX, f"{len(data)} bytes of advertising data"
     return data
-
-
-def _just_works(_connection: Connection) -> PairingConfig:
-    # Secure Connections: bonds from legacy pairing are looked up wrongly (google/bumble#890).
-    # No identity keys: the address is static and is the identity.
-    keys = PairingDelegate.KeyDistribution.DISTRIBUTE_ENCRYPTION_KEY
-    delegate = PairingDelegate(
-        PairingDelegate.NO_OUTPUT_NO_INPUT,
-        local_initiator_key_distribution=keys,
-        local_responder_key_distribution=keys,
-    )
-    return PairingConfig(sc=True, mitm=False, bonding=True, delegate=delegate)

@@ -65,6 +65,7 @@ class Scale(RecordingPeripheral):
                 uuids.WEIGHT_SCALE_SERVICE,
                 self._measuring[uuids.WEIGHT_MEASUREMENT],
                 attributes.constant(uuids.WEIGHT_SCALE_FEATURE, feature),
+                *self._clock_beside(),
             )
         ]
 

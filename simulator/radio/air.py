@@ -3,17 +3,26 @@
 import asyncio
 
 from bumble import core, hci, ll
-from bumble.controller import Controller
+from bumble.controller import Connection, Controller
 from bumble.link import LocalLink
 
 from simulator.radio.controller import Advertised, RadioController
 
+# A real link is given up 0.1 to 32 s after the last packet (Core 5.4, Vol 6, Part B, 4.5.2),
+# commonly after 5 s; a virtual one at the quick end of it, so that nobody waits.
+SUPERVISION_S = 0.1
+
 
 class Air(LocalLink):
-    """Carries advertisements to who listens, and link traffic to the right end of its link."""
+    """Carries advertisements to who listens, and link traffic to the right end of its link.
 
-    def __init__(self) -> None:
+    Args:
+        supervision_s: When an end notices that the other has gone without a word.
+    """
+
+    def __init__(self, supervision_s: float = SUPERVISION_S) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Bumble's is not annotated
+        self.supervision_s = supervision_s
         self._listening: set[RadioController] = set()
         self.listened_to = asyncio.Event()  # while somebody listens
 
@@ -40,16 +49,27 @@ class Air(LocalLink):
         controller.le_legacy_advertiser.stop()
         if isinstance(controller, RadioController):
             self.tune(controller, listening=False)
-        for connection in tuple(controller.le_connections.values()):
-            self.send_ll_control_pdu(
-                connection.self_address,
-                connection.peer_address,
-                ll.TerminateInd(hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR),
-            )
+        self.end_links(controller)
+
+    def end_links(self, controller: Controller) -> None:
+        """End a controller's links without a goodbye: the other ends notice after a while."""
+        links = tuple(controller.le_connections.values())
         controller.le_connections.clear()
+        for link in links:
+            for peer in self.controllers:
+                other_end = peer.le_connections.get(link.self_address)
+                if other_end and other_end.self_address == link.peer_address:
+                    asyncio.get_running_loop().call_later(
+                        self.supervision_s, _time_out, peer, other_end
+                    )
+
+    def abort(self, request: ll.ConnectInd) -> None:
+        """Leave a connection request without an answer: the link was opened in vain."""
+        failed = ll.TerminateInd(hci.HCI_ErrorCode.CONNECTION_FAILED_TO_BE_ESTABLISHED_ERROR)
+        self.send_ll_control_pdu(request.advertiser_address, request.initiator_address, failed)
 
     def send_advertising_pdu(
-        self, sender_controller: Controller, packet: ll.AdvertisingPdu
+        self, _sender_controller: Controller, packet: ll.AdvertisingPdu
     ) -> None:
         """Carry a connection request; advertisements go through ``advertise``."""
         assert isinstance(packet, ll.ConnectInd)
@@ -58,12 +78,7 @@ class Air(LocalLink):
             if advertiser.enabled and advertiser.address == packet.advertiser_address:
                 controller.on_le_connect_ind(packet)
                 return
-        # Another central was first: the link was opened and nobody answered on it.
-        asyncio.get_running_loop().call_soon(
-            sender_controller.on_ll_control_pdu,
-            packet.advertiser_address,
-            ll.TerminateInd(hci.HCI_ErrorCode.CONNECTION_FAILED_TO_BE_ESTABLISHED_ERROR),
-        )
+        self.abort(packet)  # another central was first
 
     def send_acl_data(
         self,
@@ -92,3 +107,10 @@ class Air(LocalLink):
             if link and link.self_address == receiver:
                 return controller
         return None
+
+
+def _time_out(peer: Controller, link: Connection) -> None:
+    """End *link* at *peer*, unless it has ended otherwise meanwhile."""
+    if peer.le_connections.get(link.peer_address) is link:
+        gone = ll.TerminateInd(hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR)
+        peer.on_ll_control_pdu(link.peer_address, gone)

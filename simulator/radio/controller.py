@@ -96,10 +96,30 @@ class RadioController(controller.Controller):
         super().__init__(name, link=air)
         self.air = air
         self.le_legacy_advertiser: Advertiser = Advertiser(self)
+        self.aborts = 0  # so many connections break before they are answered
 
     def unread_bytes(self) -> int:
         """Return how much the host has not read yet; a host in this process reads at once."""
         return 0
+
+    def on_le_connect_ind(self, packet: ll.ConnectInd) -> None:
+        """Answer a connection request, or break the link before it began."""
+        if self.aborts:
+            self.aborts -= 1
+            self.air.abort(packet)
+        else:
+            super().on_le_connect_ind(packet)
+
+    def on_hci_reset_command(
+        self, command: hci.HCI_Reset_Command
+    ) -> hci.HCI_StatusReturnParameters:
+        """Be as after switching on: silent, alone and deaf (7.3.2)."""
+        self.le_scan_enable = False
+        self.pending_le_connection = None
+        self.le_legacy_advertiser.stop()
+        self.air.end_links(self)
+        self._tune()
+        return super().on_hci_reset_command(command)
 
     def hear(self, heard: Advertised) -> None:
         """Take one advertisement: report it if scanning, connect if that was asked for."""

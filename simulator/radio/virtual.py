@@ -5,10 +5,12 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Protocol, Self
 
-from bumble.transport.common import StreamPacketSink, StreamPacketSource
+from bumble.transport.common import StreamPacketSource
 
-from simulator.radio.air import Air
+from simulator.radio.adapter import AdapterCondition, AdapterController
+from simulator.radio.air import SUPERVISION_S, Air
 from simulator.radio.controller import RadioController
+from simulator.radio.fault import Cure
 
 # A gateway has one adapter; a town of simulated homes has its own virtual radios.
 HOSTS_MAX = 64
@@ -40,12 +42,29 @@ class VirtualRadio:
     the socket closes. A device whose life ends in an exception ends the radio with it.
 
     Usage: ``async with VirtualRadio() as radio: await radio.attach(Cuff("BP-1"))``.
+
+    Args:
+        host: Where to listen.
+        port: The same; 0 becomes the free port that was found.
+        supervision_s: When an end of a link notices that the other has gone.
+        is_touchy: The gateways' adapters freeze when they are misused.
+
+    Attributes:
+        adapter: How the gateways' adapters are.
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        supervision_s: float = SUPERVISION_S,
+        is_touchy: bool = False,
+    ) -> None:
         self.host = host
-        self.port = port  # 0 becomes the free port that was found
-        self._air = Air()
+        self.port = port
+        self.adapter = AdapterCondition(is_touchy)
+        self._air = Air(supervision_s)
         self._hosts: set[_HostSocket] = set()
         self._devices: dict[str, tuple[VirtualDevice, RadioController, asyncio.Task[None]]] = {}
         self._open = AsyncExitStack()
@@ -85,6 +104,10 @@ class VirtualRadio:
         """Wait until a gateway scans."""
         await self._air.listened_to.wait()
 
+    def deafen(self, until: Cure) -> None:
+        """Let the gateways' adapters get stuck: they hear no advertisement until they are cured."""
+        self.adapter.deaf_until = until
+
     def unplug_hosts(self) -> None:
         """Pull every gateway's adapter out; a gateway may plug in again at once."""
         for host in tuple(self._hosts):
@@ -93,7 +116,7 @@ class VirtualRadio:
     async def __aenter__(self) -> Self:
         self._lives = await self._open.enter_async_context(asyncio.TaskGroup())
         server = await asyncio.get_running_loop().create_server(
-            lambda: _HostSocket(self._air, self._hosts), self.host, self.port
+            lambda: _HostSocket(self._air, self._hosts, self.adapter), self.host, self.port
         )
         self.port = server.sockets[0].getsockname()[1]
         self._open.callback(server.close)
@@ -118,25 +141,14 @@ class VirtualRadio:
                 await self._open.aclose()
 
 
-class _SocketController(RadioController):
-    """A controller whose host sits at the other end of a socket."""
-
-    def __init__(self, name: str, air: Air, socket: asyncio.WriteTransport) -> None:
-        super().__init__(name, air)
-        self._socket = socket
-        self.host = StreamPacketSink(socket)
-
-    def unread_bytes(self) -> int:
-        return self._socket.get_write_buffer_size()
-
-
 class _HostSocket(StreamPacketSource):
     """One accepted socket: a host's adapter, plugged in until the socket closes."""
 
-    def __init__(self, air: Air, hosts: "set[_HostSocket]") -> None:
+    def __init__(self, air: Air, hosts: "set[_HostSocket]", condition: AdapterCondition) -> None:
         super().__init__()
         self._air = air
         self._hosts = hosts
+        self._condition = condition
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
@@ -145,7 +157,9 @@ class _HostSocket(StreamPacketSource):
             transport.abort()
             return
         self._hosts.add(self)
-        self._controller = _SocketController(f"host {id(self):x}", self._air, transport)
+        self._controller = AdapterController(
+            f"host {id(self):x}", self._air, transport, self._condition
+        )
         self.set_packet_sink(self._controller)
 
     def connection_lost(self, exc: Exception | None) -> None:

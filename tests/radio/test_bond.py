@@ -64,6 +64,7 @@ async def test_a_device_that_forgot_its_bond_is_an_error_until_paired_again(
     made = cuff.measure(120, 80)
     await (await _pair(radio, ear, cuff)).disconnect()
     await room.detach(cuff)
+    await cuff.forget_bonds()
     await room.attach(cuff)  # its batteries were changed
     cuff.wake()
     device = await ear.device(cuff.device_id)
