@@ -8,7 +8,7 @@ from bumble.transport.common import StreamPacketSink
 
 from simulator.radio.air import Air
 from simulator.radio.controller import Advertised, RadioController
-from simulator.radio.fault import Cure, Misuse
+from simulator.radio.fault import Cure, Fault, Misuse
 
 
 @dataclass(slots=True)
@@ -17,7 +17,8 @@ class AdapterCondition:
 
     Attributes:
         is_touchy: Misuse freezes it.
-        deaf_until: What makes it hear advertisements again; none if it hears.
+        fault: How it is stuck, if it is.
+        until: What cures that.
         misuses: What was done to it that freezes a touchy one.
         scans_started: How often scanning was switched on.
         resets: How often it was reset.
@@ -25,7 +26,8 @@ class AdapterCondition:
     """
 
     is_touchy: bool = False
-    deaf_until: Cure | None = None
+    fault: Fault | None = None
+    until: Cure = Cure.NOTHING
     misuses: list[Misuse] = field(default_factory=list)
     scans_started: int = 0
     resets: int = 0
@@ -33,12 +35,17 @@ class AdapterCondition:
 
     @property
     def is_frozen(self) -> bool:
-        """Whether it answers nothing any more."""
+        """Whether it was misused and answers nothing any more."""
         return self.is_touchy and bool(self.misuses)
 
+    def stick(self, fault: Fault, until: Cure) -> None:
+        """Get stuck now."""
+        self.fault, self.until = fault, until
+
     def cure(self, by: Cure) -> None:
-        if self.deaf_until is not None and self.deaf_until <= by:
-            self.deaf_until = None
+        """Take note that something was done that may help."""
+        if self.until <= by:
+            self.fault = None
 
 
 class AdapterController(RadioController):
@@ -56,11 +63,15 @@ class AdapterController(RadioController):
         return self._socket.get_write_buffer_size()
 
     def on_hci_command_packet(self, command: hci.HCI_Command) -> None:
-        if not self._condition.is_frozen:
+        is_reset = isinstance(command, hci.HCI_Reset_Command)
+        is_mute = self._condition.fault is Fault.MUTE and not (
+            is_reset and self._condition.until is not Cure.NOTHING
+        )
+        if not self._condition.is_frozen and not is_mute:
             super().on_hci_command_packet(command)
 
     def hear(self, heard: Advertised) -> None:
-        if self._condition.deaf_until is None and not self._condition.is_frozen:
+        if self._condition.fault is None and not self._condition.is_frozen:
             super().hear(heard)
 
     def create_le_connection(self, peer_address: hci.Address) -> None:
@@ -80,6 +91,8 @@ class AdapterController(RadioController):
     ) -> hci.HCI_StatusReturnParameters:
         if command.le_scan_enable:
             self._note_scan()
+        if self._condition.fault is Fault.BUSY:
+            return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.COMMAND_DISALLOWED_ERROR)
         return super().on_hci_le_set_scan_enable_command(command)
 
     def _note_scan(self) -> None:

@@ -11,6 +11,14 @@ class Cure(enum.IntEnum):
     NOTHING = 3
 
 
+class Fault(enum.Enum):
+    """How an adapter is stuck (home-assistant/core#76544, theengs/gateway#264)."""
+
+    DEAF = "deaf"  # it says that it scans, and reports no advertisement
+    BUSY = "busy"  # it refuses to scan: Command Disallowed, which Linux calls InProgress
+    MUTE = "mute"  # it answers no command but a reset
+
+
 class Misuse(enum.StrEnum):
     """What makes many adapters freeze (bleak#694, ble2mqtt#62)."""
 

@@ -10,7 +10,7 @@ from bumble.transport.common import StreamPacketSource
 from simulator.radio.adapter import AdapterCondition, AdapterController
 from simulator.radio.air import SUPERVISION_S, Air
 from simulator.radio.controller import RadioController
-from simulator.radio.fault import Cure
+from simulator.radio.fault import Cure, Fault
 
 # A gateway has one adapter; a town of simulated homes has its own virtual radios.
 HOSTS_MAX = 64
@@ -104,9 +104,9 @@ class VirtualRadio:
         """Wait until a gateway scans."""
         await self._air.listened_to.wait()
 
-    def deafen(self, until: Cure) -> None:
-        """Let the gateways' adapters get stuck: they hear no advertisement until they are cured."""
-        self.adapter.deaf_until = until
+    def stick(self, fault: Fault, until: Cure) -> None:
+        """Let the gateways' adapters get stuck until they are cured."""
+        self.adapter.stick(fault, until)
 
     def unplug_hosts(self) -> None:
         """Pull every gateway's adapter out; a gateway may plug in again at once."""

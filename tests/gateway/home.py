@@ -23,8 +23,16 @@ ZONE = ZoneInfo("Europe/Stockholm")
 class Home:
     """What a test does in a home, and sees of its gateway."""
 
-    def __init__(self, radio: VirtualRadio, inbox: Inbox, outbox: Outbox) -> None:
+    def __init__(
+        self,
+        radio: VirtualRadio,
+        inbox: Inbox,
+        outbox: Outbox,
+        *,
+        plug: RadioConfig | None = None,  # the gateway's adapter in this room, if not our stack
+    ) -> None:
         self.radio = radio
+        self.plug = plug or RadioConfig(backend="bumble", transport=radio.transport)
         self.inbox = inbox
         self.outbox = outbox
         self.health = Health()
@@ -48,8 +56,8 @@ class Home:
         self, *, allowed: tuple[str, ...] = (), now: Callable[[], datetime] | None = None
     ) -> AsyncIterator[None]:
         """Run the central for as long as the block lasts."""
-        central = Central(
-            RadioConfig(backend="bumble", transport=self.radio.transport),
+        self.central = Central(
+            self.plug,
             SessionConfig(idle_s=1.0, connect_timeout_s=5.0, devices=allowed),
             ZONE,
             inbox=self.inbox,
@@ -58,7 +66,7 @@ class Home:
             now=now or (lambda: datetime.now(UTC)),
         )
         async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(central.run(), name="central")
+            running = tasks.create_task(self.central.run(), name="central")
             await until(lambda: self.health.radio is RadioState.SCANNING)
             try:
                 yield
