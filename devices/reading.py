@@ -43,6 +43,7 @@ class ClockVerdict(enum.StrEnum):
     UNCHECKED = "unchecked"  # the device tells the time, but offers no clock to compare
     ABSENT = "absent"  # the device tells no time; the gateway's receive time stands in
     IMPLAUSIBLE = "implausible"  # the device's time cannot be right; receive time stands in
+    UNKNOWN = "unknown"  # neither device nor gateway knew the time; a guess stands in
 
 
 class Status(enum.IntFlag):

@@ -100,6 +100,7 @@ _STATUS_SUSPICION: Final = {
 }
 _MEASURED: Final = OUTCOMES.index(Outcome.MEASURED)
 _UNREADABLE: Final = OUTCOMES.index(Outcome.UNREADABLE)
+_TIMELESS: Final = CLOCKS.index(ClockVerdict.UNKNOWN)
 _OFF: Final = (CLOCKS.index(ClockVerdict.CORRECTED), CLOCKS.index(ClockVerdict.IMPLAUSIBLE))
 
 
@@ -107,7 +108,8 @@ def refuse_readings(batch: Batch) -> NDArray[np.int8]:
     """Judge the readings by themselves; (n,) Reason codes, 0 = not refused.
 
     Refused: no measured reading without values or other reading with values, no quantity
-    twice in one, none unreadable, none more than ``FUTURE_MAX`` ahead of its arrival.
+    twice in one, none unreadable, none more than ``FUTURE_MAX`` ahead of its arrival, none
+    whose time nobody knew.
     """
     n, samples = len(batch), batch.samples
     values = np.bincount(samples.reading, minlength=n)
@@ -118,6 +120,7 @@ def refuse_readings(batch: Batch) -> NDArray[np.int8]:
 
     reason = np.zeros(n, np.int8)
     reason[batch.measured_at > batch.arrived_at + FUTURE_MAX] = Reason.IN_FUTURE.code
+    reason[batch.clock == _TIMELESS] = Reason.TIME_UNKNOWN.code
     reason[batch.outcome == _UNREADABLE] = Reason.UNREADABLE.code
     reason[(measured != (values > 0)) | twice] = Reason.MALFORMED_READING.code
     return reason

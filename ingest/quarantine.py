@@ -28,6 +28,7 @@ class Reason(enum.StrEnum):
     AMBIGUOUS_LOAN = "ambiguous_loan"  # more than one patient had it
     BEFORE_LOAN = "before_loan"  # measured before the first loan of the device
     IN_FUTURE = "in_future"  # measured later than now
+    TIME_UNKNOWN = "time_unknown"  # neither the device nor the gateway knew what time it was
     UNKNOWN_QUANTITY = "unknown_quantity"
     UNKNOWN_UNIT = "unknown_unit"
     NOT_A_NUMBER = "not_a_number"

@@ -76,6 +76,9 @@ def _detail(reading: Reading, reason: Reason, codes: NDArray[np.int8]) -> str:
             return "the gateway is not registered, or retired"
         case Reason.IN_FUTURE:
             return f"measured at {at}, later than now"
+        case Reason.TIME_UNKNOWN:
+            received = reading.received_at.isoformat(timespec="seconds")
+            return f"the gateway had no clock, the device none to go by; known since {received}"
         case Reason.UNREADABLE:
             return reading.problem or "the gateway could not read the device's bytes"
         case Reason.MALFORMED_READING:

@@ -16,6 +16,7 @@ _REFUSALS: Final = {
     "ambiguous_loan": "mätaren är utlånad till flera",
     "before_loan": "mätt före utlåningen",
     "in_future": "mätt i framtiden",
+    "time_unknown": "ingen visste vad klockan var",
     "unknown_quantity": "okänd storhet",
     "unknown_unit": "okänd enhet",
     "not_a_number": "inget tal",

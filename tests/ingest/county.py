@@ -30,6 +30,7 @@ def reading(
     outcome: Outcome = Outcome.MEASURED,
     reading_id: UUID | None = None,
     slot: int | None = None,
+    clock: ClockVerdict = ClockVerdict.OK,
     **more: Any,
 ) -> Reading:
     """Return a reading of *values*, 128/81 if none are named."""
@@ -43,7 +44,7 @@ def reading(
         outcome=outcome,
         measured_at=measured_at,
         received_at=measured_at,
-        clock=ClockVerdict.OK,
+        clock=clock,
         slot=slot,
         values=tuple(
             Value(quantity=q.value, value=v, unit=q.facts.unit) for q, v in values.items()

@@ -90,6 +90,8 @@ def _refused_early(one: Reading) -> Reason | None:
         return Reason.MALFORMED_READING
     if one.outcome is Outcome.UNREADABLE:
         return Reason.UNREADABLE
+    if one.clock is ClockVerdict.UNKNOWN:
+        return Reason.TIME_UNKNOWN
     if one.measured_at > NOW + timedelta(minutes=10):
         return Reason.IN_FUTURE
     return None

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from devices.quantity import Quantity
-from devices.reading import Outcome, Value
+from devices.reading import ClockVerdict, Outcome, Value
 from ingest.batch import from_messages
 from ingest.quarantine import Reason, Refused
 from ingest.settle import Settled, Settler
@@ -160,6 +160,7 @@ def test_refused_readings_lie_whole_in_quarantine_and_their_neighbours_are_store
         Reason.UNASSIGNED: reading(device_id="unknown"),
         Reason.BEFORE_LOAN: reading(measured_at=NOW - timedelta(days=400)),
         Reason.IN_FUTURE: reading(measured_at=NOW + timedelta(minutes=11)),
+        Reason.TIME_UNKNOWN: reading(clock=ClockVerdict.UNKNOWN),
         Reason.UNREADABLE: reading({}, outcome=Outcome.UNREADABLE, problem="ends at byte 3"),
     }
     settled = county.settle([pressure(120, 80), *refused.values(), pressure(121, 80)])
