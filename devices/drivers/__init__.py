@@ -11,12 +11,12 @@ from devices.drivers.driver import (
     Write,
 )
 from devices.drivers.kind import (
-    Advertisement,
     DriverKind,
     driver_for,
     driver_named,
     driver_names,
 )
+from devices.models import Advertisement
 
 __all__ = [
     "Advertisement",

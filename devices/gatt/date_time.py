@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Self
 
+from devices.gatt import uuids
 from devices.gatt.cursor import Cursor, date_time, uint
 
 _FRACTIONS_PER_S: Final = 256
 _MICROSECONDS_PER_S: Final = 1_000_000
+
+_HALF_A_SECOND: Final = timedelta(milliseconds=500)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +73,21 @@ class CurrentTime:
         fraction = -(-microsecond * _FRACTIONS_PER_S // _MICROSECONDS_PER_S)
         tail = (self.weekday, min(fraction, _FRACTIONS_PER_S - 1), self.adjust_reason)
         return date_time(self.local) + b"".join(uint(field, 1) for field in tail)
+
+
+def encode_clock(characteristic: str, local: datetime) -> bytes:
+    """Return what to write to set a device's clock to *local*, its naive local time.
+
+    To the nearest second: a clock that keeps no fractions may refuse a time that has one.
+
+    Raises:
+        ValueError: *characteristic* is neither Current Time nor Date Time.
+    """
+    local = (local + _HALF_A_SECOND).replace(microsecond=0)
+    if characteristic == uuids.CURRENT_TIME:
+        # No adjust reason: what was written so is what real cuffs have taken.
+        return CurrentTime(local, weekday=local.isoweekday()).encode()
+    if characteristic == uuids.DATE_TIME:
+        return DateTime(local).encode()
+    problem = f"{characteristic} is no clock"
+    raise ValueError(problem)

@@ -58,6 +58,8 @@ class Model:
         consent: Whether a user is registered with it (User Data Service), as some scales deliver
             nothing and name nobody before.
         slots: Users it keeps apart; 0 for none or not known.
+        window_s: How long it goes on advertising after a measurement; 0 for not known.
+        settle_s: How long to leave it in peace between discovery and the first request.
         revisit_s: How long to leave alone a device that always advertises; 0 for one that
             advertises only when it has something to tell.
         vendor_frames: Characteristics of a profile on which it sends its own layout.
@@ -82,6 +84,8 @@ class Model:
     sets_clock: bool = False
     consent: bool = False
     slots: int = 0
+    window_s: float = 0.0
+    settle_s: float = 0.0
     revisit_s: float = 0.0
     vendor_frames: tuple[str, ...] = ()
     quirks: str = ""
