@@ -1,0 +1,1 @@
+"""Enrolment of gateways: a small certificate authority, one-time codes, renewal, revocation."""
