@@ -1,6 +1,6 @@
 """Radio: scanners and clients of one Bluetooth adapter, whichever stack drives it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
@@ -11,10 +11,8 @@ from bleak.backends.scanner import AdvertisementDataCallback
 
 from gateway.radio.bluez import BluezRadio
 from gateway.radio.config import RadioConfig
+from gateway.radio.passkey import AskPasskey
 from gateway.radio.refusal import Refusal
-
-# Asks a person for the six digits a device shows.
-AskPasskey = Callable[[], Awaitable[int]]
 
 
 class Radio(Protocol):
@@ -44,7 +42,8 @@ class Radio(Protocol):
             disconnected_callback: Called once for each connection that ends, whoever ended it.
             timeout_s: For connecting and finding the services; then ``TimeoutError``.
             pair: Encrypt before the services are looked for; makes the bond first if there is
-                none, which is possible only inside ``pairing`` for this device.
+                none, which is possible only inside ``pairing`` for this device. Its address
+                may be another afterwards: the client's is the one to go by.
         """
 
     async def is_bonded(self, device_id: str) -> bool:
@@ -60,8 +59,8 @@ class Radio(Protocol):
 
         Args:
             device_id: The device.
-            ask_passkey: Called when the device shows a number; without it no device that
-                shows one can be paired. What it raises, and time running out, refuse.
+            ask_passkey: Called when the device shows a number, and may raise
+                ``PasskeyNotGiven``; without it no device that shows one can be paired.
         """
 
     def refusal(self, error: BaseException) -> Refusal | None:

@@ -5,7 +5,7 @@ from bleak import BleakClient
 from bleak.exc import BleakError, BleakGATTProtocolError, BleakGATTProtocolErrorCode
 
 from devices.gatt import uuids
-from gateway.radio import Radio
+from gateway.radio import Radio, Refusal
 from simulator.devices.cuff import Cuff
 from simulator.radio import VirtualRadio
 from tests.radio.central import QUICK, Central, connected, fetch
@@ -22,7 +22,8 @@ async def cuff(room: VirtualRadio) -> Cuff:
 
 async def _pair(radio: Radio, ear: Ear, cuff: Cuff) -> BleakClient:
     client = await connected(radio, ear, cuff.device_id, Central())
-    await client.pair()
+    async with radio.pairing(cuff.device_id, None):
+        await client.pair()
     return client
 
 
@@ -34,6 +35,7 @@ async def test_without_pairing_the_subscription_is_refused(
     with pytest.raises(BleakGATTProtocolError) as refused:
         await client.start_notify(uuids.BLOOD_PRESSURE_MEASUREMENT, central.take)
     assert refused.value.code == BleakGATTProtocolErrorCode.INSUFFICIENT_ENCRYPTION
+    assert radio.refusal(refused.value) is Refusal.NOT_PAIRED
     await client.disconnect()
 
 
@@ -42,7 +44,8 @@ async def test_pairing_opens_the_subscription(
 ) -> None:
     made = cuff.measure(120, 80)
     client = await connected(radio, ear, cuff.device_id, central)
-    await client.pair()
+    async with radio.pairing(cuff.device_id, None):
+        await client.pair()
     await client.start_notify(uuids.BLOOD_PRESSURE_MEASUREMENT, central.take)
     await central.until_hung_up()
     assert central.received == [made]
@@ -69,9 +72,10 @@ async def test_a_device_that_forgot_its_bond_is_an_error_until_paired_again(
     cuff.wake()
     device = await ear.device(cuff.device_id)
     client = radio.client(device, None, timeout_s=5.0)
-    with pytest.raises(BleakError, match="Key Missing"):
+    with pytest.raises(BleakError) as lost:
         await client.connect()
+    assert radio.refusal(lost.value) is Refusal.BOND_LOST
     assert not client.is_connected
-    await client.unpair()
+    await radio.forget(cuff.device_id)
     await (await _pair(radio, ear, cuff)).disconnect()
     assert await fetch(radio, ear, cuff) == [made]

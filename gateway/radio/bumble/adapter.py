@@ -12,15 +12,22 @@ from typing import Any, TypeVar
 
 from bleak.exc import BleakError
 from bumble import hci
-from bumble.device import Connection, Device, DeviceConfiguration
-from bumble.host import Host
-from bumble.pairing import PairingConfig, PairingDelegate
+from bumble.device import Connection, DeviceConfiguration
 
-from gateway.radio.bumble.errors import LOST, reason_text, translated
+from gateway.radio.bumble.bonds import Bonds
+from gateway.radio.bumble.errors import (
+    KEYS_NOT_ACCEPTED,
+    LOST,
+    ControllerError,
+    reason_text,
+    translated,
+)
+from gateway.radio.bumble.host import CentralDevice, LegacyHost, Report
+from gateway.radio.bumble.window import Window
+from gateway.radio.passkey import PASSKEY_S_MAX
+from gateway.radio.refusal import Refusal, RefusedError
 
 T = TypeVar("T")
-
-Report = hci.HCI_LE_Advertising_Report_Event.Report
 
 # A controller answers a cancelled connection attempt within milliseconds.
 _CANCEL_S_MAX = 2.0
@@ -30,21 +37,31 @@ _CANCEL_AGAIN_S = 0.05
 # later (the supervision timeout), and nobody need wait for that.
 _HANG_UP_S_MAX = 5.0
 
+# The Security Manager gives up after so long without an answer (Core 5.4, Vol 3, Part H, 3.4);
+# Bumble does not. The device waits for the number that a person types as well.
+_PAIRING_S_MAX = 30.0
+
+# A controller is reset within milliseconds; one on USB may load its firmware anew.
+_RESET_S_MAX = 15.0
+
 
 class Adapter:
     """Runs the host; ends what waits when the transport is lost.
 
     Args:
         source, sink: The two halves of an open Bumble transport.
+        bonds: The keys of bonded devices, and our address.
     """
 
-    def __init__(self, source: Any, sink: Any) -> None:
-        address = hci.Address.generate_static_address()
-        self._device = _Central(
-            config=DeviceConfiguration(name="egenmonitor", address=address),
-            host=_LegacyHost(source, sink),
+    def __init__(self, source: Any, sink: Any, bonds: Bonds) -> None:
+        self.bonds = bonds
+        self.window = Window()
+        self._device = CentralDevice(
+            config=DeviceConfiguration(name="egenmonitor", address=bonds.address),
+            host=LegacyHost(source, sink),
         )
-        self._device.pairing_config_factory = _just_works
+        self._device.keystore = bonds
+        self._device.pairing_config_factory = self.window.config
         self._connecting = asyncio.Lock()  # a controller makes one connection at a time
         self._running: set[asyncio.Task[Any]] = set()
         self._gone: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -93,16 +110,38 @@ class Adapter:
                 raise
         return Link(self, connection)
 
-    async def bonded(self, address: hci.Address) -> bool:
-        """Whether there are keys for the device."""
-        return self._device.keystore is not None and bool(
-            await self._device.keystore.get(str(address))
-        )
+    def identity(self, address: hci.Address) -> hci.Address:
+        """Return the address a bonded device keeps, for the private one it was heard under."""
+        resolver = self._device.address_resolver
+        if resolver is None or not address.is_resolvable:
+            return address
+        return resolver.resolve(address) or address
 
-    async def forget(self, address: hci.Address) -> None:
-        """Throw the keys for the device away."""
-        if self._device.keystore is not None:
-            await self._device.keystore.delete(str(address))
+    async def forget(self, device_id: str) -> None:
+        """Throw the keys for the device away.
+
+        Raises:
+            BleakError: They are kept: the store cannot be written.
+        """
+        try:
+            await self.bonds.delete(device_id)
+        except OSError as error:
+            problem = f"the bond with {device_id} cannot be thrown away: {error}"
+            raise BleakError(problem) from error
+        await self._device.refresh_resolving_list()
+
+    async def reset(self) -> None:
+        """Reset the controller and start anew; links and scanning are gone.
+
+        Raises:
+            BleakError: It does not answer.
+        """
+        try:
+            async with asyncio.timeout(_RESET_S_MAX):
+                await self.finish(self._device.power_on())
+        except TimeoutError as error:
+            problem = f"the Bluetooth adapter does not answer a reset for {_RESET_S_MAX:.0f} s"
+            raise BleakError(problem) from error
 
     def is_open(self, connection: Connection) -> bool:
         return self._device.connections.get(connection.handle) is connection
@@ -161,12 +200,14 @@ class Link:
 
     Attributes:
         ended: Resolved with the reason, in words, when the link is gone.
+        reason: The reason's code (Core 5.4, Vol 1, Part F).
     """
 
     def __init__(self, adapter: Adapter, connection: Connection) -> None:
         self._adapter = adapter
         self.connection = connection
         self.gatt = connection.gatt_client
+        self.reason: int | None = None
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         connection.on(Connection.EVENT_DISCONNECTION, self._on_disconnection)
         if not adapter.is_open(connection):
@@ -180,6 +221,51 @@ class Link:
         """Return what *operation*, an exchange over this link, returns; or ``BleakError``."""
         return await self._adapter.finish(operation, self.ended)
 
+    async def secure(self) -> hci.Address:
+        """Encrypt with the keys there are, or pair if that is allowed; return who it is.
+
+        Raises:
+            RefusedError: The device does not know us any more; or there is no bond, and no
+                pairing with it goes on, or it failed.
+            BleakError: The link ended.
+        """
+        if not self.connection.is_encrypted:
+            if self._adapter.bonds.is_bonded(str(self.connection.peer_address)):
+                await self._encrypt()
+            else:
+                await self._pair()
+        return self.connection.peer_address
+
+    async def _encrypt(self) -> None:
+        try:
+            async with asyncio.timeout(_PAIRING_S_MAX):
+                await self.finish(self.connection.encrypt())
+        except ControllerError as error:
+            if error.code in KEYS_NOT_ACCEPTED:
+                raise RefusedError(str(error), Refusal.BOND_LOST) from error
+            raise
+        except BleakError as error:
+            if self.reason in KEYS_NOT_ACCEPTED:
+                raise RefusedError(str(error), Refusal.BOND_LOST) from error
+            raise
+        except TimeoutError as error:
+            raise _silent(self) from error
+
+    async def _pair(self) -> None:
+        window = self._adapter.window
+        if not window.admits(self.connection):
+            problem = "there is no bond, and nobody asked for one"
+            raise RefusedError(problem, Refusal.NOT_PAIRED)
+        limit_s = _PAIRING_S_MAX + (PASSKEY_S_MAX if window.asks else 0)
+        try:
+            async with asyncio.timeout(limit_s):
+                await self.finish(self.connection.pair())
+        except TimeoutError as error:
+            raise _silent(self) from error
+        if not self._adapter.bonds.is_bonded(str(self.connection.peer_address)):
+            problem = "the bond cannot be kept: the store cannot be written"  # Bumble logs why
+            raise BleakError(problem)
+
     async def disconnect(self) -> None:
         """Hang up; a link that ended by itself meanwhile is as good."""
         with suppress(BleakError, TimeoutError):
@@ -188,51 +274,13 @@ class Link:
 
     def _on_disconnection(self, reason: int) -> None:
         if not self.ended.done():
+            self.reason = reason
             self.ended.set_result(LOST if self._adapter.is_lost else reason_text(reason))
 
 
-class _Central(Device):
-    """Bumble's device, with advertising reports as they come instead of gathered ones."""
-
-    on_report: Callable[[Report], None] | None = None
-
-    def on_advertising_report(
-        self, report: Report | hci.HCI_LE_Extended_Advertising_Report_Event.Report
-    ) -> None:
-        if self.on_report is not None and isinstance(report, Report):
-            self.on_report(report)
-
-
-class _LegacyHost(Host):
-    """A host that uses the legacy commands alone, as home devices' advertisements need.
-
-    A controller refuses legacy and extended commands mixed (Core 5.4, Vol 4, Part E, 3.1.1).
-    """
-
-    async def reset(self, *args: Any, **kwargs: Any) -> None:
-        await super().reset(*args, **kwargs)
-        self.local_le_features &= ~(
-            hci.LeFeatureMask.LL_PRIVACY | hci.LeFeatureMask.LE_EXTENDED_ADVERTISING
-        )
-        for command in (
-            hci.HCI_LE_EXTENDED_CREATE_CONNECTION_COMMAND,
-            hci.HCI_LE_SET_EXTENDED_SCAN_ENABLE_COMMAND,
-        ):
-            self.local_supported_commands &= ~hci.HCI_SUPPORTED_COMMANDS_MASKS[command]
+def _silent(link: Link) -> BleakError:
+    return BleakError(f"{link.connection.peer_address} did not answer while it was secured")
 
 
 async def _first_of(*futures: asyncio.Future[Any], limit_s: float | None = None) -> None:
     await asyncio.wait(futures, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
-
-
-def _just_works(_connection: Connection) -> PairingConfig:
-    # Secure Connections only: bonds from legacy pairing are looked up wrongly
-    # (google/bumble#890). The encryption key alone: identity keys serve devices that change
-    # their address, which the scanner does not follow yet.
-    keys = PairingDelegate.KeyDistribution.DISTRIBUTE_ENCRYPTION_KEY
-    delegate = PairingDelegate(
-        PairingDelegate.NO_OUTPUT_NO_INPUT,
-        local_initiator_key_distribution=keys,
-        local_responder_key_distribution=keys,
-    )
-    return PairingConfig(sc=True, mitm=False, bonding=True, delegate=delegate)

@@ -23,9 +23,6 @@ from gateway.radio.bumble.adapter import Adapter, Link
 MTU_BYTES = 517
 ATT_WRITE_HEADER_BYTES = 3
 
-# The Security Manager gives up after so long (Core 5.4, Vol 3, Part H, 3.4); Bumble does not.
-_PAIRING_S_MAX = 30.0
-
 
 class BumbleClient(BaseBleakClient):
     """One device found by our scanner, from connect to disconnect, any number of times.
@@ -71,43 +68,48 @@ class BumbleClient(BaseBleakClient):
         """Connect, encrypt if bonded, and find the services.
 
         Raises:
-            TimeoutError: Not done in the time the client was given.
+            TimeoutError: Not connected, or the services not found, in the time the client was
+                given for each.
+            RefusedError: As ``pair``.
             BleakError: The attempt failed or the link ended.
         """
         if self.is_connected:
             problem = f"{self.address} is connected already"
             raise BleakError(problem)
+        # A person who types a number takes longer than a device that answers: pairing has
+        # limits of its own.
         async with asyncio.timeout(self._timeout):
             link = await self._adapter.connect(self._peer)
-            self._link = link
-            link.ended.add_done_callback(lambda _ended: self._on_end(link))
-            try:
-                await self._prepare(link, pair=pair)
-            except BaseException:
-                self._link = None  # it never was a connection to the caller
-                await link.disconnect()
-                raise
+        self._link = link
+        link.ended.add_done_callback(lambda _ended: self._on_end(link))
+        try:
+            if pair or self._adapter.bonds.is_bonded(str(self._adapter.identity(self._peer))):
+                await self.pair()
+            async with asyncio.timeout(self._timeout):
+                await link.finish(link.gatt.request_mtu(MTU_BYTES))
+                self.services = await link.finish(_discover(link))
+        except BaseException:
+            self._link = None  # it never was a connection to the caller
+            await link.disconnect()
+            raise
 
     async def disconnect(self) -> None:
         if self._link is not None:
             await self._link.disconnect()
 
     async def pair(self, *_args: Any, **_kwargs: Any) -> None:
-        """Pair with Just Works and keep the keys, or encrypt with the keys there are."""
-        link = self._open_link()
-        if link.connection.is_encrypted:
-            return
-        bonded = await self._adapter.bonded(self._peer)
-        try:
-            async with asyncio.timeout(_PAIRING_S_MAX):
-                await link.finish(link.connection.encrypt() if bonded else link.connection.pair())
-        except TimeoutError as error:
-            problem = f"{self.address} did not answer for {_PAIRING_S_MAX:.0f} s while pairing"
-            raise BleakError(problem) from error
+        """Encrypt with the keys there are, or make the bond if that is allowed now.
+
+        Raises:
+            RefusedError: The device, or the rules of the radio, did not let us in.
+            BleakError: The link ended.
+        """
+        who = await self._open_link().secure()
+        self.address = who.to_string(with_type_qualifier=False)
 
     async def unpair(self) -> None:
         """Throw our keys for the device away; a connection stays as it is."""
-        await self._adapter.forget(self._peer)
+        await self._adapter.forget(self.address)
 
     async def read_gatt_char(
         self, characteristic: BleakGATTCharacteristic, **_kwargs: Any
@@ -154,12 +156,6 @@ class BumbleClient(BaseBleakClient):
     async def _write(self, handle: int, value: bytes, *, with_response: bool) -> None:
         link = self._open_link()
         await link.finish(link.gatt.write_value(handle, value, with_response=with_response))
-
-    async def _prepare(self, link: Link, *, pair: bool) -> None:
-        if pair or await self._adapter.bonded(self._peer):
-            await self.pair()
-        await link.finish(link.gatt.request_mtu(MTU_BYTES))
-        self.services = await link.finish(_discover(link))
 
     def _open_link(self) -> Link:
         if self._link is None:

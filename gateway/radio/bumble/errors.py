@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from bleak.exc import (
     CONTROLLER_ERROR_CODES,
@@ -10,11 +11,36 @@ from bleak.exc import (
     BleakError,
     BleakGATTProtocolError,
 )
+from bumble import hci
 from bumble.att import ATT_Error
 from bumble.core import BaseBumbleError, BaseError
 from bumble.transport.common import TransportLostError
 
+from gateway.radio.refusal import Refusal, RefusedError
+
 LOST = "the Bluetooth adapter is gone"
+
+# How a controller says that the other end does not have our key, or another one (Core 5.4,
+# Vol 1, Part F, 2.5, 2.6 and 2.61).
+KEYS_NOT_ACCEPTED: Final = frozenset(
+    {
+        int(hci.HCI_ErrorCode.AUTHENTICATION_FAILURE_ERROR),
+        int(hci.HCI_ErrorCode.PIN_OR_KEY_MISSING_ERROR),
+        int(hci.HCI_ErrorCode.CONNECTION_TERMINATED_DUE_TO_MIC_FAILURE_ERROR),
+    }
+)
+
+
+class ControllerError(BleakError):
+    """The controller, or the device through it, said no.
+
+    Attributes:
+        code: Why (Core 5.4, Vol 1, Part F).
+    """
+
+    def __init__(self, words: str, code: int) -> None:
+        self.code = code
+        super().__init__(words)
 
 
 @contextmanager
@@ -25,8 +51,7 @@ def translated() -> Iterator[None]:
     except ATT_Error as error:
         raise BleakGATTProtocolError(error.error_code) from error
     except BaseError as error:
-        text = CONTROLLER_ERROR_CODES.get(error.error_code or 0, str(error))
-        raise BleakError(text if error.error_namespace == "hci" else str(error)) from error
+        raise _translation(error) from error
     except TransportLostError as error:
         raise BleakError(LOST) from error
     except BaseBumbleError as error:
@@ -44,3 +69,12 @@ def not_available(transport: str, problem: str) -> BleakBluetoothNotAvailableErr
         f"no Bluetooth controller at {transport}: {problem}",
         BleakBluetoothNotAvailableReason.NO_BLUETOOTH,
     )
+
+
+def _translation(error: BaseError) -> BleakError:
+    code = error.error_code or 0
+    if error.error_namespace == "hci":
+        return ControllerError(CONTROLLER_ERROR_CODES.get(code, str(error)), code)
+    if error.error_namespace == "smp":
+        return RefusedError(f"pairing failed: {error.error_name}", Refusal.PAIRING_FAILED)
+    return BleakError(str(error))

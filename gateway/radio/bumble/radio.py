@@ -1,8 +1,8 @@
 """BumbleRadio: opens an HCI transport and makes bleak's facades over our backend."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from bleak import BleakClient, BleakScanner
@@ -11,12 +11,16 @@ from bleak.backends.scanner import AdvertisementDataCallback
 from bleak.exc import BleakError
 from bumble.core import BaseBumbleError
 from bumble.transport import open_transport
+from bumble.transport.common import Transport
 
 from gateway.radio.bumble.adapter import Adapter
+from gateway.radio.bumble.bonds import Bonds
 from gateway.radio.bumble.client import BumbleClient
 from gateway.radio.bumble.errors import not_available
+from gateway.radio.bumble.log import bumble_heard
 from gateway.radio.bumble.scanner import BumbleScanner
-from gateway.radio.refusal import Refusal
+from gateway.radio.passkey import AskPasskey
+from gateway.radio.refusal import Refusal, refusal_of
 
 # A USB controller that loads its firmware takes a few seconds to answer its first reset.
 _OPEN_S_MAX = 15.0
@@ -54,21 +58,21 @@ class BumbleRadio:
         )
 
     async def is_bonded(self, device_id: str) -> bool:
-        return False
+        return self._adapter.bonds.is_bonded(device_id.upper())
 
     async def forget(self, device_id: str) -> None:
-        raise NotImplementedError
+        await self._adapter.forget(device_id.upper())
 
-    def pairing(
-        self, device_id: str, ask_passkey: Callable[[], Awaitable[int]] | None
-    ) -> AbstractAsyncContextManager[None]:
-        raise NotImplementedError
+    @asynccontextmanager
+    async def pairing(self, device_id: str, ask_passkey: AskPasskey | None) -> AsyncIterator[None]:
+        with self._adapter.window.opened(device_id, ask_passkey):
+            yield
 
     def refusal(self, error: BaseException) -> Refusal | None:
-        return None
+        return refusal_of(error)
 
     async def power_cycle(self) -> None:
-        raise NotImplementedError
+        await self._adapter.reset()
 
     async def lost(self) -> None:
         await self._adapter.lost()
@@ -76,26 +80,35 @@ class BumbleRadio:
 
 @asynccontextmanager
 async def open_bumble_radio(transport: str, keys: Path | None = None) -> AsyncIterator[BumbleRadio]:
-    """Open the controller at *transport* and reset it.
+    """Open the controller at *transport* and reset it; bonds lie in the directory *keys*.
 
     Raises:
         BleakBluetoothNotAvailableError: Nothing answers there.
+        OSError: The directory cannot be used.
     """
-    try:
-        async with asyncio.timeout(_OPEN_S_MAX):
-            opened = await open_transport(transport)
-    except (OSError, ValueError, TimeoutError, BaseBumbleError) as error:
-        raise not_available(transport, str(error) or "no answer") from error
-    try:
-        adapter = Adapter(opened.source, opened.sink)
+    bonds = Bonds(keys)
+    with bumble_heard():
         try:
             async with asyncio.timeout(_OPEN_S_MAX):
-                await adapter.start()
-        except (BleakError, TimeoutError) as error:
-            raise not_available(transport, str(error) or "no answer to a reset") from error
+                opened = await open_transport(transport)
+        except (OSError, ValueError, TimeoutError, BaseBumbleError) as error:
+            raise not_available(transport, str(error) or "no answer") from error
         try:
-            yield BumbleRadio(adapter)
+            async with _started(transport, opened, bonds) as adapter:
+                yield BumbleRadio(adapter)
         finally:
-            await adapter.stop()
+            await opened.close()
+
+
+@asynccontextmanager
+async def _started(transport: str, opened: Transport, bonds: Bonds) -> AsyncIterator[Adapter]:
+    adapter = Adapter(opened.source, opened.sink, bonds)
+    try:
+        async with asyncio.timeout(_OPEN_S_MAX):
+            await adapter.start()
+    except (BleakError, TimeoutError) as error:
+        raise not_available(transport, str(error) or "no answer to a reset") from error
+    try:
+        yield adapter
     finally:
-        await opened.close()
+        await adapter.stop()

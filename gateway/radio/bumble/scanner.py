@@ -7,7 +7,8 @@ from bleak.backends.scanner import AdvertisementDataCallback, BaseBleakScanner
 from bumble import hci
 
 from gateway.radio.advertisement import parse
-from gateway.radio.bumble.adapter import Adapter, Report
+from gateway.radio.bumble.adapter import Adapter
+from gateway.radio.bumble.host import Report
 
 # Telephones passing by change their address every quarter of an hour; the oldest are forgotten.
 HEARD_MAX = 1024
@@ -56,7 +57,8 @@ class BumbleScanner(BaseBleakScanner):
             await self._adapter.stop_scanning()
 
     def _on_report(self, report: Report) -> None:
-        address = report.address.to_string(with_type_qualifier=False)
+        # A bonded device that changes its address is known by the one it keeps.
+        address = self._adapter.identity(report.address).to_string(with_type_qualifier=False)
         heard = self._heard.get(address) or self._first(address)
         if report.event_type == _Event.SCAN_RSP:
             is_known = heard.scan_response == report.data

@@ -1,0 +1,53 @@
+"""What Bumble writes to the standard library's log, into ours: warnings and worse, without bytes.
+
+Bumble puts what was sent and keys into its words. Whatever reads as bytes is taken out, and
+what is left is cut.
+"""
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import structlog
+
+_log = structlog.get_logger()
+
+_WORDS_MAX: Final = 200
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
+# Eight hex digits in a row, or Python's notation of bytes. An address has colons in it.
+_BYTES: Final = re.compile(r"\b(?:0x)?[0-9a-fA-F]{8,}\b|b'[^']*'|b\"[^\"]*\"|bytearray\([^)]*\)")
+
+
+@contextmanager
+def bumble_heard() -> Iterator[None]:
+    """Have Bumble's warnings in our log for as long as the block lasts."""
+    library = logging.getLogger("bumble")
+    handler = _Handler(logging.WARNING)
+    before = library.propagate
+    library.addHandler(handler)
+    library.propagate = False
+    try:
+        yield
+    finally:
+        library.removeHandler(handler)
+        library.propagate = before
+
+
+class _Handler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        _log.warning(
+            "radio.bumble",
+            level=record.levelname.lower(),
+            part=record.name,
+            line=record.lineno,
+            words=without_bytes(record.getMessage()),
+            error=None if error is None else type(error).__name__,
+        )
+
+
+def without_bytes(words: str) -> str:
+    """Return *words* without what reads as bytes or colours, cut to a line."""
+    return _BYTES.sub("…", _COLOUR.sub("", words))[:_WORDS_MAX]
