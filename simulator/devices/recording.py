@@ -86,6 +86,7 @@ class RecordingPeripheral(Peripheral):
         self.overwritten = 0  # records lost to a full memory
         self._records: deque[Record] = deque()
         self._told: deque[Record] = deque(maxlen=MEMORY_RECORDS_MAX)  # to be repeated
+        self._is_to_be_paired = False
         self._awake = asyncio.Event()
         self._subscription = asyncio.Event()  # a central changed what it subscribes to
         self._empty = asyncio.Event()
@@ -102,6 +103,11 @@ class RecordingPeripheral(Peripheral):
     def wake(self) -> None:
         """Press the transfer button: advertise without a new measurement."""
         self._awake.set()
+
+    def hold_button(self) -> None:
+        """Make it ready to be paired with: it advertises with nothing to tell."""
+        self._is_to_be_paired = True
+        self.wake()
 
     async def run(self) -> None:
         while True:
@@ -197,11 +203,13 @@ class RecordingPeripheral(Peripheral):
             self._device.offer_services(without=self._hideable if is_hidden else ())
             if connection := await self._central(left_s):
                 await self._serve(connection, self._transfer(connection))
+                self._is_to_be_paired &= not self.is_bonded
+        self._is_to_be_paired = False
         self._tell(Happening.SILENT)
 
     @property
     def _has_to_tell(self) -> bool:
-        return bool(self._records)
+        return bool(self._records) or self._is_to_be_paired
 
     async def _transfer(self, connection: Connection) -> None:
         try:
