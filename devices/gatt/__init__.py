@@ -14,6 +14,8 @@ from devices.gatt.infinitime import StepCount
 from devices.gatt.mi_scale import MiScaleV1, MiScaleV2
 from devices.gatt.rsc import RscMeasurement
 from devices.gatt.step_counter import StepCounterSummary
+from devices.gatt.user_control_point import UserControlRequest, UserControlResponse
+from devices.gatt.vendor_blood_pressure import BeurerBloodPressure, Sbm69BloodPressure
 from devices.gatt.weight import WeightMeasurement, WeightScaleFeature
 
 __all__ = ["CODECS", "Codec"]
@@ -33,7 +35,9 @@ class Codec(Protocol):
 CODECS: Final[dict[str, type[Codec]]] = {
     "battery": BatteryLevel,
     "blood_pressure": BloodPressure,
+    "blood_pressure_beurer": BeurerBloodPressure,
     "blood_pressure_feature": BloodPressureFeature,
+    "blood_pressure_sbm69": Sbm69BloodPressure,
     "body_composition": BodyComposition,
     "current_time": CurrentTime,
     "date_time": DateTime,
@@ -43,6 +47,8 @@ CODECS: Final[dict[str, type[Codec]]] = {
     "mi_scale_v2": MiScaleV2,
     "rsc": RscMeasurement,
     "step_counter": StepCounterSummary,
+    "user_control_request": UserControlRequest,
+    "user_control_response": UserControlResponse,
     "weight": WeightMeasurement,
     "weight_scale_feature": WeightScaleFeature,
 }

@@ -94,6 +94,12 @@ CANONICAL = [
     ("battery", "full"),
     ("infinitime_steps", "10 000 steps"),
     ("device_information", "Swedish"),
+    ("user_control_request", "register, code 1234"),
+    ("user_control_request", "consent of user 1, code 8229"),
+    ("user_control_request", "delete"),
+    ("user_control_response", "registered as user 3"),
+    ("user_control_response", "consent refused"),
+    ("blood_pressure_sbm69", "every field"),
 ]
 
 

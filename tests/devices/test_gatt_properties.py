@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.errors import MalformedPayload
-from devices.gatt import CODECS
+from devices.gatt import CODECS, uuids
 from devices.gatt.battery import BatteryLevel
 from devices.gatt.blood_pressure import (
     BloodPressure,
@@ -19,7 +19,7 @@ from devices.gatt.blood_pressure import (
 )
 from devices.gatt.body_composition import BodyComposition
 from devices.gatt.cursor import date_time, uint
-from devices.gatt.date_time import CurrentTime, DateTime
+from devices.gatt.date_time import CurrentTime, DateTime, encode_clock
 from devices.gatt.device_information import DeviceInformation
 from devices.gatt.infinitime import StepCount
 from devices.gatt.mass import MassUnit
@@ -27,6 +27,13 @@ from devices.gatt.medfloat import decode_sfloat
 from devices.gatt.mi_scale import MiScaleV1, MiScaleV2
 from devices.gatt.rsc import RscMeasurement
 from devices.gatt.step_counter import StepCounterSummary
+from devices.gatt.user_control_point import (
+    Operation,
+    Result,
+    UserControlRequest,
+    UserControlResponse,
+)
+from devices.gatt.vendor_blood_pressure import BeurerBloodPressure, Sbm69BloodPressure
 from devices.gatt.weight import Feature as ScaleFeature
 from devices.gatt.weight import WeightMeasurement, WeightScaleFeature
 from tests.devices.sessions import NOW, local
@@ -106,7 +113,47 @@ def mi_scales(draw: st.DrawFn) -> MiScaleV1 | MiScaleV2:
     return MiScaleV2(**known, impedance_ohm=draw(some(uints(16))))
 
 
+@st.composite
+def user_control(draw: st.DrawFn) -> UserControlRequest | UserControlResponse:
+    operation = draw(st.sampled_from(Operation))
+    if draw(FLAGS):
+        result = draw(st.sampled_from(Result))
+        registered = operation is Operation.REGISTER_NEW_USER and result is Result.SUCCESS
+        slot = draw(uints(8)) if registered else None
+        return UserControlResponse(operation=int(operation), result=result, slot=slot)
+    return UserControlRequest(
+        operation=operation,
+        slot=draw(uints(8)) if operation is Operation.CONSENT else None,
+        code=None if operation is Operation.DELETE_USER_DATA else draw(st.integers(0, 9999)),
+    )
+
+
+WHOLE = st.integers(1, 300).map(float)
+
+
 MEASUREMENTS = st.one_of(
+    user_control(),
+    st.builds(
+        BeurerBloodPressure,
+        systolic=SFLOATS,
+        diastolic=SFLOATS,
+        mean=SFLOATS.map(lambda mean: mean or float("nan")),
+        unit=st.sampled_from(PressureUnit),
+        time_stamp=some(SECONDS),
+        pulse=some(SFLOATS),
+        user_id=USERS,
+        status=some(uints(6).map(MeasurementStatus)),
+    ),
+    st.builds(
+        Sbm69BloodPressure,
+        systolic=WHOLE,
+        diastolic=WHOLE,
+        mean=WHOLE,
+        time_stamp=some(SECONDS),
+        pulse=some(WHOLE),
+        user_id=USERS,
+        status=some(uints(6).map(MeasurementStatus)),
+    ),
     st.builds(BatteryLevel, st.integers(0, 100)),
     st.builds(
         BloodPressure,
@@ -201,12 +248,37 @@ def test_refusal_of_a_long_payload_shows_its_head_and_keeps_it_whole() -> None:
         BloodPressure(systolic=1e300, diastolic=0, mean=0),
         BloodPressure(systolic=1e-12, diastolic=0, mean=0),
         BloodPressure(systolic=2047, diastolic=0, mean=0),  # its word would be NaN
+        UserControlRequest(operation=Operation.REGISTER_NEW_USER, code=10_000),
+        UserControlRequest(operation=Operation.REGISTER_NEW_USER),
+        UserControlRequest(operation=Operation.CONSENT, code=1),
+        UserControlRequest(operation=Operation.REGISTER_NEW_USER, slot=1, code=1),
+        UserControlRequest(operation=Operation.DELETE_USER_DATA, code=1),
     ],
     ids=repr,
 )
 def test_what_no_payload_can_say_is_not_encoded(too_much: Any) -> None:
     with pytest.raises(ValueError):
         too_much.encode()
+
+
+@pytest.mark.parametrize(
+    ("moment", "written"),
+    [
+        ("2026-11-22 08:30:00", "ea07 0b 16 08 1e 00 07 00 00"),  # a Sunday
+        ("2026-05-12 18:53:43", "ea07 05 0c 12 35 2b 02 00 00"),  # a Tuesday, as openScale told it
+        ("2026-12-31 23:59:59.500000", "eb07 01 01 00 00 00 05 00 00"),  # to the nearest second
+        ("2028-02-29 00:00:00.499999", "ec07 02 1d 00 00 00 02 00 00"),
+    ],
+)
+def test_clock_is_set_to_the_second_with_its_day_of_week(moment: str, written: str) -> None:
+    whole = bytes.fromhex(written)
+    assert encode_clock(uuids.CURRENT_TIME, local(moment)) == whole
+    assert encode_clock(uuids.DATE_TIME, local(moment)) == whole[:7]
+
+
+def test_only_clocks_are_set() -> None:
+    with pytest.raises(ValueError, match="is no clock"):
+        encode_clock(uuids.BATTERY_LEVEL, local("2026-11-22"))
 
 
 def test_only_naive_times_of_the_calendar_are_encoded() -> None:
