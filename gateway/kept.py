@@ -35,7 +35,7 @@ class Unreadable(Exception):
 
 class _File(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     v: int
-    config: msgspec.Raw | None = None
+    config: msgspec.Raw = msgspec.Raw(b"null")
     tried: str | None = None
     ended: PairingStatus | None = None
 
@@ -60,7 +60,8 @@ def read_kept(directory: Path, gateway_id: str) -> Kept:
         raise Unreadable(problem) from error
     try:
         found = _decoder.decode(text)
-        config = None if found.config is None else decode_config(bytes(found.config))
+        raw = bytes(found.config)
+        config = None if raw == b"null" else decode_config(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, MalformedMessage) as error:
         problem = f"{FILE_NAME} is damaged ({error})"
         raise Unreadable(problem) from error
@@ -79,7 +80,7 @@ def write_kept(directory: Path, kept: Kept) -> None:
     Raises:
         OSError: It cannot be written; what was is still there.
     """
-    config = None if kept.config is None else msgspec.Raw(_encoder.encode(kept.config))
+    config = msgspec.Raw(_encoder.encode(kept.config))
     text = _encoder.encode(_File(v=_VERSION, config=config, tried=kept.tried, ended=kept.ended))
     path = directory / FILE_NAME
     fresh = path.with_suffix(".new")
