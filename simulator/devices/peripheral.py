@@ -179,6 +179,7 @@ class Peripheral(ABC):
     async def _serve(self, connection: Connection, session: Coroutine[Any, Any, None]) -> None:
         """Run *session* until it ends or the link does; the link is gone on return."""
         self._tell(Happening.CONNECTED)
+        was_bonded = self.is_bonded
         ended = asyncio.Event()
         connection.on(Connection.EVENT_DISCONNECTION, lambda _reason: ended.set())
         if self._device.connections.get(connection.handle) is not connection:
@@ -199,6 +200,8 @@ class Peripheral(ABC):
             # The central may hang up at the same moment: then there is nothing left to end.
             with suppress(hci.HCI_Error):
                 await connection.disconnect()
+        if self.quirks.forgets_new_bonds and not was_bonded:
+            self.bonds.all_keys.clear()
         # An indication that was cut off has left its trace after Bumble had cleared them.
         self._device.gatt_server.on_disconnection(connection)
         self._tell(Happening.DISCONNECTED)

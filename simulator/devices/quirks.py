@@ -43,6 +43,8 @@ class Quirks:
         pairing: What it does when a central wants to pair (omblepy#71, bleak#1380).
         passkey: What it shows, in place of a number of its own choice.
         asks_to_pair: It asks for encryption itself as soon as it is connected to.
+        forgets_new_bonds: It drops a bond as soon as the link it was made on ends
+            (hass-omron#24).
         forgets_bond_when_unsubscribed: It drops the bond when a subscription is taken back
             before the link ends (Omron cuffs, hass-omron#136).
         hangs_up_when_read: Ends the link when a measuring characteristic is read, which no
@@ -67,6 +69,7 @@ class Quirks:
     pairing: Pairing = Pairing.JUST_WORKS
     passkey: int | None = None
     asks_to_pair: bool = False
+    forgets_new_bonds: bool = False
     forgets_bond_when_unsubscribed: bool = False
     hangs_up_when_read: bool = False
     sends_before_answering: bool = False

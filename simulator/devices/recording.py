@@ -35,6 +35,7 @@ class Habits:
         patience_s: How long a connected central may take to subscribe.
         gather_s: From the first subscription to the first record, where a device sends on more
             than one characteristic: the central is given time to subscribe to the others.
+        pause_s: Between two records.
         linger_s: From the last confirmation to hanging up; clocks are read and set now.
     """
 
@@ -42,6 +43,7 @@ class Habits:
     window_s: float | None = 45.0
     patience_s: float = 20.0
     gather_s: float = 0.3
+    pause_s: float = 0.0
     linger_s: float = 1.0
 
 
@@ -232,6 +234,7 @@ class RecordingPeripheral(Peripheral):
             await self._indicate(connection, record)
         while self._records:
             await self._deliver(connection, self._records[0])
+            await asyncio.sleep(self.habits.pause_s if self._records else 0)
 
     async def _subscribed(
         self, connection: Connection, enough: Callable[[Iterable[bool]], bool]
