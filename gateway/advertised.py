@@ -5,10 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+import structlog
+
 from devices.drivers import Driver, DriverKind, RawValue
 from gateway.database import StoreFull
+from gateway.event import OnEvent, tell, tell_nobody
 from gateway.inbox import Inbox, InboxSession
 from gateway.outbox import Outbox
+
+_log = structlog.get_logger()
 
 # Silent for so long, the scale is off. Longer than the 30 s within which a Mi Scale adds the
 # impedance to a weight it has told before.
@@ -16,6 +21,13 @@ SILENT_S: Final = 40.0
 
 # Frames of one session; a weighing has about fifty different ones. Beyond it, a new session.
 FRAMES_MAX: Final = 500
+
+# Without a lending list everybody is served, in a block of flats the neighbours' scales too, and
+# anybody with a transmitter can make up more. In a day: as many scales as a stairwell has, ten
+# weighings of each. Whoever was heard before goes on being heard.
+STRANGERS_MAX: Final = 16
+STRANGER_FRAMES_MAX: Final = 500
+_DAY_S: Final = 86_400.0
 
 
 @dataclass(slots=True)
@@ -26,22 +38,77 @@ class _Listening:
     frames: int = 0
 
 
+class Strangers:
+    """Counts what devices that are on no list have sent in a day, and ends their welcome."""
+
+    def __init__(self) -> None:
+        self._since_s = float("-inf")
+        self._frames: dict[str, int] = {}
+        self._is_told = False
+
+    def may_send(self, device_id: str, now_s: float) -> bool:
+        """Return whether a frame of the device is to be looked at; counts nothing."""
+        if now_s - self._since_s >= _DAY_S:
+            self._since_s, self._frames, self._is_told = now_s, {}, False
+        is_welcome = (
+            self._frames[device_id] < STRANGER_FRAMES_MAX
+            if device_id in self._frames
+            else len(self._frames) < STRANGERS_MAX
+        )
+        if not is_welcome and not self._is_told:
+            self._is_told = True
+            _log.warning("advertised.strangers_refused", device_id=device_id)
+        return is_welcome
+
+    def sent(self, device_id: str) -> None:
+        """Count a frame that was kept."""
+        self._frames[device_id] = self._frames.get(device_id, 0) + 1
+
+
 class AdvertisedSessions:
     """The sessions of devices that only advertise, from first frame to silence."""
 
-    def __init__(self, inbox: Inbox, outbox: Outbox, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        outbox: Outbox,
+        now: Callable[[], datetime],
+        *,
+        on_event: OnEvent = tell_nobody,
+        on_served: Callable[[str], None] = lambda _device_id: None,
+    ) -> None:
         self._inbox = inbox
         self._outbox = outbox
         self._now = now
+        self._on_event = on_event
+        self._on_served = on_served
         self._listening: dict[str, _Listening] = {}
+        self._strangers = Strangers()
 
-    def take(self, device_id: str, kind: DriverKind, payload: bytes, now_s: float) -> None:
+    def take(
+        self,
+        device_id: str,
+        kind: DriverKind,
+        payload: bytes,
+        now_s: float,
+        *,
+        is_listed: bool = True,
+    ) -> None:
         """Take a frame, inside the radio's callback: durable when this returns, if it is new.
+
+        Args:
+            device_id: Who sent it.
+            kind: What it is.
+            payload: The service data.
+            now_s: Monotonic seconds.
+            is_listed: It is on the lending list; of others no more is kept than a day's bound.
 
         Raises:
             StoreFull: It was not kept, and the device will say it again; or it waits in the
                 inbox for a replay.
         """
+        if not is_listed and not self._strangers.may_send(device_id, now_s):
+            return
         listening = self._listening.get(device_id)
         if listening is None:
             place = InboxSession(device_id, kind.name)
@@ -53,13 +120,18 @@ class AdvertisedSessions:
         raw = RawValue(kind.advertised_source, payload, self._now())
         if not self._inbox.append_advertised(listening.place, raw):
             return
+        if not is_listed:
+            self._strangers.sent(device_id)
         readings = listening.driver.received(raw)
         try:
-            self._outbox.append_from_session(listening.place, readings, finished=False)
+            new = self._outbox.append_from_session(listening.place, readings, finished=False)
         except StoreFull:
             # The driver has let go of them: only a replay of the frames brings them back.
             self._inbox.release(self._listening.pop(device_id).place)
             raise
+        if new:
+            self._on_served(device_id)
+            tell(readings, self._on_event)
         listening.frames += 1
         if listening.frames >= FRAMES_MAX:
             self._finish(device_id)

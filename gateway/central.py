@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -17,17 +18,29 @@ import structlog
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 
-from devices.drivers import Advertisement, DriverKind, driver_for
-from devices.wire import ConditionCode
+from devices.wire import (
+    ConditionCode,
+    DeviceStatus,
+    PairingRequest,
+    PairingStatus,
+    PairingStep,
+)
+from gateway.adapter import Adapter
 from gateway.advertised import AdvertisedSessions
 from gateway.config import SessionConfig
+from gateway.connection import RADIO_ERRORS
 from gateway.database import StoreFull
+from gateway.event import OnEvent, tell_nobody
 from gateway.health import Health, RadioState
+from gateway.hearing import Hearing
 from gateway.inbox import Inbox
+from gateway.lending import Lending, local
+from gateway.memory import Memory
 from gateway.outbox import Outbox
-from gateway.radio import Radio, RadioConfig, open_radio
-from gateway.session import RADIO_ERRORS, Session, serve
+from gateway.pairing import Pairing, PairingBusy
+from gateway.radio import AskPasskey, Radio, RadioConfig
 from gateway.sighting import Sighting, Sightings, Visit
+from gateway.visit import Visitor
 
 _log = structlog.get_logger()
 
@@ -37,22 +50,32 @@ REOPEN_S_MAX: Final = 30.0
 
 # How often silence is looked for among devices that only advertise.
 _LOOK_S: Final = 5.0
+# The same while somebody stands waiting for a pairing.
+_PAIRING_LOOK_S: Final = 1.0
 
-# A second address type may follow the address in Bumble's notation.
-_TYPE_SUFFIX: Final = "/P"
+# The longest lawful round of the serve loop: a pairing waits two minutes for a person who reads
+# a number, a session of a full memory lasts two, and each of the adapter's commands has its own
+# bound of seconds. Twice that is a loop that hangs.
+BEAT_S: Final = 600.0
 
 
 class Central:
-    """Hears devices and visits them, for ever.
+    """Hears devices and visits them, for ever. ``run`` may be called again after it failed.
 
     Args:
         radio: Which adapter.
-        config: Timeouts and the allow-list.
+        config: Timeouts, and the list of devices that holds while no other came down.
         zone: Where the devices are.
         inbox: Where raw values go.
         outbox: Where readings go.
-        health: Where the radio's state is told.
+        memory: What is known of devices.
+        health: Where the radio's state and devices' problems are told.
         now: The clock.
+        keys: The directory of our own stack's bonds; none: they last as long as the radio.
+        lending: Which devices are served; asked at each advertisement.
+        idle_s: Without a value, a session ends after this; none: as the configuration says.
+        may_set_clock: Whether the gateway knows what time it is.
+        on_event: Called with what somebody in the room may want to know.
     """
 
     def __init__(
@@ -63,21 +86,98 @@ class Central:
         *,
         inbox: Inbox,
         outbox: Outbox,
+        memory: Memory,
         health: Health,
         now: Callable[[], datetime],
+        keys: Path | None = None,
+        lending: Callable[[], Lending] | None = None,
+        idle_s: Callable[[], float | None] = lambda: None,
+        may_set_clock: Callable[[], bool] = lambda: True,
+        on_event: OnEvent = tell_nobody,
     ) -> None:
-        self._radio = radio
+        listed = local(config.devices)
+        self._lending = lending or (lambda: listed)
         self._config = config
-        self._zone = zone
-        self._inbox = inbox
-        self._outbox = outbox
+        self._memory = memory
         self._health = health
         self._now = now
-        self._allowed = frozenset(config.devices)
         self._sightings = Sightings()
-        self._advertised = AdvertisedSessions(inbox, outbox, now)
-        self._stirred = asyncio.Event()  # a device waits, or hearing failed
-        self._failure: Exception | None = None
+        self._advertised = AdvertisedSessions(
+            inbox, outbox, now, on_event=on_event, on_served=memory.served
+        )
+        self._hearing = Hearing(
+            zone,
+            self._lending,
+            sightings=self._sightings,
+            advertised=self._advertised,
+            memory=memory,
+        )
+        self._visitor = Visitor(
+            config,
+            idle_s=idle_s,
+            inbox=inbox,
+            outbox=outbox,
+            memory=memory,
+            health=health,
+            now=now,
+            may_set_clock=may_set_clock,
+            on_event=on_event,
+        )
+        self._adapter = Adapter(radio, keys, self._heard)
+        self._pairing: Pairing | None = None
+        self._stirred = asyncio.Event()  # a device waits, or a pairing was asked for
+        self._failed: asyncio.Future[None] | None = None  # hearing failed
+
+    @property
+    def devices(self) -> tuple[DeviceStatus, ...]:
+        """What is known of the devices served."""
+        return self._memory.statuses(self._lending())
+
+    @property
+    def heard_any_s(self) -> float:
+        """When anybody at all was last heard, monotonic; -inf before the first."""
+        return self._hearing.heard_any_s
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether a connection is open or being made."""
+        return self._health.radio is RadioState.CONNECTED
+
+    async def restart_scanner(self) -> None:
+        """Stop the scanner and start it anew; raises as ``Adapter.restart_scanner``."""
+        await self._adapter.restart_scanner()
+
+    async def power_cycle(self) -> None:
+        """Switch the adapter off and on; raises as ``Adapter.power_cycle``."""
+        await self._adapter.power_cycle()
+        self._stirred.set()
+
+    async def pair(
+        self,
+        request: PairingRequest,
+        ask_passkey: AskPasskey,
+        tell: Callable[[PairingStatus], None],
+    ) -> PairingStatus:
+        """Pair with a device, and return how it ended.
+
+        Args:
+            request: What is wanted.
+            ask_passkey: Asks a person for the number the device shows.
+            tell: Called with each change.
+
+        Raises:
+            PairingBusy: Another pairing is going on.
+        """
+        if self._pairing is not None:
+            raise PairingBusy
+        pairing = Pairing(request, ask_passkey=ask_passkey, tell=tell, now=self._now)
+        self._pairing = self._hearing.pairing = pairing
+        self._stirred.set()
+        try:
+            return await pairing.over()
+        finally:
+            self._pairing = self._hearing.pairing = None
+            pairing.cancel()
 
     async def run(self) -> None:
         """Scan and serve until cancelled; a radio that goes away is opened again."""
@@ -96,7 +196,13 @@ class Central:
                 self._health.problem(
                     ConditionCode.RADIO_LOST, f"the Bluetooth radio does not work: {words}"
                 )
-                await asyncio.sleep(min(REOPEN_S_MAX, REOPEN_S_MIN * 2.0 ** min(failures, 10)))
+                self._health.pulse.beat("central", BEAT_S)
+                self._stirred.clear()
+                with suppress(TimeoutError):  # the watchdog may have cured it
+                    async with asyncio.timeout(
+                        min(REOPEN_S_MAX, REOPEN_S_MIN * 2.0 ** min(failures, 10))
+                    ):
+                        await self._stirred.wait()
         finally:
             self._health.radio = RadioState.STOPPED
             with suppress(StoreFull):  # told already; the frames stay in the inbox
@@ -104,57 +210,41 @@ class Central:
 
     async def _with_radio(self) -> None:
         """Use the radio until it is lost, then raise ``RADIO_ERRORS`` in a group."""
-        self._sightings = Sightings()  # what another adapter found, this one cannot connect to
-        async with open_radio(self._radio) as radio, radio.scanner(self._heard):
+        self._sightings.drop_all()  # what another adapter found, this one cannot connect to
+        self._failed = asyncio.get_running_loop().create_future()
+        async with self._adapter.open() as radio:
             self._health.radio = RadioState.SCANNING
             self._health.solved(ConditionCode.RADIO_LOST)
-            _log.info("radio.scanning", backend=self._radio.backend)
+            _log.info("radio.scanning", backend=self._adapter.backend)
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(_raise_when_lost(radio), name="radio-lost")
+                tasks.create_task(self._adapter.raise_when_lost(), name="radio-lost")
+                tasks.create_task(_raise_what(self._failed), name="hearing")
                 tasks.create_task(self._serve_all(radio), name="serve")
 
     def _heard(self, device: BLEDevice, advertisement: AdvertisementData) -> None:
         """Take an advertisement; called by the scanner, dozens of times a second."""
         try:
-            self._take(device, advertisement)
+            if self._hearing.take(device, advertisement):
+                self._stirred.set()
         except StoreFull as error:
             self._health.problem(ConditionCode.STORAGE_FULL, f"a measurement was not kept: {error}")
-        except Exception as error:  # noqa: BLE001 - the scanner would swallow it; raised in `_serve_all`
-            self._failure = self._failure or error
-            self._stirred.set()
-
-    def _take(self, device: BLEDevice, advertisement: AdvertisementData) -> None:
-        device_id = device.address.removesuffix(_TYPE_SUFFIX).upper()
-        if self._allowed and device_id not in self._allowed:
-            return
-        seen = Advertisement(
-            device_id,
-            advertisement.local_name or device.name,
-            advertisement.service_uuids,
-            advertisement.service_data,
-        )
-        kind = driver_for(seen, self._zone)
-        if kind is None:
-            return
-        now_s = time.monotonic()
-        if kind.connects:
-            if self._sightings.heard(device_id, device, kind, now_s):
-                self._stirred.set()
-        elif payload := advertisement.service_data.get(kind.advertised_source or ""):
-            self._advertised.take(device_id, kind, payload, now_s)
+        except Exception as error:  # noqa: BLE001 - the scanner would swallow it; raised in `run`
+            if self._failed is not None and not self._failed.done():
+                self._failed.set_exception(error)
 
     async def _serve_all(self, radio: Radio) -> None:
         while True:
             self._stirred.clear()
-            if self._failure is not None:
-                raise self._failure
+            self._health.pulse.beat("central", BEAT_S)
             now_s = time.monotonic()
             self._finish_silent(now_s)
+            if self._pairing is not None:
+                self._pairing.look()
             if (found := self._sightings.next(now_s)) is not None:
-                await self._visit(radio, *found)
+                await self._serve(radio, *found)
                 continue
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_S):
+                async with asyncio.timeout(_LOOK_S if self._pairing is None else _PAIRING_LOOK_S):
                     await self._stirred.wait()
 
     def _finish_silent(self, now_s: float) -> None:
@@ -165,59 +255,55 @@ class Central:
                 ConditionCode.STORAGE_FULL, f"a measurement waits in the inbox: {error}"
             )
 
-    async def _visit(self, radio: Radio, device_id: str, sighting: Sighting) -> None:
-        session = self._session(device_id, sighting.kind)
-        self._health.radio = RadioState.CONNECTED
-        try:
-            connected = await serve(
-                radio,
-                sighting.device,
-                session,
-                config=self._config,
-                is_heard=lambda: self._sightings.is_heard(device_id, time.monotonic()),
-            )
-        except StoreFull as error:
-            self._health.problem(ConditionCode.STORAGE_FULL, f"a measurement was not kept: {error}")
-            visit = Visit.FRUITLESS
-        else:
-            visit = _visit(session, connected=connected)
-            if session.result.new_readings:
-                self._health.solved(ConditionCode.STORAGE_FULL)
-            self._tell_refusal(device_id, may_listen=session.result.may_listen)
-        self._health.radio = RadioState.SCANNING
-        self._sightings.visited(device_id, visit, time.monotonic())
-        _log.info(
-            "session.over",
-            device_id=device_id,
-            driver=sighting.kind.name,
-            visit=visit.value,
-            values=session.result.values,
-            new_readings=session.result.new_readings,
+    async def _serve(self, radio: Radio, device_id: str, sighting: Sighting) -> None:
+        visit = Visit.BROKEN  # if our own program fails in it: others first
+        async with self._adapter.slot:
+            self._health.radio = RadioState.CONNECTED
+            try:
+                pairing = self._pairing
+                if pairing is not None and pairing.wants(device_id, sighting.kind.model.name):
+                    visit = await self._bond(radio, device_id, sighting, pairing)
+                else:
+                    visit = await self._visit(radio, device_id, sighting)
+            except (*RADIO_ERRORS, asyncio.CancelledError):
+                visit = Visit.UNREACHED
+                raise
+            finally:
+                self._health.radio = RadioState.SCANNING
+                self._sightings.visited(device_id, visit, time.monotonic())
+
+    async def _visit(self, radio: Radio, device_id: str, sighting: Sighting) -> Visit:
+        visited = await self._visitor.visit(
+            radio, device_id, sighting, lambda: self._sightings.is_pressed(time.monotonic())
         )
+        pairing = self._pairing
+        if pairing is None or pairing.status.device_id != device_id:
+            return visited.visit
+        if refusal := visited.result.refusal:
+            pairing.refused(device_id, refusal)
+            return visited.visit
+        pairing.served(
+            device_id, new_readings=visited.result.new_readings, is_bonded=visited.is_bonded
+        )
+        # Somebody stands there and measures: no waiting after a visit in vain.
+        return Visit.AGAIN if visited.visit is Visit.FRUITLESS else visited.visit
 
-    def _tell_refusal(self, device_id: str, *, may_listen: bool | None) -> None:
-        if may_listen is None:
-            return
-        if may_listen:
-            self._health.solved(ConditionCode.NOT_PAIRED, device_id)
-        else:
-            words = f"{device_id} refused to be listened to: pair it anew"
-            self._health.problem(ConditionCode.NOT_PAIRED, words, device_id)
-
-    def _session(self, device_id: str, kind: DriverKind) -> Session:
-        return Session(device_id, kind, inbox=self._inbox, outbox=self._outbox, now=self._now)
-
-
-def _visit(session: Session, *, connected: bool) -> Visit:
-    if not connected:
-        return Visit.UNREACHED
-    return Visit.FRUITFUL if session.result.new_readings else Visit.FRUITLESS
+    async def _bond(
+        self, radio: Radio, device_id: str, sighting: Sighting, pairing: Pairing
+    ) -> Visit:
+        """Make the bond that was asked for; the next visit proves it."""
+        timeout_s = self._config.connect_timeout_s
+        await pairing.bond(radio, sighting.device, device_id, timeout_s=timeout_s)
+        if pairing.status.step is not PairingStep.MEASURE:
+            return Visit.UNREACHED
+        bonded_id = pairing.status.device_id or device_id  # an identity address by now, perhaps
+        await self._visitor.paired(radio, bonded_id)
+        self._sightings.forgive(bonded_id)
+        return Visit.AGAIN
 
 
-async def _raise_when_lost(radio: Radio) -> None:
-    await radio.lost()
-    problem = "the adapter is gone"
-    raise ConnectionError(problem)
+async def _raise_what(failed: "asyncio.Future[None]") -> None:
+    await failed
 
 
 def _words(error: BaseException) -> str:

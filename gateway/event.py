@@ -1,9 +1,11 @@
 """GatewayEvent: what happens in the gateway that a light or a buzzer can tell."""
 
 import enum
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Protocol
 from uuid import UUID
+
+from devices.reading import Outcome, Reading
 
 
 class GatewayEvent(enum.Enum):
@@ -29,3 +31,17 @@ class OnEvent(Protocol):
 
 def tell_nobody(event: GatewayEvent, reading_ids: Collection[UUID] = ()) -> None:
     """Take an event where there is no light."""
+
+
+def tell(readings: Sequence[Reading], on_event: OnEvent) -> None:
+    """Tell the room of *readings* that are durable, some of them new.
+
+    History comes along with the newest, and a failed measurement of last week is no news: only
+    the newest may be a failure that somebody can act on.
+    """
+    measured = [each.reading_id for each in readings if each.outcome is Outcome.MEASURED]
+    if measured:
+        on_event(GatewayEvent.RECEIVED, measured)
+    newest = max(readings, key=lambda each: each.measured_at)
+    if newest.outcome is not Outcome.MEASURED:
+        on_event(GatewayEvent.FAILED)

@@ -7,38 +7,27 @@ the driver makes of it to the outbox at once. Nothing is ever unsubscribed at th
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 import structlog
 from bleak import BleakClient
 from bleak.backends.device import BLEDevice
-from bleak.exc import BleakError
 
-from devices.drivers import DriverKind, RawValue, Read, Request, Subscribe, Write
+from devices.drivers import DriverKind, Notes, RawValue, Request, Subscribe
 from devices.reading import Reading
-from gateway.config import SessionConfig
+from gateway.connection import Chance, connect, disconnect
 from gateway.database import StoreFull
+from gateway.event import OnEvent, tell, tell_nobody
 from gateway.inbox import Inbox, InboxSession
 from gateway.outbox import Outbox
-from gateway.radio import Radio
+from gateway.radio import Radio, Refusal
+from gateway.request import ask
 
 _log = structlog.get_logger()
-
-# What the radio's own libraries raise when the world is to blame. EOFError: D-Bus went away.
-RADIO_ERRORS: Final = (BleakError, OSError, EOFError)
-
-# Waits between tries to connect. "le-connection-abort-by-local" is common, and the second or
-# third try usually succeeds; together they stay within a cuff's advertising window.
-CONNECT_WAITS_S: Final = (0.1, 0.25, 0.5)
-
-# A GATT transaction times out after 30 s by specification (Core 5.4, Vol 3, Part F, 3.3.3);
-# a device that has not answered by now does not, and others wait.
-REQUEST_S_MAX: Final = 5.0
-
-_DISCONNECT_S_MAX: Final = 3.0
 
 # A cuff's full memory, 200 records, takes 10 to 40 s.
 SESSION_S_MAX: Final = 120.0
@@ -46,15 +35,42 @@ SESSION_S_MAX: Final = 120.0
 VISIT_S_MAX: Final = 15.0
 # 200 records and as many frames beside them; a device that talks on is broken.
 SESSION_VALUES_MAX: Final = 2000
+# Subscriptions, clocks, battery, firmware and a registration are a dozen; a driver that asks
+# on and on is broken.
+REQUESTS_MAX: Final = 64
+
+# While somebody else waits whose window closes, the slot is not held through long silences.
+# Records follow each other within half a second, also at slow connection intervals; a device
+# cut short here keeps what it has not sent, and is visited again as soon as it is heard.
+IDLE_PRESSED_S: Final = 1.0
+# Before its first record a cuff may think for a while after it was subscribed to.
+FIRST_PRESSED_S: Final = 3.0
+# A watch has told its total as soon as it was asked; it will be here later too.
+WATCH_PRESSED_S: Final = 3.0
+
+# How often it is looked whether somebody else waits.
+_LOOK_S: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Yield:
-    """What a session brought."""
+    """What a session brought.
 
-    values: int
-    new_readings: int
-    may_listen: bool | None  # none: the connection went before a subscription was answered
+    Attributes:
+        values: Raw values kept.
+        readings: Readings made of them, those told before too.
+        new_readings: Those of them that the outbox took.
+        may_listen: Whether a subscription was granted; none: the connection went before that.
+        refusal: Why it gave nothing, if the device said so.
+        first_s: When the first new reading was durable, monotonic seconds.
+    """
+
+    values: int = 0
+    readings: int = 0
+    new_readings: int = 0
+    may_listen: bool | None = None
+    refusal: Refusal | None = None
+    first_s: float | None = None
 
 
 class Session:
@@ -66,6 +82,10 @@ class Session:
         inbox: Where raw values go first.
         outbox: Where readings go.
         now: The clock.
+        memory: What its last session's driver asked to be remembered.
+        may_set_clock: Whether the gateway knows what time it is.
+        on_notes: Called when the driver has learnt something of the device.
+        on_event: Called with what somebody in the room may want to know.
     """
 
     def __init__(
@@ -76,16 +96,24 @@ class Session:
         inbox: Inbox,
         outbox: Outbox,
         now: Callable[[], datetime],
+        memory: Mapping[str, str] = {},
+        may_set_clock: Callable[[], bool] = lambda: True,
+        on_notes: Callable[[Notes], None] = lambda _: None,
+        on_event: OnEvent = tell_nobody,
     ) -> None:
         self._kind = kind
-        self._driver = kind.new(device_id)
+        self._driver = kind.new(device_id, memory)
         self._place = InboxSession(device_id, kind.name)
         self._inbox = inbox
         self._outbox = outbox
         self._now = now
-        self._values = 0
-        self._new_readings = 0
-        self._may_listen: bool | None = None
+        self._may_set_clock = may_set_clock
+        self._on_notes = on_notes
+        self._on_event = on_event
+        self._notes = Notes(memory=memory)
+        self._yield = Yield()
+        self._refusals: list[Refusal | None] = []  # why subscriptions were not granted
+        self._last_s = time.monotonic()  # the last sign of life
         self._stirred = asyncio.Event()  # a value came, the connection went, or taking failed
         self._is_connected = True
         self._is_closed = False
@@ -94,7 +122,7 @@ class Session:
     @property
     def result(self) -> Yield:
         """What it brought so far."""
-        return Yield(self._values, self._new_readings, self._may_listen)
+        return self._yield
 
     def take(self, source: str, payload: bytes | bytearray) -> None:
         """Take a value, inside the radio's callback: durable when this returns.
@@ -112,37 +140,44 @@ class Session:
         except Exception as error:
             self._fail(error)
             raise
-        self._values += 1
+        self._tally(values=self._yield.values + 1)
         try:
             self._keep(self._driver.received(raw))
         except Exception as error:  # noqa: BLE001 - the radio would swallow it; `run` raises it again
             self._fail(error)
-        self._stirred.set()
+        self._stir()
 
     def disconnected(self) -> None:
         """Take note that the device has disconnected."""
         self._is_connected = False
-        self._stirred.set()
+        self._stir()
 
-    async def run(self, client: BleakClient, idle_s: float) -> None:
+    def refused(self, refusal: Refusal) -> None:
+        """Take note that the device refused the connection."""
+        self._tally(refusal=refusal)
+
+    async def run(
+        self, radio: Radio, client: BleakClient, *, idle_s: float, is_pressed: Callable[[], bool]
+    ) -> None:
         """Ask what the driver wants to know, then listen until the device is done.
 
         Raises:
             StoreFull: A value could not be kept; what was kept before is.
         """
-        until_s = time.monotonic() + (VISIT_S_MAX if self._kind.revisit_s else SESSION_S_MAX)
-        for request in self._driver.connected():
-            is_answered = self._is_connected and await _ask(client, request, self.take)
-            if isinstance(request, Subscribe) and (is_answered or self._is_connected):
-                self._may_listen = self._may_listen or is_answered  # one is enough
-            if not is_answered:
-                self._keep(self._driver.unanswered(request))
-            self._raise_failure()
-        while self._is_connected and self._values < SESSION_VALUES_MAX:
-            wait_s = min(idle_s, until_s - time.monotonic())
-            if not await self._stirs(wait_s):
+        await asyncio.sleep(self._kind.model.settle_s)
+        began_s = self._last_s = time.monotonic()
+        waiting, asked = deque(self._driver.connected()), 0
+        while self._goes_on:
+            waiting.extend(() if waiting else self._driver.asks())
+            if waiting and asked < REQUESTS_MAX:
+                asked += 1
+                await self._carry_out(radio, client, waiting.popleft())
+            elif not await self._stirs(self._ends_s(began_s, idle_s, is_pressed)):
                 break
             self._raise_failure()
+        for request in waiting:
+            self._keep(self._driver.unanswered(request))
+        self._raise_failure()
 
     def close(self) -> None:
         """The session is over: readings that waited for something go to the outbox.
@@ -155,6 +190,75 @@ class Session:
         if self._failure is None:
             self._keep(self._driver.finished(), finished=True)
 
+    @property
+    def _goes_on(self) -> bool:
+        is_refused = self._yield.refusal is not None
+        return self._is_connected and not is_refused and self._yield.values < SESSION_VALUES_MAX
+
+    async def _carry_out(self, radio: Radio, client: BleakClient, request: Request) -> None:
+        """Carry out one request, and judge what a refused subscription means."""
+        if not isinstance(request, Subscribe):
+            self._judge()
+            if not self._goes_on:
+                self._keep(self._driver.unanswered(request))
+                return
+        answer = await ask(
+            radio,
+            client,
+            request,
+            self.take,
+            local_now=lambda: self._now().astimezone(self._kind.zone).replace(tzinfo=None),
+            may_set_clock=self._may_set_clock,
+        )
+        self._last_s = time.monotonic()
+        if isinstance(request, Subscribe) and (answer.is_given or self._is_connected):
+            self._tally(may_listen=self._yield.may_listen or answer.is_given)  # one is enough
+            if not answer.is_given:
+                self._refusals.append(answer.refusal)
+        if not answer.is_given:
+            self._keep(self._driver.unanswered(request))
+        self._learn()
+
+    def _judge(self) -> None:
+        """All subscriptions were asked for: if none was granted, say why."""
+        if self._yield.may_listen or not self._refusals or self._yield.refusal is not None:
+            return
+        for refusal in (Refusal.BOND_LOST, Refusal.PAIRING_FAILED, Refusal.NOT_PAIRED):
+            if refusal in self._refusals:
+                self.refused(refusal)
+                return
+        # One that is not there may be an option; none at all is not what such a device is.
+        if set(self._refusals) == {Refusal.STALE_SERVICES}:
+            self.refused(Refusal.STALE_SERVICES)
+
+    def _ends_s(self, began_s: float, idle_s: float, is_pressed: Callable[[], bool]) -> float:
+        """Return when it is over if nothing comes any more, monotonic seconds."""
+        self._judge()
+        always_there = bool(self._kind.revisit_s)
+        longest_s = VISIT_S_MAX if always_there else SESSION_S_MAX
+        if is_pressed():
+            idle_s = min(idle_s, IDLE_PRESSED_S if self._yield.readings else FIRST_PRESSED_S)
+            longest_s = WATCH_PRESSED_S if always_there else longest_s
+        return min(began_s + longest_s, self._last_s + idle_s)
+
+    async def _stirs(self, until_s: float) -> bool:
+        """Wait for a sign of life; return whether to go on. Also returns now and then."""
+        left_s = until_s - time.monotonic()
+        if left_s <= 0:
+            return False
+        self._stirred.clear()
+        self._raise_failure()
+        try:
+            async with asyncio.timeout(min(left_s, _LOOK_S)):
+                await self._stirred.wait()
+        except TimeoutError:
+            return True
+        self._last_s = time.monotonic()
+        return True
+
+    def _stir(self) -> None:
+        self._stirred.set()
+
     def _append_late(self, raw: RawValue) -> None:
         # Each in a place of its own: the last one's may have been replayed and be gone.
         place = InboxSession(self._place.device_id, self._kind.name)
@@ -163,27 +267,34 @@ class Session:
 
     def _fail(self, error: Exception) -> None:
         self._failure = self._failure or error
-        self._stirred.set()
+        self._stir()
 
-    def _keep(self, readings: Iterable[Reading], *, finished: bool = False) -> None:
+    def _keep(self, readings: Sequence[Reading], *, finished: bool = False) -> None:
         try:
-            self._new_readings += self._outbox.append_from_session(
-                self._place, readings, finished=finished
-            )
+            new = self._outbox.append_from_session(self._place, readings, finished=finished)
         except StoreFull as error:
             # The driver has let go of them: only a replay of the raw values brings them back.
             self._fail(error)
             raise
+        self._learn()
+        if not readings:
+            return
+        self._tally(readings=self._yield.readings + len(readings))
+        if new:
+            first_s = self._yield.first_s or time.monotonic()
+            self._tally(new_readings=self._yield.new_readings + new, first_s=first_s)
+            tell(readings, self._on_event)
 
-    async def _stirs(self, within_s: float) -> bool:
-        self._stirred.clear()
-        self._raise_failure()
-        try:
-            async with asyncio.timeout(within_s):
-                await self._stirred.wait()
-        except TimeoutError:
-            return False
-        return True
+    def _learn(self) -> None:
+        notes = self._driver.notes
+        if not self._may_set_clock():  # nor say how far off the device's is
+            notes = replace(notes, clock_offset_s=None, clock_set=None)
+        if notes != self._notes:
+            self._notes = notes
+            self._on_notes(notes)
+
+    def _tally(self, **what: object) -> None:
+        self._yield = replace(self._yield, **what)  # type: ignore[arg-type] # its own fields
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
@@ -195,8 +306,10 @@ async def serve(
     device: BLEDevice,
     session: Session,
     *,
-    config: SessionConfig,
-    is_heard: Callable[[], bool],
+    chance: Chance,
+    timeout_s: float,
+    idle_s: float,
+    pair: bool = False,
 ) -> bool:
     """Connect to *device*, run *session* and disconnect; return whether there was a connection.
 
@@ -204,71 +317,26 @@ async def serve(
         radio: The radio that heard it.
         device: As the scanner gave it.
         session: What to do with it.
-        config: Timeouts.
-        is_heard: Whether the device still advertises; without that no new try is made.
+        chance: Whether it is worth going on.
+        timeout_s: For one try to connect.
+        idle_s: Without a value, it is over after this.
+        pair: Encrypt before the services are looked for.
 
     Raises:
         StoreFull: Something could not be kept.
+        BleakError: The adapter hangs.
     """
-    client = await _connect(radio, device, session, config=config, is_heard=is_heard)
+    client = await connect(
+        radio, device, session.disconnected, chance=chance, timeout_s=timeout_s, pair=pair
+    )
     if client is None:
         return False
+    if isinstance(client, Refusal):
+        session.refused(client)
+        return False
     try:
-        await session.run(client, config.idle_s)
+        await session.run(radio, client, idle_s=idle_s, is_pressed=chance.is_pressed)
     finally:
-        await _disconnect(client)  # first: what comes while it hangs up belongs to the session
+        await disconnect(client)  # first: what comes while it hangs up belongs to the session
         session.close()
     return True
-
-
-async def _connect(
-    radio: Radio,
-    device: BLEDevice,
-    session: Session,
-    *,
-    config: SessionConfig,
-    is_heard: Callable[[], bool],
-) -> BleakClient | None:
-    for wait_s in (*CONNECT_WAITS_S, None):
-        client = radio.client(
-            device, lambda _: session.disconnected(), timeout_s=config.connect_timeout_s
-        )
-        try:
-            async with asyncio.timeout(config.connect_timeout_s + REQUEST_S_MAX):
-                await client.connect()
-        except RADIO_ERRORS as error:
-            _log.info("session.not_connected", device_id=device.address, error=repr(error))
-        else:
-            return client
-        if wait_s is None or not is_heard():
-            break
-        await asyncio.sleep(wait_s)
-    return None
-
-
-async def _ask(
-    client: BleakClient, request: Request, take: Callable[[str, bytes | bytearray], None]
-) -> bool:
-    """Carry out *request*; return whether the device did."""
-    try:
-        async with asyncio.timeout(REQUEST_S_MAX):
-            match request:
-                case Subscribe(characteristic):
-                    source = characteristic
-                    await client.start_notify(source, lambda _, payload: take(source, payload))
-                case Read(characteristic):
-                    take(characteristic, await client.read_gatt_char(characteristic))
-                case Write(characteristic, payload):
-                    await client.write_gatt_char(characteristic, payload, response=True)
-    except RADIO_ERRORS as error:
-        _log.debug("session.unanswered", request=repr(request), error=repr(error))
-        return False
-    return True
-
-
-async def _disconnect(client: BleakClient) -> None:
-    try:
-        async with asyncio.timeout(_DISCONNECT_S_MAX):
-            await client.disconnect()
-    except RADIO_ERRORS as error:  # it is gone either way
-        _log.debug("session.disconnect_failed", error=repr(error))

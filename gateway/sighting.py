@@ -1,8 +1,8 @@
 """Sightings: which of the devices that advertise to connect to next, and which to leave alone.
 
 Pure: monotonic seconds come in as arguments. Devices advertise for seconds after a
-measurement, so who has been heard first is served first, and who has fallen silent is not
-waited for. A watch that always advertises can wait, so it comes after those that cannot. A
+measurement, so who has least of that window left is served first, and who has fallen silent is
+not waited for. A watch that always advertises can wait, so it comes after those that cannot. A
 device that goes on advertising after it was served is not hammered: connecting drains its
 battery, and keeps others waiting.
 """
@@ -26,11 +26,19 @@ HEARD_WITHIN_S: Final = 6.0
 # After such a silence it was woken anew: somebody has measured.
 NEW_WINDOW_AFTER_S: Final = 30.0
 
+# Where nobody knows how long a model advertises: 30 s is the shortest that manuals of cuffs and
+# scales name, so such a device is served as if it had that, which is first heard first served.
+WINDOW_S: Final = 30.0
+
 # A visit that brought nothing new: wait so long, doubled each time.
 FRUITLESS_WAIT_S: Final = 30.0
 # A device that could not be connected to still has something to tell.
 UNREACHED_WAIT_S: Final = 5.0
 WAIT_S_MAX: Final = 600.0
+
+# A device that refuses us is tried once a window. One that advertises without an end has no
+# windows: it is tried so often, in case a person has paired it with other means.
+REFUSED_WAIT_S: Final = 3600.0
 
 
 class Visit(enum.Enum):
@@ -39,19 +47,43 @@ class Visit(enum.Enum):
     FRUITFUL = "fruitful"  # new readings: there may be more, so it is visited again at once
     FRUITLESS = "fruitless"  # connected, and nothing new
     UNREACHED = "unreached"  # no connection
+    REFUSED = "refused"  # it does not let us in, and will not until somebody pairs it
+    AGAIN = "again"  # something was put right, or a bond was made: visited again at once
+    BROKEN = "broken"  # our own program failed in it: others first
 
 
 @dataclass(slots=True)
 class Sighting:
-    """A device as it was last heard."""
+    """A device as it was last heard.
+
+    Attributes:
+        device: As the scanner gave it.
+        kind: What it is.
+        heard_s: When it was last heard.
+        woke_s: When it was first heard of this window.
+        not_before_s: Left alone until then.
+        failures: Visits in a row that brought nothing.
+        is_waiting: It is to be visited.
+        is_visited: Now: what it advertises until it is connected counts for nothing.
+        is_wanted: It is to be paired, and somebody stands waiting: before all others.
+    """
 
     device: BLEDevice
     kind: DriverKind
     heard_s: float
+    woke_s: float
     not_before_s: float = float("-inf")
     failures: int = 0
     is_waiting: bool = False
-    is_visited: bool = False  # now: what it advertises until it is connected counts for nothing
+    is_visited: bool = False
+    is_wanted: bool = False
+
+    @property
+    def closes_s(self) -> float:
+        """When it will stop advertising, as far as can be known."""
+        if self.kind.revisit_s:
+            return float("inf")
+        return self.woke_s + (self.kind.model.window_s or WINDOW_S)
 
 
 class Sightings:
@@ -61,26 +93,38 @@ class Sightings:
         self._known: OrderedDict[str, Sighting] = OrderedDict()
         self._waiting: OrderedDict[str, None] = OrderedDict()
 
-    def heard(self, device_id: str, device: BLEDevice, kind: DriverKind, now_s: float) -> bool:
+    def heard(
+        self,
+        device_id: str,
+        device: BLEDevice,
+        kind: DriverKind,
+        now_s: float,
+        *,
+        is_wanted: bool = False,
+    ) -> bool:
         """Take note of an advertisement; return whether the device came to wait for a visit."""
         known = self._known.get(device_id)
         if known is None:
-            known = self._known[device_id] = Sighting(device, kind, now_s)
-        elif now_s - known.heard_s > NEW_WINDOW_AFTER_S and not kind.revisit_s:
-            known.not_before_s, known.failures = float("-inf"), 0
+            known = self._known[device_id] = Sighting(device, kind, now_s, now_s)
+        elif now_s - known.heard_s > NEW_WINDOW_AFTER_S:
+            known.woke_s = now_s
+            if not kind.revisit_s:
+                known.not_before_s, known.failures = float("-inf"), 0
         known.device, known.kind, known.heard_s = device, kind, now_s
+        known.is_wanted = is_wanted
         self._known.move_to_end(device_id)
         self._forget()
-        if known.is_waiting or known.is_visited or now_s < known.not_before_s:
+        is_left_alone = now_s < known.not_before_s and not is_wanted
+        if known.is_waiting or known.is_visited or is_left_alone:
             return False
         known.is_waiting = True
         self._waiting[device_id] = None
         return True
 
     def next(self, now_s: float) -> tuple[str, Sighting] | None:
-        """Return the device that waits longest of those still heard; ``visited`` must follow."""
-        # Stable: in each of the two groups the order of waiting stays.
-        for device_id in sorted(self._waiting, key=self._can_wait):
+        """Return who is to be visited of those still heard; ``visited`` must follow."""
+        # Stable: among equals the order of waiting stays.
+        for device_id in sorted(self._waiting, key=self._urgency):
             sighting = self._known[device_id]
             self._unlist(device_id, sighting)
             if now_s - sighting.heard_s <= HEARD_WITHIN_S:
@@ -88,13 +132,12 @@ class Sightings:
                 return device_id, sighting
         return None
 
-    def _can_wait(self, device_id: str) -> bool:
-        """Return whether the device always advertises, so that no window closes."""
-        return self._known[device_id].kind.revisit_s > 0
-
-    def _unlist(self, device_id: str, sighting: Sighting) -> None:
-        self._waiting.pop(device_id, None)
-        sighting.is_waiting = False
+    def is_pressed(self, now_s: float) -> bool:
+        """Return whether somebody waits whose window closes."""
+        return any(
+            now_s - known.heard_s <= HEARD_WITHIN_S and known.closes_s != float("inf")
+            for known in (self._known[device_id] for device_id in self._waiting)
+        )
 
     def is_heard(self, device_id: str, now_s: float) -> bool:
         """Return whether the device still advertises, as far as can be known."""
@@ -107,12 +150,15 @@ class Sightings:
         if known is None:
             return
         known.is_visited = False
-        if visit is not Visit.UNREACHED and known.kind.revisit_s:
-            known.failures = 0
-            known.not_before_s = now_s + known.kind.revisit_s
-        elif visit is Visit.FRUITFUL:
-            known.failures = 0
-            known.not_before_s = now_s
+        revisit_s = known.kind.revisit_s
+        if visit in (Visit.FRUITFUL, Visit.FRUITLESS) and revisit_s:
+            known.failures, known.not_before_s = 0, now_s + revisit_s
+        elif visit in (Visit.FRUITFUL, Visit.AGAIN):
+            known.failures, known.not_before_s = 0, now_s
+        elif visit is Visit.REFUSED:
+            known.not_before_s = now_s + REFUSED_WAIT_S
+        elif visit is Visit.BROKEN:
+            known.not_before_s = now_s + WAIT_S_MAX
         else:
             first_s = FRUITLESS_WAIT_S if visit is Visit.FRUITLESS else UNREACHED_WAIT_S
             known.not_before_s = now_s + min(WAIT_S_MAX, first_s * 2.0 ** min(known.failures, 10))
@@ -120,6 +166,28 @@ class Sightings:
         # What was heard of it during the visit says nothing: it may be asleep by now. If it
         # still advertises it is heard again at once.
         self._unlist(device_id, known)
+
+    def forgive(self, device_id: str) -> None:
+        """Visit the device as soon as it is heard, whatever came before: it was paired."""
+        if known := self._known.get(device_id):
+            known.not_before_s, known.failures = float("-inf"), 0
+
+    def drop_all(self) -> None:
+        """Nobody waits any more: what one opening of the radio found, another cannot connect to.
+
+        Who is left alone still is.
+        """
+        for known in self._known.values():
+            known.is_waiting = known.is_visited = False
+        self._waiting.clear()
+
+    def _urgency(self, device_id: str) -> tuple[bool, float]:
+        known = self._known[device_id]
+        return not known.is_wanted, known.closes_s
+
+    def _unlist(self, device_id: str, sighting: Sighting) -> None:
+        self._waiting.pop(device_id, None)
+        sighting.is_waiting = False
 
     def _forget(self) -> None:
         while len(self._known) > DEVICES_MAX:

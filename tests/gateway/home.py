@@ -10,8 +10,11 @@ from devices.reading import Reading
 from devices.wire import decode_reading
 from gateway.central import Central
 from gateway.config import SessionConfig
+from gateway.event import GatewayEvent
 from gateway.health import Health, RadioState
 from gateway.inbox import Inbox
+from gateway.lending import Lending
+from gateway.memory import Memory
 from gateway.outbox import Outbox
 from gateway.radio import RadioConfig
 from simulator.devices.peripheral import Happening, Peripheral
@@ -35,7 +38,10 @@ class Home:
         self.plug = plug or RadioConfig(backend="bumble", transport=radio.transport)
         self.inbox = inbox
         self.outbox = outbox
+        self.memory = Memory(inbox._database, lambda: datetime.now(UTC))
+        self.keys = inbox._database._ballast.parent / "keys"  # kept over two listenings
         self.health = Health()
+        self.events: list[GatewayEvent] = []
         self.connections: list[str] = []
         self.confirmed = 0
 
@@ -53,17 +59,26 @@ class Home:
 
     @contextlib.asynccontextmanager
     async def listening(
-        self, *, allowed: tuple[str, ...] = (), now: Callable[[], datetime] | None = None
+        self,
+        *,
+        allowed: tuple[str, ...] = (),
+        lending: Callable[[], Lending] | None = None,
+        now: Callable[[], datetime] | None = None,
+        idle_s: float = 1.0,
     ) -> AsyncIterator[None]:
         """Run the central for as long as the block lasts."""
         self.central = Central(
             self.plug,
-            SessionConfig(idle_s=1.0, connect_timeout_s=5.0, devices=allowed),
+            SessionConfig(idle_s=idle_s, connect_timeout_s=5.0, devices=allowed),
             ZONE,
             inbox=self.inbox,
             outbox=self.outbox,
+            memory=self.memory,
             health=self.health,
             now=now or (lambda: datetime.now(UTC)),
+            keys=self.keys,
+            lending=lending,
+            on_event=lambda event, _ids=(): self.events.append(event),
         )
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(self.central.run(), name="central")
