@@ -14,7 +14,6 @@ from devices.wire import (
     RADIO_STEPS_MAX,
     Condition,
     ConditionCode,
-    DeviceStatus,
     PairingStatus,
     RadioStep,
 )
@@ -65,8 +64,6 @@ class Health:
     Attributes:
         pulse: Whether the parts live.
         changes: Grows with each difference a person would see.
-        devices: What is known of the devices served; told with the next regular heartbeat.
-        certificate_until: When the certificate in use ends, if there is one.
     """
 
     def __init__(
@@ -85,8 +82,6 @@ class Health:
         self._pairing: PairingStatus | None = None
         self._config: tuple[int | None, str | None] = (None, None)
         self.pulse = Pulse(monotonic)
-        self.devices: tuple[DeviceStatus, ...] = ()
-        self.certificate_until: datetime | None = None
         self.changes = 0
 
     @property

@@ -6,7 +6,14 @@ from datetime import datetime, timedelta
 from importlib import metadata
 from typing import Final
 
-from devices.wire import DEVICES_MAX, VERSION, GatewayState, GatewayStatus, encode_status
+from devices.wire import (
+    DEVICES_MAX,
+    VERSION,
+    DeviceStatus,
+    GatewayState,
+    GatewayStatus,
+    encode_status,
+)
 from gateway.health import Health
 from gateway.inbox import Inbox
 from gateway.outbox import Outbox
@@ -32,10 +39,10 @@ class Heartbeat:
         inbox, outbox: What waits.
         health: All else there is to say.
         now: The clock.
+        asked_interval_s: The interval that the server wants, if it wants one.
+        devices: What is known of the devices served.
+        certificate_until: When the certificate in use ends, if there is one.
         storage_free_bytes: Measures the room left; none where it cannot be known.
-
-    Attributes:
-        interval_s: As given; may be set anew while it runs.
     """
 
     def __init__(
@@ -47,14 +54,20 @@ class Heartbeat:
         outbox: Outbox,
         health: Health,
         now: Callable[[], datetime],
+        asked_interval_s: Callable[[], float | None] = lambda: None,
+        devices: Callable[[], tuple[DeviceStatus, ...]] = tuple,
+        certificate_until: Callable[[], datetime | None] = lambda: None,
         storage_free_bytes: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._gateway_id = gateway_id
-        self.interval_s = interval_s
+        self._interval_s = interval_s
         self._inbox = inbox
         self._outbox = outbox
         self._health = health
         self._now = now
+        self._asked_interval_s = asked_interval_s
+        self._devices = devices
+        self._certificate_until = certificate_until
         self._storage_free_bytes = storage_free_bytes
         self._started_s = time.monotonic()  # the clock may be set only later
         self._version = program_version()
@@ -64,7 +77,8 @@ class Heartbeat:
     def due_at_s(self) -> float:
         """Return the monotonic time of the next status: regular, sooner after a change."""
         changed = self._health.changes != self._said_changes
-        return self._said_s + (CHANGE_INTERVAL_S if changed else self.interval_s)
+        regular_s = self._asked_interval_s() or self._interval_s
+        return self._said_s + (min(CHANGE_INTERVAL_S, regular_s) if changed else regular_s)
 
     def restart(self) -> None:
         """A new connection: the birth is due at once."""
@@ -90,11 +104,11 @@ class Heartbeat:
             radio_steps=health.radio_steps,
             problems=health.problems,
             conditions=health.conditions,
-            devices=health.devices[:DEVICES_MAX],
+            devices=self._devices()[:DEVICES_MAX],
             config_version=health.config_version,
             config_refused=health.config_refused,
             pairing=health.pairing,
-            certificate_until=health.certificate_until,
+            certificate_until=self._certificate_until(),
             storage_free_bytes=self._storage_free_bytes(),
             started_at=(at - up).replace(microsecond=0),
         )

@@ -5,7 +5,7 @@ import shutil
 import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -20,14 +20,21 @@ from gateway.commands.terminal import (
     configuration,
 )
 from gateway.config import Config
-from gateway.database import Database, StoreInUse, StoreTooNew
+from gateway.database import Database, StoreInUse, StoreTooNew, from_us
+from gateway.feedback import Feedback
 from gateway.health import Health
 from gateway.heartbeat import Heartbeat
 from gateway.inbox import Inbox
+from gateway.lending import local
+from gateway.memory import Memory
 from gateway.outbox import Outbox
+from gateway.remote import Remote
 from gateway.replay import replay_and_tell
 from gateway.supervise import supervised
+from gateway.systemd import Notifier, Reporter
+from gateway.timekeeper import MachineClocks, Timekeeper, keep_telling
 from gateway.uplink import DRAIN_S, Uplink
+from gateway.watchdog import Pace, Watchdog
 
 _log = structlog.get_logger()
 
@@ -39,38 +46,72 @@ GOODBYE_S_MAX: Final = 1.5
 # Sessions left by a full store are tried again so often.
 REPLAY_INTERVAL_S: Final = 30.0
 
+# In the data directory: bonds and address of our own Bluetooth stack. BlueZ keeps its own.
+KEYS_DIRECTORY: Final = "keys"
+
 Run = Callable[[], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
     """The parts of one gateway, built and not yet running."""
 
     config: Config
+    timekeeper: Timekeeper
     database: Database
     inbox: Inbox
     outbox: Outbox
     health: Health
+    remote: Remote
+    feedback: Feedback
+    central: Central
     heartbeat: Heartbeat
     uplink: Uplink
-    central: Central
+    watchdog: Watchdog
 
 
 def build(
     config: Config, database: Database, wake: asyncio.Event, *, uplink_type: type[Uplink] = Uplink
 ) -> Box:
     """Build the parts on an open database; *wake* is set whenever there is something to send."""
-    inbox = Inbox(database)
-    outbox = Outbox(database, inbox, on_append=wake.set, now=_utc_now)
-    health = Health(on_change=wake.set, now=_utc_now)
+    newest_us = database.newest_us()
+    timekeeper = Timekeeper(
+        MachineClocks(),
+        timedelta(seconds=config.clock.doubt_after_boot_s),
+        floor=None if newest_us is None else from_us(newest_us),
+    )
+    now, data_dir = timekeeper.now, config.data_dir
+    inbox = Inbox(database, timekeeper)
+    outbox = Outbox(database, inbox, on_append=wake.set, now=now)
+    health = Health(on_change=wake.set, now=now)
+    listed = local(config.session.devices)
+    remote = Remote(data_dir, config.gateway_id, lending=listed, health=health, now=now)
+    feedback = Feedback(config.feedback, health=health)
+    central = Central(
+        config.radio,
+        config.session,
+        config.zone,
+        inbox=inbox,
+        outbox=outbox,
+        memory=Memory(database, now),
+        health=health,
+        now=now,
+        keys=data_dir / KEYS_DIRECTORY,
+        lending=lambda: remote.lending,
+        idle_s=lambda: remote.idle_s,
+        may_set_clock=lambda: not timekeeper.is_doubted,
+        on_event=feedback.tell,
+    )
     heartbeat = Heartbeat(
         config.gateway_id,
         config.heartbeat.interval_s,
         inbox=inbox,
         outbox=outbox,
         health=health,
-        now=_utc_now,
-        storage_free_bytes=lambda: shutil.disk_usage(config.data_dir).free,
+        now=now,
+        asked_interval_s=lambda: remote.heartbeat_s,
+        devices=lambda: central.devices,
+        storage_free_bytes=lambda: shutil.disk_usage(data_dir).free,
     )
     uplink = uplink_type(
         config.uplink,
@@ -79,25 +120,35 @@ def build(
         heartbeat=heartbeat,
         health=health,
         wake=wake,
-        now=_utc_now,
+        now=now,
+        on_config=remote.take,
+        on_event=feedback.tell,
     )
-    central = Central(
-        config.radio,
-        config.session,
-        config.zone,
+    return Box(
+        config=config,
+        timekeeper=timekeeper,
+        database=database,
         inbox=inbox,
         outbox=outbox,
         health=health,
-        now=_utc_now,
+        remote=remote,
+        feedback=feedback,
+        central=central,
+        heartbeat=heartbeat,
+        uplink=uplink,
+        watchdog=Watchdog(central, health, Pace(config.watchdog.silent_s)),
     )
-    return Box(config, database, inbox, outbox, health, heartbeat, uplink, central)
 
 
 def intake(box: Box) -> dict[str, Run]:
     """Return the parts that are stopped first, by name: all but the uplink. One line each."""
     return {
         "replay": lambda: _keep_replaying(box),
+        "time": lambda: keep_telling(box.timekeeper, box.health, lambda: _replay(box)),
         "central": box.central.run,
+        "watchdog": box.watchdog.run,
+        "remote": lambda: box.remote.run(box.central.pair),
+        "feedback": box.feedback.run,
     }
 
 
@@ -116,6 +167,7 @@ async def run(config: Config, *, uplink_type: type[Uplink] = Uplink) -> None:
         StoreTooNew: The data directory was used by a newer version.
     """
     stop, draining, wake = stop_on_signal(), asyncio.Event(), asyncio.Event()
+    manager = Notifier()
     with Database(config.data_dir) as database:
         box = build(config, database, wake, uplink_type=uplink_type)
         _log.info("gateway.started", gateway_id=config.gateway_id, outbox=box.outbox.depth)
@@ -126,7 +178,10 @@ async def run(config: Config, *, uplink_type: type[Uplink] = Uplink) -> None:
 
             uploading = start("uplink", lambda: box.uplink.run(draining))
             taking_in = {start(part, run_part) for part, run_part in intake(box).items()}
+            manager.tell("READY=1")  # neither radio nor network is waited for: they come and go
+            reporting = start("reporter", Reporter(manager, box.health).run)
             await stop.wait()
+            manager.tell("STOPPING=1")
             _log.info("gateway.stopping")
             for task in taking_in:
                 task.cancel()
@@ -136,6 +191,7 @@ async def run(config: Config, *, uplink_type: type[Uplink] = Uplink) -> None:
             wake.set()
             await asyncio.wait({uploading}, timeout=DRAIN_S + GOODBYE_S_MAX)
             uploading.cancel()
+            reporting.cancel()
         _log.info("gateway.stopped", outbox=box.outbox.depth)
 
 
@@ -166,10 +222,6 @@ async def _keep_replaying(box: Box) -> None:
 
 def _replay(box: Box) -> None:
     replay_and_tell(box.database, box.inbox, box.outbox, box.health, box.config.zone)
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 def run_command(*, config: ConfigFile) -> int:
