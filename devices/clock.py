@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from devices.reading import ClockVerdict
+import msgspec
+
+from devices.reading import ClockVerdict, Reading
 
 # Beyond this a clock is wrong and not merely drifting: a quartz clock loses about 20 ppm,
 # 10 minutes a year, and is set about once a year. The plausibility rules use the same bound.
@@ -65,6 +67,38 @@ def place(
     if measured_at is None or not _is_plausible(measured_at, received_at):
         return Placement(received_at, ClockVerdict.IMPLAUSIBLE, offset_s)
     return Placement(measured_at, _verdict(offset_s), offset_s)
+
+
+def place_untimed(reading: Reading, zone: ZoneInfo, after: datetime) -> Reading:
+    """Return *reading* as far as its time can be known, received by a gateway without a clock.
+
+    Args:
+        reading: Its ``received_at`` is the latest it can have been received.
+        zone: Where the device is.
+        after: A time that had certainly passed when it was received.
+
+    A device's clock that could be compared is believed if it can have been right: if it showed
+    a time between the two. A device that tells the time and offers no clock is believed as
+    ever. Nothing else has a time: that is left to a person.
+    """
+    drift_s = CLOCK_OFF_MAX_S
+    earliest_s = (after - reading.received_at).total_seconds() - drift_s
+    offset_s = reading.clock_offset_s
+    is_believed = reading.clock is not ClockVerdict.IMPLAUSIBLE
+    if offset_s is not None:
+        is_believed = earliest_s <= offset_s <= drift_s
+    if reading.device_time is not None and is_believed:
+        placement = place(reading.device_time, zone, None, reading.received_at)
+        if placement.verdict is ClockVerdict.UNCHECKED:
+            return msgspec.structs.replace(
+                reading,
+                measured_at=placement.measured_at,
+                clock=ClockVerdict.UNCHECKED,
+                clock_offset_s=None,
+            )
+    return msgspec.structs.replace(
+        reading, measured_at=reading.received_at, clock=ClockVerdict.UNKNOWN, clock_offset_s=None
+    )
 
 
 def _verdict(offset_s: float | None) -> ClockVerdict:

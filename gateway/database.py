@@ -69,6 +69,24 @@ MIGRATIONS: Final = (
     ) strict, without rowid;
     create index seen_by_age on seen (settled_us);
     """,
+    """
+    -- doubted_boot: the boot in which it began, while nobody knew what time it was; null once the
+    -- times of its values are settled. after_us: a time that had passed then; still there when
+    -- the times are settled, it says that they are only the latest possible.
+    alter table session add column doubted_boot text;
+    alter table session add column after_us integer;
+    alter table inbox add column stamp_us integer;  -- since boot
+    create table device (
+        device_id text primary key,
+        model text not null,
+        bond text not null,
+        notes text not null,
+        memory text not null,
+        heard_us integer,
+        served_us integer,
+        updated_us integer not null
+    ) strict, without rowid;
+    """,
 )
 
 # The second: no room for the memory-mapped index of the write-ahead log.
@@ -144,6 +162,11 @@ class Database:
     def number(self, statement: str, parameters: Sequence[object] = ()) -> int:
         """Return the one whole number of a query; 0 for null."""
         return self._connection.execute(statement, parameters).fetchone()[0] or 0
+
+    def newest_us(self) -> int | None:
+        """Return the newest time a reading was received at, as ``to_us``; none without any."""
+        waiting = self.number("select max(received_us) from outbox")
+        return max(waiting, self.number("select max(received_us) from seen")) or None
 
     def keep_ballast(self) -> None:
         """Reserve the room that emptying a full disk needs, if it is not reserved and there is."""

@@ -3,14 +3,20 @@
 A session's readings are a pure function of its rows here, through its driver. Rows leave
 only in the transaction that puts the session's last readings into the outbox, so after a
 power cut the unfinished sessions are simply run through their drivers again (replay.py).
+
+A session that begins while nobody knows what time it is waits here, finished or not. When the
+time is known its values are placed by their stamps. If the power went before that, all that is
+known is what had passed by then, and that it was before this boot.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 
 from devices.drivers.driver import RawValue
 from gateway.database import Database, StoreFull, from_us, to_us
+from gateway.timekeeper import Timekeeper
 
 # 20,000 values of at most 512 bytes are 10 MB. A cuff's whole memory is 200 records; only a
 # device that talks without end, or an outbox that has been full for months, gets here.
@@ -22,6 +28,17 @@ ADVERTISERS_MAX: Final = 256
 # A session that was begun this often and never ended takes the process down each time.
 REPLAYS_MAX: Final = 3
 
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+# Stamps are of the session's boot; the first ? is when a stamp of 0 was, in microseconds.
+_PLACE_VALUES: Final = (
+    "update inbox set received_us = ? + stamp_us"
+    " where session_id in (select session_id from session where doubted_boot = ?)"
+)
+_LAST_STAMP: Final = (
+    "select max(stamp_us) from inbox join session using (session_id) where doubted_boot = ?"
+)
+
 _FORGET_ADVERTISERS: Final = (
     "delete from advertised where device_id not in"
     " (select device_id from advertised order by kept_us desc limit ?)"
@@ -30,18 +47,42 @@ _FORGET_ADVERTISERS: Final = (
 
 @dataclass(slots=True)
 class InboxSession:
-    """One session's place in the inbox. It takes no room until its first value."""
+    """One session's place in the inbox. It takes no room until its first value.
+
+    Attributes:
+        device_id: Whose it is.
+        driver: What its values are run through.
+        session_id: None until its first value.
+        is_doubted: It began while nobody knew what time it was: a replay finishes it.
+        after: The times of its values are the latest possible; they are after this. None if
+            they are right.
+    """
 
     device_id: str
     driver: str
     session_id: int | None = None
+    is_doubted: bool = False
+    after: datetime | None = None
 
 
 class Inbox:
-    """Raw values, by session."""
+    """Raw values, by session.
 
-    def __init__(self, database: Database, *, rows_max: int = INBOX_ROWS_MAX) -> None:
+    Args:
+        database: The gateway's file.
+        timekeeper: Knows whether the time is known; without one it always is.
+        rows_max: Bound of the values.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        timekeeper: Timekeeper | None = None,
+        *,
+        rows_max: int = INBOX_ROWS_MAX,
+    ) -> None:
         self._database = database
+        self._timekeeper = timekeeper
         self._rows_max = rows_max
         self._live: set[int] = set()
         self._spared: set[int] = set()  # replayed in this process, and it lives
@@ -54,6 +95,11 @@ class Inbox:
     def depth(self) -> int:
         """How many raw values are not yet all made into readings."""
         return self._database.number("select count(*) from inbox")
+
+    @property
+    def is_time_doubted(self) -> bool:
+        """Whether nobody knows what time it is."""
+        return self._timekeeper is not None and self._timekeeper.is_doubted
 
     def append(self, session: InboxSession, raw: RawValue) -> None:
         """Keep *raw*: it survives a power cut from the moment this returns.
@@ -86,16 +132,19 @@ class Inbox:
             problem = f"the inbox holds {self._rows_max} values, its bound"
             raise StoreFull(problem)
         at_us = to_us(raw.received_at)
+        boot_id, stamp_us, after_us = self._stamp()
         with self._database.transaction() as connection:
             session_id = session.session_id
             if session_id is None:
                 session_id = connection.execute(
-                    "insert into session (device_id, driver, opened_us) values (?, ?, ?)",
-                    (session.device_id, session.driver, at_us),
+                    "insert into session (device_id, driver, opened_us, doubted_boot, after_us)"
+                    " values (?, ?, ?, ?, ?)",
+                    (session.device_id, session.driver, at_us, boot_id, after_us),
                 ).lastrowid
             connection.execute(
-                "insert into inbox (session_id, source, payload, received_us) values (?, ?, ?, ?)",
-                (session_id, raw.source, raw.payload, at_us),
+                "insert into inbox (session_id, source, payload, received_us, stamp_us)"
+                " values (?, ?, ?, ?, ?)",
+                (session_id, raw.source, raw.payload, at_us, stamp_us),
             )
             if advertised:
                 connection.execute(
@@ -104,8 +153,19 @@ class Inbox:
                 )
                 connection.execute(_FORGET_ADVERTISERS, (ADVERTISERS_MAX,))
         assert session_id is not None  # an insert has a row id
-        session.session_id = session_id
+        if session.session_id is None:
+            session.session_id, session.is_doubted = session_id, boot_id is not None
         self._live.add(session_id)
+
+    def _stamp(self) -> tuple[str | None, int | None, int | None]:
+        """Return the doubted boot and what had passed, if the time is doubted; and the stamp."""
+        if self._timekeeper is None:
+            return None, None, None
+        stamp = self._timekeeper.stamp()
+        stamp_us = stamp.since_boot // _MICROSECOND
+        if not self._timekeeper.is_doubted:
+            return None, stamp_us, None
+        return stamp.boot_id, stamp_us, to_us(self._timekeeper.passed)
 
     def release(self, session: InboxSession) -> None:
         """Say that nobody feeds *session* any more; if it is unfinished it may be replayed."""
@@ -113,14 +173,44 @@ class Inbox:
             self._live.discard(session.session_id)
 
     def unfinished(self) -> Iterator[InboxSession]:
-        """Yield the sessions to replay, oldest first: begun, not finished, fed by nobody."""
+        """Yield the sessions to replay, oldest first: begun, not finished, fed by nobody.
+
+        None of a time that is not known yet.
+
+        Raises:
+            StoreFull: There was no room to note when the values came.
+        """
+        self._place_doubted()
         found = self._database.rows(
-            "select device_id, driver, session_id from session where replays < ? order by 3",
+            "select device_id, driver, session_id, after_us from session"
+            " where replays < ? and doubted_boot is null order by session_id",
             (REPLAYS_MAX,),
         )
-        for device_id, driver, session_id in found:
+        for device_id, driver, session_id, after_us in found:
             if session_id not in self._live:
-                yield InboxSession(device_id, driver, session_id)
+                after = None if after_us is None else from_us(after_us)
+                yield InboxSession(device_id, driver, session_id, after=after)
+
+    def _place_doubted(self) -> None:
+        """Settle when the values came that came in doubt, once the time is known."""
+        query = "select distinct doubted_boot from session where doubted_boot is not null"
+        boots = [boot_id for (boot_id,) in self._database.rows(query)]
+        if not boots or self._timekeeper is None or self._timekeeper.is_doubted:
+            return
+        booted_us = to_us(self._timekeeper.booted())
+        for boot_id in boots:
+            is_this = boot_id == self._timekeeper.stamp().boot_id
+            # Of another boot: its last value came before this one began, at the latest.
+            last_us = 0 if is_this else self._database.number(_LAST_STAMP, (boot_id,))
+            with self._database.transaction() as connection:
+                connection.execute(_PLACE_VALUES, (booted_us - last_us, boot_id))
+                if is_this:
+                    connection.execute(
+                        "update session set after_us = null where doubted_boot = ?", (boot_id,)
+                    )
+                connection.execute(
+                    "update session set doubted_boot = null where doubted_boot = ?", (boot_id,)
+                )
 
     @property
     def set_aside(self) -> int:

@@ -26,6 +26,9 @@ SEEN_FOR: Final = timedelta(days=400)
 SEEN_ROWS_MAX: Final = 100_000
 _PRUNE_EVERY: Final = timedelta(days=1)
 
+# Records that wait in the inbox for the time to be known: five cuffs' whole memories.
+LEFT_MAX: Final = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
@@ -70,11 +73,9 @@ class Outbox:
         self._now = now
         self._rows_max = rows_max
         self._depth = database.number("select count(*) from outbox")
-        self._last_us = max(
-            database.number("select max(received_us) from outbox"),
-            database.number("select max(received_us) from seen"),
-        )
+        self._last_us = database.newest_us() or 0
         self._pruned_at: datetime | None = None
+        self._left: dict[tuple[str, str, str], None] = {}  # records left in the inbox, in order
 
     @property
     def depth(self) -> int:
@@ -115,11 +116,28 @@ class Outbox:
 
         With *finished*, the session's raw values leave the inbox in the same transaction:
         whenever the power goes, they lie in the inbox, or their readings in the outbox.
+        A session that began while nobody knew the time is left in the inbox for a replay; what
+        is returned then is how many look new.
 
         Raises:
             StoreFull: Nothing changed.
         """
+        if session.is_doubted:
+            return self._leave(session, list(readings), finished=finished)
         return self._append(list(readings), finished=session if finished else None)
+
+    def _leave(self, session: InboxSession, readings: list[Reading], *, finished: bool) -> int:
+        if finished:
+            self._inbox.release(session)
+        new = 0
+        for reading in readings:
+            record = (reading.device_id, reading.source, reading.payload)
+            new += record not in self._left
+            self._left.pop(record, None)
+            self._left[record] = None
+        while len(self._left) > LEFT_MAX:
+            del self._left[next(iter(self._left))]
+        return new
 
     def _append(self, readings: list[Reading], *, finished: InboxSession | None) -> int:
         if not readings and (finished is None or finished.session_id is None):
@@ -196,9 +214,11 @@ class Outbox:
                 ).fetchall()
                 for (received_us,) in gone:
                     counts[reason is not None] += 1
+                    # Not before it was received: a clock that is wrong must not make it old.
+                    settled_us = max(now_us, received_us)
                     connection.execute(
                         "insert or replace into seen values (?, ?, ?, ?)",
-                        (reading_id.bytes, received_us, now_us, reason),
+                        (reading_id.bytes, received_us, settled_us, reason),
                     )
         return Settled(stored=counts[False], refused=counts[True])
 
@@ -208,6 +228,8 @@ class Outbox:
         return self._database.number("select count(*) from seen where refused is not null")
 
     def _prune(self) -> None:
+        if self._inbox.is_time_doubted:
+            return
         now = self._now()
         if self._pruned_at is not None and abs(now - self._pruned_at) < _PRUNE_EVERY:
             return

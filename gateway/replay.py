@@ -4,6 +4,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from devices.clock import place_untimed
 from devices.drivers import driver_named, driver_names
 from devices.reading import Reading
 from devices.wire import ConditionCode
@@ -58,10 +59,16 @@ def replay_unfinished(inbox: Inbox, outbox: Outbox, zone: ZoneInfo) -> int:
 
 
 def readings_of(inbox: Inbox, session: InboxSession, zone: ZoneInfo) -> list[Reading]:
-    """Return what the session's driver makes of its raw values: always the same."""
+    """Return what the session's driver makes of its raw values: always the same.
+
+    A session whose time nobody knew is placed as far as it can be.
+    """
     driver = driver_named(session.driver, zone).new(session.device_id)
     driver.connected()  # whatever it asks for was asked for then
     readings: list[Reading] = []
     for raw in inbox.values(session):
         readings += driver.received(raw)
-    return [*readings, *driver.finished()]
+    readings += driver.finished()
+    if session.after is None:
+        return readings
+    return [place_untimed(reading, zone, session.after) for reading in readings]

@@ -163,6 +163,7 @@ class Parts:
                 "radio": {"backend": "bumble", "transport": transport},
                 "session": {"idle_s": _SESSION_IDLE_S},
                 "uplink": uplink,
+                "clock": {"doubt_after_boot_s": 0.0},  # the machine's clock is all there is
                 "heartbeat": {"interval_s": _HEARTBEAT_S},
                 "log": {"format": "json"},
             },

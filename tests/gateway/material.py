@@ -63,6 +63,8 @@ def toml(
         host = "127.0.0.1"
         port = {port}
         resend_after_s = {resend_s}
+        [clock]
+        doubt_after_boot_s = 0
         [heartbeat]
         interval_s = 1
         [log]

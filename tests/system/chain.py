@@ -63,6 +63,7 @@ class Chain:
             "radio": {"backend": "bumble", "transport": self.transport},
             "session": {"idle_s": 2.0},
             "uplink": {"host": "127.0.0.1", "port": port, "resend_after_s": 1.0},
+            "clock": {"doubt_after_boot_s": 0.0},
             "heartbeat": {"interval_s": 1.0},
         }
         self._write("gateway", gateway)
