@@ -9,7 +9,6 @@ from bleak import BleakClient, BleakScanner
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementDataCallback
 
-from gateway.radio.bluez import BluezRadio
 from gateway.radio.config import RadioConfig
 from gateway.radio.passkey import AskPasskey
 from gateway.radio.refusal import Refusal
@@ -89,11 +88,14 @@ async def open_radio(config: RadioConfig, keys: Path | None = None) -> AsyncIter
     Raises:
         BleakBluetoothNotAvailableError: There is no adapter there that answers.
     """
+    # Only here: a box with BlueZ has no Bumble, and one with Bumble needs no D-Bus.
     if config.backend == "bluez":
-        yield BluezRadio(config.adapter)
-        return
-    # Only here: a box with BlueZ has no Bumble.
-    from gateway.radio.bumble.radio import open_bumble_radio  # noqa: PLC0415
+        from gateway.radio.bluez.radio import open_bluez_radio  # noqa: PLC0415
 
-    async with open_bumble_radio(config.transport, keys) as radio:
-        yield radio
+        async with open_bluez_radio(config.adapter) as bluez:
+            yield bluez
+    else:
+        from gateway.radio.bumble.radio import open_bumble_radio  # noqa: PLC0415
+
+        async with open_bumble_radio(config.transport, keys) as bumble:
+            yield bumble

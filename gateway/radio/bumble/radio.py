@@ -17,8 +17,8 @@ from gateway.radio.bumble.adapter import Adapter
 from gateway.radio.bumble.bonds import Bonds
 from gateway.radio.bumble.client import BumbleClient
 from gateway.radio.bumble.errors import not_available
-from gateway.radio.bumble.log import bumble_heard
 from gateway.radio.bumble.scanner import BumbleScanner
+from gateway.radio.log import heard_in_our_log
 from gateway.radio.passkey import AskPasskey
 from gateway.radio.refusal import Refusal, refusal_of
 
@@ -87,7 +87,7 @@ async def open_bumble_radio(transport: str, keys: Path | None = None) -> AsyncIt
         OSError: The directory cannot be used.
     """
     bonds = Bonds(keys)
-    with bumble_heard():
+    with heard_in_our_log("bumble"):
         try:
             async with asyncio.timeout(_OPEN_S_MAX):
                 opened = await open_transport(transport)

@@ -1,6 +1,6 @@
-"""What Bumble writes to the standard library's log, into ours: warnings and worse, without bytes.
+"""What the radios' libraries write to the standard log, into ours: warnings, without bytes.
 
-Bumble puts what was sent and keys into its words. Whatever reads as bytes is taken out, and
+They put what was sent, and keys, into their words. Whatever reads as bytes is taken out, and
 what is left is cut.
 """
 
@@ -21,25 +21,27 @@ _BYTES: Final = re.compile(r"\b(?:0x)?[0-9a-fA-F]{8,}\b|b'[^']*'|b\"[^\"]*\"|byt
 
 
 @contextmanager
-def bumble_heard() -> Iterator[None]:
-    """Have Bumble's warnings in our log for as long as the block lasts."""
-    library = logging.getLogger("bumble")
+def heard_in_our_log(*libraries: str) -> Iterator[None]:
+    """Have the warnings of these libraries in our log for as long as the block lasts."""
+    loggers = [logging.getLogger(name) for name in libraries]
+    before = [logger.propagate for logger in loggers]
     handler = _Handler(logging.WARNING)
-    before = library.propagate
-    library.addHandler(handler)
-    library.propagate = False
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.propagate = False
     try:
         yield
     finally:
-        library.removeHandler(handler)
-        library.propagate = before
+        for logger, propagate in zip(loggers, before, strict=True):
+            logger.removeHandler(handler)
+            logger.propagate = propagate
 
 
 class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
         _log.warning(
-            "radio.bumble",
+            "radio.library",
             level=record.levelname.lower(),
             part=record.name,
             line=record.lineno,
