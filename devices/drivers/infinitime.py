@@ -1,7 +1,8 @@
 """InfiniTime on a PineTime watch: a running total of the day's steps.
 
-The watch tells no time with the count, so a reading is of the moment it was received. Each step
-is notified; a session keeps the first total and, if it has changed, the last.
+The watch tells no time with the count, so a reading is of the moment it was received. Its clock
+still matters: the total begins anew at the watch's midnight. Each step is notified; a session
+keeps the first total and, if it has changed, the last.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,9 +22,9 @@ class InfiniTimeDriver:
     """One session with a watch."""
 
     def __init__(
-        self, device_id: str, zone: ZoneInfo, _model: Model, _memory: Mapping[str, str]
+        self, device_id: str, zone: ZoneInfo, model: Model, memory: Mapping[str, str]
     ) -> None:
-        self._session = Session(device_id, zone, asks=(uuids.BATTERY_LEVEL,))
+        self._session = Session(device_id, zone, model, memory)
         self._first_steps: int | None = None
         self._last: Act | None = None  # the newest total other than the first
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from devices.drivers.blood_pressure import BloodPressureDriver
+from devices.drivers.blood_pressure import BloodPressureDriver, beurer_bm, silvercrest_sbm69
 from devices.drivers.driver import Driver
 from devices.drivers.infinitime import InfiniTimeDriver
 from devices.drivers.mi_scale import mi_scale_v1, mi_scale_v2
@@ -60,6 +60,8 @@ _DRIVERS: Final[dict[str, Make]] = {
     "mi_scale_v2": mi_scale_v2,
     "infinitime": InfiniTimeDriver,
     "blood_pressure": BloodPressureDriver,
+    "beurer_bm": beurer_bm,
+    "silvercrest_sbm69": silvercrest_sbm69,
     "weight_scale": WeightScaleDriver,
 }
 

@@ -30,8 +30,8 @@ MiScale = MiScaleV1 | MiScaleV2
 class MiScaleDriver:
     """What one scale advertises, from its first frame until it falls silent."""
 
-    def __init__(self, device_id: str, zone: ZoneInfo, source: str, scale: type[MiScale]) -> None:
-        self._session = Session(device_id, zone, live=True)
+    def __init__(self, session: Session, source: str, scale: type[MiScale]) -> None:
+        self._session = session
         self._source = source
         self._scale = scale
         self._counted: tuple[MiScale, RawValue] | None = None  # the last that became a reading
@@ -77,17 +77,19 @@ class MiScaleDriver:
 
 
 def mi_scale_v1(
-    device_id: str, zone: ZoneInfo, _model: Model, _memory: Mapping[str, str]
+    device_id: str, zone: ZoneInfo, model: Model, memory: Mapping[str, str]
 ) -> MiScaleDriver:
     """Return a driver for a v1."""
-    return MiScaleDriver(device_id, zone, uuids.WEIGHT_SCALE_SERVICE, MiScaleV1)
+    session = Session(device_id, zone, model, memory, live=True)
+    return MiScaleDriver(session, uuids.WEIGHT_SCALE_SERVICE, MiScaleV1)
 
 
 def mi_scale_v2(
-    device_id: str, zone: ZoneInfo, _model: Model, _memory: Mapping[str, str]
+    device_id: str, zone: ZoneInfo, model: Model, memory: Mapping[str, str]
 ) -> MiScaleDriver:
     """Return a driver for a v2."""
-    return MiScaleDriver(device_id, zone, uuids.BODY_COMPOSITION_SERVICE, MiScaleV2)
+    session = Session(device_id, zone, model, memory, live=True)
+    return MiScaleDriver(session, uuids.BODY_COMPOSITION_SERVICE, MiScaleV2)
 
 
 def _act(frame: MiScale, raw: RawValue) -> Act:

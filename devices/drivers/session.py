@@ -7,18 +7,20 @@ within seconds.
 """
 
 import contextlib
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from devices.clock import offset, place
+from devices.clock import place
+from devices.drivers.device_clock import DeviceClock
 from devices.drivers.driver import Notes, RawValue, Read, Request
 from devices.errors import MalformedPayload
 from devices.gatt import uuids
 from devices.gatt.battery import BatteryLevel
-from devices.gatt.date_time import CurrentTime, DateTime
+from devices.gatt.device_information import DeviceInformation
+from devices.models import Model
 from devices.quantity import Quantity, is_value
 from devices.reading import Outcome, Reading, Status, Value, identify
 
@@ -29,6 +31,8 @@ HELD_MAX: Final = 1000
 FAILED: Final = "the device says that the measurement failed"
 # Longest problem text that a reading takes (devices.reading.Problem).
 _PROBLEM_MAX: Final = 500
+# Longest text of Device Information that is kept (devices.wire.limits.Word).
+_TEXT_MAX: Final = 64
 
 Values = tuple[Value, ...]
 
@@ -94,20 +98,35 @@ class _Memory:
 class Session:
     """Turns one session's acts into readings, each once, when the device's clock is known.
 
-    *asks* are the characteristics to read once connected; acts are held until each of them is
-    answered or known to be unanswered.
+    Acts are held until each of ``requests`` is answered or known to be unanswered.
+
+    Args:
+        device_id: The device.
+        zone: Where it is.
+        model: What may be asked of it.
+        memory: What is to be kept for the next session.
+        live: Its acts are made just now (advertisements); there is nothing to ask.
     """
 
     def __init__(
-        self, device_id: str, zone: ZoneInfo, *, asks: Sequence[str] = (), live: bool = False
+        self,
+        device_id: str,
+        zone: ZoneInfo,
+        model: Model,
+        memory: Mapping[str, str],
+        *,
+        live: bool = False,
     ) -> None:
         self._device_id = device_id
         self._zone = zone
-        self._asks = tuple(asks)
+        self._reads = () if live else (*model.clocks, uuids.BATTERY_LEVEL)
+        self._memory = memory
         self._live = live
-        self._waiting = set(asks)
-        self._offset_s: float | None = None
+        self._waiting = set(self._reads)
+        self._clock = DeviceClock(zone, sets=model.sets_clock)
         self._battery_percent: int | None = None
+        self._texts: dict[str, str] = {}  # of Device Information, by characteristic
+        self._has_asked = live
         self._held: list[Act] = []
         self._heard = _Memory()
         self._told = _Memory()
@@ -115,40 +134,55 @@ class Session:
     @property
     def requests(self) -> tuple[Read, ...]:
         """What to read, in order: the clock first, since records wait for it."""
-        return tuple(Read(characteristic) for characteristic in self._asks)
+        return tuple(Read(characteristic) for characteristic in self._reads)
 
     @property
     def notes(self) -> Notes:
         """What it learnt of the device itself."""
-        return Notes(battery_percent=self._battery_percent, clock_offset_s=self._offset_s)
+        return Notes(
+            battery_percent=self._battery_percent,
+            firmware=self._texts.get(uuids.FIRMWARE_REVISION),
+            model_number=self._texts.get(uuids.MODEL_NUMBER),
+            clock_offset_s=self._clock.offset_s,
+            clock_set=self._clock.held,
+            memory=dict(self._memory),
+        )
 
     def asks(self) -> tuple[Request, ...]:
-        """Return what to ask next."""
-        return ()
+        """Return what no reading waits for, once: the clock set and read again, and who it is."""
+        if self._waiting or self._has_asked:
+            return ()
+        self._has_asked = True
+        texts = (uuids.FIRMWARE_REVISION, uuids.MODEL_NUMBER)
+        return (*self._clock.asks(), *(Read(text) for text in texts))
 
     def is_new(self, raw: RawValue) -> bool:
         """Return whether these bytes are heard for the first time in this session."""
         return self._heard.add((raw.source, raw.payload))
 
     def answered(self, raw: RawValue) -> None:
-        """Take the answer to one of ``requests``; anything else is ignored.
+        """Take the answer to a read; what nobody asks for is ignored.
 
         An answer that cannot be read is no answer: a device without a usable clock is one
         without a clock.
         """
-        if raw.source not in self._waiting:
-            return
-        self._waiting.discard(raw.source)
-        with contextlib.suppress(MalformedPayload):
-            if raw.source == uuids.BATTERY_LEVEL:
+        if self._clock.is_clock(raw):
+            self._clock.answered(raw)
+            self._waiting.discard(raw.source)
+            if self._clock.offset_s is not None:  # one clock is enough
+                self._waiting -= {uuids.CURRENT_TIME, uuids.DATE_TIME}
+        elif raw.source == uuids.BATTERY_LEVEL and raw.source in self._waiting:
+            self._waiting.discard(raw.source)
+            with contextlib.suppress(MalformedPayload):
                 self._battery_percent = BatteryLevel.decode(raw.payload).percent
-            elif raw.source == uuids.CURRENT_TIME:
-                self._compare(CurrentTime.decode(raw.payload).local, raw.received_at)
-            else:
-                self._compare(DateTime.decode(raw.payload).local, raw.received_at)
+        elif raw.source in {uuids.FIRMWARE_REVISION, uuids.MODEL_NUMBER}:
+            with contextlib.suppress(MalformedPayload):
+                text = " ".join(DeviceInformation.decode(raw.payload).text.split())
+                self._texts[raw.source] = _printable(text)
 
     def unanswered(self, request: Request) -> None:
         """Take note that *request* will not be answered."""
+        self._clock.unanswered(request)
         if isinstance(request, Read):
             self._waiting.discard(request.characteristic)
 
@@ -166,15 +200,9 @@ class Session:
         readings = [self._reading(act) for act in held]
         return [reading for reading in readings if self._told.add(reading.reading_id)]
 
-    def _compare(self, device_clock: datetime | None, received_at: datetime) -> None:
-        if device_clock is None:
-            return
-        self._offset_s = offset(device_clock, self._zone, received_at)
-        self._waiting -= {uuids.CURRENT_TIME, uuids.DATE_TIME}  # one clock is enough
-
     def _reading(self, act: Act) -> Reading:
         placement = place(
-            act.device_time, self._zone, self._offset_s, act.received_at, live=self._live
+            act.device_time, self._zone, self._clock.offset_s, act.received_at, live=self._live
         )
         outcome = Outcome.MEASURED if act.values else Outcome.FAILED
         return Reading(
@@ -200,6 +228,10 @@ class Session:
             problem=None if act.values else act.problem or _failure(act.status),
             battery_percent=self._battery_percent,
         )
+
+
+def _printable(text: str) -> str:
+    return "".join(character for character in text if character.isprintable())[:_TEXT_MAX]
 
 
 def _failure(status: Status) -> str:

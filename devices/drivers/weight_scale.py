@@ -3,7 +3,9 @@
 Source: Bluetooth SIG, *Weight Scale Profile* 1.0.1: a scale with body composition indicates a
 Weight Measurement (0x2A9D) and a Body Composition Measurement (0x2A9C, perhaps in two packets)
 for one act of weighing, in either order. They become one reading if they name the same time and
-the same user, or, from a scale without a clock, the same user within ``ACT_MAX_S``.
+the same user, or, from a scale without a clock, the same user within ``ACT_MAX_S``. Some scales
+name time and user with the weight only: there the composition follows its weight directly
+(captures of Beurer BF720 and BF788: KristianP26/ble-scale-sync, #168 and #229).
 
 The reading is known by its weight packet alone, whichever came first: a session cut short behind
 it, and the same record sent again whole, must not make one weighing two. One cut short before its
@@ -11,13 +13,14 @@ weight is known by its composition, and comes again whole as another: a weight i
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from devices.drivers.driver import Notes, RawValue, Request, Subscribe
 from devices.drivers.session import HELD_MAX, Act, Session, Values, unreadable, value
+from devices.drivers.user_data import UserConsent
 from devices.errors import MalformedPayload
 from devices.gatt import uuids
 from devices.gatt.body_composition import BodyComposition
@@ -25,9 +28,6 @@ from devices.gatt.weight import WeightMeasurement
 from devices.models import Model
 from devices.quantity import Quantity
 from devices.reading import Reading
-
-# Both clocks are asked for, the finer first; the first answer stands.
-_ASKS = (uuids.CURRENT_TIME, uuids.DATE_TIME, uuids.BATTERY_LEVEL)
 
 # Stepping on to the last packet takes 5 to 15 s; getting off and weighing again takes longer
 # than the rest.
@@ -48,12 +48,19 @@ class _Weighing:
 
     def is_of(self, packet: WeightMeasurement | BodyComposition, received_at: datetime) -> bool:
         """Return whether *packet* names this act's time and user."""
-        near = received_at - self.received_at <= timedelta(seconds=ACT_MAX_S)
         return (
             packet.time_stamp == self.device_time
             and packet.user_id == self.slot
-            and (near or self.device_time is not None)
+            and (self._is_near(received_at) or self.device_time is not None)
         )
+
+    def is_followed_by(self, packet: BodyComposition, received_at: datetime) -> bool:
+        """Return whether *packet*, which names neither time nor user, is of this weight."""
+        is_unnamed = packet.time_stamp is None and packet.user_id is None
+        return is_unnamed and not self.compositions and self._is_near(received_at)
+
+    def _is_near(self, received_at: datetime) -> bool:
+        return received_at - self.received_at <= timedelta(seconds=ACT_MAX_S)
 
     @property
     def awaits_second_packet(self) -> bool:
@@ -86,7 +93,8 @@ class _Weighing:
     def _fat_value(self) -> Values:
         percent = Quantity.BODY_FAT.facts.unit
         for part, _ in self.compositions:
-            if part.fat_percent is not None:
+            # 0 stands for "not measured" on scales that send a composition with every weight.
+            if part.fat_percent:
                 return value(Quantity.BODY_FAT, part.fat_percent, part.fat_percent, percent)
         return ()
 
@@ -95,24 +103,29 @@ class WeightScaleDriver:
     """One session with a scale."""
 
     def __init__(
-        self, device_id: str, zone: ZoneInfo, _model: Model, _memory: Mapping[str, str]
+        self, device_id: str, zone: ZoneInfo, model: Model, memory: Mapping[str, str]
     ) -> None:
-        self._session = Session(device_id, zone, asks=_ASKS)
+        self._session = Session(device_id, zone, model, memory)
+        self._consent = UserConsent(device_id, memory) if model.consent else None
         self._open: list[_Weighing] = []  # in the order they began
         self._sends_weight = True
         self._sends_composition = True
 
     def connected(self) -> Sequence[Request]:
-        subscriptions = (
+        subscriptions = [
             Subscribe(uuids.WEIGHT_MEASUREMENT),
             Subscribe(uuids.BODY_COMPOSITION_MEASUREMENT),
-        )
+        ]
+        if self._consent is not None:
+            subscriptions.append(self._consent.subscription)
         return (*subscriptions, *self._session.requests)
 
     def received(self, raw: RawValue) -> Sequence[Reading]:
         if raw.source in {uuids.WEIGHT_MEASUREMENT, uuids.BODY_COMPOSITION_MEASUREMENT}:
             if self._session.is_new(raw):
                 self._take(raw)
+        elif self._consent is not None and raw.source == uuids.USER_CONTROL_POINT:
+            self._consent.answered(raw)
         else:
             self._session.answered(raw)
         return self._ready()
@@ -122,15 +135,20 @@ class WeightScaleDriver:
             self._sends_weight = False
         elif request == Subscribe(uuids.BODY_COMPOSITION_MEASUREMENT):
             self._sends_composition = False
+        if self._consent is not None:
+            self._consent.unanswered(request)
         self._session.unanswered(request)
         return self._ready()
 
     def asks(self) -> Sequence[Request]:
-        return self._session.asks()
+        consent = () if self._consent is None else self._consent.asks()
+        return (*consent, *self._session.asks())
 
     @property
     def notes(self) -> Notes:
-        return self._session.notes
+        if self._consent is None:
+            return self._session.notes
+        return replace(self._session.notes, memory=self._consent.memory)
 
     def finished(self) -> Sequence[Reading]:
         for weighing in self._open:
@@ -166,6 +184,9 @@ class WeightScaleDriver:
             if not weighing.compositions and weighing.is_of(packet, raw.received_at):
                 weighing.compositions.append(part)
                 return
+        if self._open and self._open[-1].is_followed_by(packet, raw.received_at):
+            self._open[-1].compositions.append(part)
+            return
         self._begin(packet, raw).compositions.append(part)
 
     def _begin(self, packet: WeightMeasurement | BodyComposition, raw: RawValue) -> _Weighing:

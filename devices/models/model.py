@@ -46,11 +46,11 @@ class Model:
         name: Its name in configuration, status and tables; never changed, at most 64 characters.
         title: As it is sold.
         driver: The name of the driver that reads its bytes.
-        advertised_names: Names it advertises, exactly.
+        advertised_names: Names it advertises, exactly; one of them is enough.
         advertised_prefixes: Beginnings of names, where a serial number or an address follows.
         advertised_source: UUID of service data that says all; such a device is not connected to.
         advertised_bytes: How long that service data is.
-        services: Advertised services, any of which tells it where no name does.
+        services: Advertised services, any of which tells it; with prefixes, both must hold.
         pairing: What a bond takes.
         pairs_before_discovery: Must be encrypted before anything else is touched.
         clocks: Characteristics that tell its clock, the one to try first first.
@@ -112,10 +112,14 @@ class Model:
         )
 
     def is_begun_by(self, advertisement: Advertisement) -> bool:
-        """Return whether the advertised name begins as its names do."""
+        """Return whether the advertised name begins as its names do, and a service fits."""
         name = advertisement.name or ""
-        return any(name.startswith(prefix) for prefix in self.advertised_prefixes)
+        begins = any(name.startswith(prefix) for prefix in self.advertised_prefixes)
+        return begins and (not self.services or self._serves(advertisement))
 
     def is_served_by(self, advertisement: Advertisement) -> bool:
-        """Return whether a service that tells it is advertised."""
+        """Return whether a service that tells it, by itself, is advertised."""
+        return not self.advertised_prefixes and self._serves(advertisement)
+
+    def _serves(self, advertisement: Advertisement) -> bool:
         return any(uuids.normalise(uuid) in self.services for uuid in advertisement.service_uuids)

@@ -4,11 +4,9 @@ from typing import Final
 
 from devices.gatt import uuids
 from devices.models.model import Model, Pairing, Tried
+from devices.models.watches import WATCH_REVISIT_S
 
 CLOCKS: Final = (uuids.CURRENT_TIME, uuids.DATE_TIME)  # the finer first; the first answer stands
-
-HOLD_SV: Final = "Håll in mätarens Bluetooth-knapp i fem sekunder, tills en symbol blinkar."
-HOLD_EN: Final = "Hold the device's Bluetooth button for five seconds, until a symbol flashes."
 
 PROFILES: Final = (
     Model(
@@ -19,10 +17,14 @@ PROFILES: Final = (
         pairing=Pairing.JUST_WORKS,
         clocks=CLOCKS,
         sets_clock=True,
-        how_to_pair_sv=HOLD_SV,
-        how_to_pair_en=HOLD_EN,
-        tried=Tried.SIMULATED,
-        source="Blood Pressure Profile 1.1.1",
+        quirks="Nothing is known of it but the profile.",
+        how_to_pair_sv="Håll in mätarens Bluetooth-knapp i fem sekunder, tills en symbol blinkar.",
+        how_to_pair_en="Hold the cuff's Bluetooth button for five seconds, until a symbol flashes.",
+        tried=Tried.CAPTURED,
+        source=(
+            "Blood Pressure Profile 1.1.1; a failed measurement of a shop cuff: "
+            "derdilla/blood-pressure-monitor-fl#80"
+        ),
     ),
     Model(
         name="standard_scale",
@@ -33,9 +35,26 @@ PROFILES: Final = (
         clocks=CLOCKS,
         sets_clock=True,
         consent=True,
-        how_to_pair_sv="Ställ dig på vågen så att den vaknar.",
-        how_to_pair_en="Step on the scale so that it wakes.",
+        quirks="Nothing is known of it but the profile. Where it has a User Control Point, a user "
+        "is registered.",
+        how_to_pair_sv="Ställ dig på vågen så att den vaknar, och kliv av igen.",
+        how_to_pair_en="Step on the scale so that it wakes, and step off again.",
         tried=Tried.SIMULATED,
         source="Weight Scale Profile 1.0.1; User Data Service 1.0",
+    ),
+    Model(
+        name="standard_watch",
+        title="Any watch with InfiniTime's Motion Service",
+        driver="infinitime",
+        services=(uuids.MOTION_SERVICE,),
+        pairing=Pairing.NONE,
+        clocks=(uuids.CURRENT_TIME,),
+        sets_clock=True,
+        revisit_s=WATCH_REVISIT_S,
+        quirks="As InfiniTime under another name. The Bluetooth SIG's own profiles are not served: "
+        "Running Speed and Cadence has no step total, and Physical Activity Monitor counts a "
+        "session's steps, not a day's.",
+        tried=Tried.SIMULATED,
+        source="InfiniTimeOrg/InfiniTime, doc/MotionService.md and doc/ble.md",
     ),
 )

@@ -3,12 +3,20 @@
 from collections.abc import Iterable
 from typing import Final
 
+from devices.models.and_medical import AND_MEDICAL
+from devices.models.beurer import BEURER
+from devices.models.medisana import MEDISANA
 from devices.models.model import Advertisement, Model
+from devices.models.omron import OMRON
 from devices.models.profiles import PROFILES
+from devices.models.silvercrest import SILVERCREST
 from devices.models.watches import WATCHES
 from devices.models.xiaomi import XIAOMI
 
-_BUILT_IN: Final = (*XIAOMI, *WATCHES, *PROFILES)
+_BUILT_IN: Final = (
+    *(*AND_MEDICAL, *BEURER, *MEDISANA, *OMRON, *SILVERCREST, *XIAOMI, *WATCHES),
+    *PROFILES,
+)
 
 # Rows of third-party packages, in the order they came. Written only while a process starts.
 _registered: list[Model] = []

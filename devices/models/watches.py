@@ -15,10 +15,17 @@ WATCHES: Final = (
         title="PineTime watch with InfiniTime",
         driver="infinitime",
         advertised_names=("InfiniTime",),
-        services=(uuids.MOTION_SERVICE,),
         pairing=Pairing.NONE,
+        clocks=(uuids.CURRENT_TIME,),
+        sets_clock=True,
         revisit_s=WATCH_REVISIT_S,
+        quirks="Tells a running total of the day and no time; its clock begins at 1970 and does "
+        "not follow summer time, so it is set: the total begins anew at the watch's midnight. "
+        "Always advertises; visited every half hour.",
         tried=Tried.SIMULATED,
-        source="InfiniTime doc/MotionService.md",
+        source=(
+            "InfiniTimeOrg/InfiniTime: doc/MotionService.md, doc/ble.md, doc/gettingStarted. That "
+            "the clock can be read back is taken from its firmware, not from a watch"
+        ),
     ),
 )

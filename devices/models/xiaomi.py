@@ -5,17 +5,24 @@ from typing import Final
 from devices.gatt import uuids
 from devices.models.model import Model, Pairing, Tried
 
+_CLOCK: Final = (
+    "Its clock begins at 1970 with new batteries and is set by the maker's program only, often to "
+    "UTC; what is advertised was weighed just now, so that time is placed by the receipt. Names "
+    "nobody."
+)
+
 XIAOMI: Final = (
     Model(
         name="mi_scale_v1",
-        title="Xiaomi Mi Scale (v1), Mi Smart Scale 2",
+        title="Xiaomi Mi Scale (v1) and Mi Smart Scale 2",
         driver="mi_scale_v1",
         advertised_names=("MI_SCALE", "MI SCALE2"),
         advertised_source=uuids.WEIGHT_SCALE_SERVICE,
         advertised_bytes=10,
         pairing=Pairing.NONE,
+        quirks=_CLOCK,
         tried=Tried.CAPTURED,
-        source="custom-components/ble_monitor",
+        source="custom-components/ble_monitor (captures) and #292; oliexdev/openScale#37",
     ),
     Model(
         name="mi_scale_v2",
@@ -25,7 +32,8 @@ XIAOMI: Final = (
         advertised_source=uuids.BODY_COMPOSITION_SERVICE,
         advertised_bytes=13,
         pairing=Pairing.NONE,
+        quirks=_CLOCK + " Impedance is kept raw, no fat is derived from it.",
         tried=Tried.CAPTURED,
-        source="custom-components/ble_monitor",
+        source="custom-components/ble_monitor (captures); oliexdev/openScale#627",
     ),
 )

@@ -1,0 +1,96 @@
+"""DeviceClock: what is settled with a device about its clock, in one session.
+
+Read at connect, before anything is changed: the stored records were made by that clock. Set if it
+is off, and read again, since some devices take the write and keep their time. What is read after
+the setting never counts as an offset. Setting is best effort: nothing waits for it.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from devices.clock import offset
+from devices.drivers.driver import RawValue, Read, Request, SetClock
+from devices.errors import MalformedPayload
+from devices.gatt import uuids
+from devices.gatt.date_time import CurrentTime, DateTime
+
+# A clock within this is right: a Date Time counts whole seconds, the answer takes up to a second
+# on a slow link, and one set to the nearest second is off by half of one. Above the sum of these,
+# and far below what matters for a measurement.
+RIGHT_WITHIN_S: Final = 5.0
+
+_CLOCKS: Final = frozenset((uuids.CURRENT_TIME, uuids.DATE_TIME))
+
+
+class DeviceClock:
+    """One device's clock, as far as it has been told.
+
+    Args:
+        zone: Where the device is: it tells local time.
+        sets: Whether it may be set.
+    """
+
+    def __init__(self, zone: ZoneInfo, *, sets: bool) -> None:
+        self._zone = zone
+        self._sets = sets
+        self._told: dict[str, bool] = {}  # characteristics that answered: did they tell a time
+        self._by: str | None = None  # the one that told the offset
+        self._set: str | None = None  # the one that was to be set
+        self._is_refused = False
+        self.offset_s: float | None = None  # device clock minus gateway clock, before setting
+        self._held: bool | None = None
+
+    @property
+    def held(self) -> bool | None:
+        """Whether setting held; none if it was not tried, or if nobody can tell."""
+        return False if self._held is None and self._is_refused else self._held
+
+    def is_clock(self, raw: RawValue) -> bool:
+        """Return whether *raw* is a clock's answer."""
+        return raw.source in _CLOCKS
+
+    def answered(self, raw: RawValue) -> None:
+        """Take what a clock characteristic tells; unreadable bytes tell nothing."""
+        try:
+            local = _local(raw)
+        except MalformedPayload:
+            return
+        found_s = None if local is None else offset(local, self._zone, raw.received_at)
+        if raw.source in self._told:
+            if raw.source == self._set:
+                self._held = found_s is not None and abs(found_s) <= RIGHT_WITHIN_S
+            return
+        self._told[raw.source] = local is not None
+        if self.offset_s is None and found_s is not None:
+            self.offset_s, self._by = found_s, raw.source
+
+    def unanswered(self, request: Request) -> None:
+        """Take note that setting was refused.
+
+        The clock may be set all the same: "data field ignored" (CTS 1.1, section 3.1.2.1) is an
+        error too. So reading it again has the last word.
+        """
+        if isinstance(request, SetClock):
+            self._is_refused = True
+
+    def asks(self) -> Sequence[Request]:
+        """Return what sets the clock and reads it again, once, if it is off or not set."""
+        wrong = self._wrong()
+        if not self._sets or self._set is not None or wrong is None:
+            return ()
+        self._set = wrong
+        return (SetClock(wrong), Read(wrong))
+
+    def _wrong(self) -> str | None:
+        """Return the characteristic of a clock that is to be set."""
+        if self.offset_s is not None:
+            return self._by if abs(self.offset_s) > RIGHT_WITHIN_S else None
+        return next(iter(self._told), None)  # answered, and said that it was never set
+
+
+def _local(raw: RawValue) -> datetime | None:
+    if raw.source == uuids.CURRENT_TIME:
+        return CurrentTime.decode(raw.payload).local
+    return DateTime.decode(raw.payload).local
