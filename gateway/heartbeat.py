@@ -88,9 +88,13 @@ class Heartbeat:
         """Return the status message, and count it as said."""
         self._said_s = now_s
         self._said_changes = self._health.changes
+        return encode_status(self.status(state))
+
+    def status(self, state: GatewayState) -> GatewayStatus:
+        """Return how the gateway is now; nothing is counted as said."""
         at, up = self._now(), timedelta(seconds=time.monotonic() - self._started_s)
         health = self._health
-        status = GatewayStatus(
+        return GatewayStatus(
             v=VERSION,
             gateway=self._gateway_id,
             state=state,
@@ -112,7 +116,6 @@ class Heartbeat:
             storage_free_bytes=self._storage_free_bytes(),
             started_at=(at - up).replace(microsecond=0),
         )
-        return encode_status(status)
 
 
 def last_will(gateway_id: str) -> bytes:

@@ -44,6 +44,7 @@ class Notifier:
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         address = environment.get("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._is_unheard = False
         self.watchdog_s = _watchdog_s(environment)
 
     def tell(self, *lines: str) -> None:
@@ -55,7 +56,11 @@ class Notifier:
                 sender.setblocking(False)  # a manager that reads nothing must not hold us up
                 sender.sendto("\n".join(lines).encode(), self._address)
         except OSError as error:
-            _log.warning("systemd.not_told", error=repr(error))
+            if not self._is_unheard:
+                _log.warning("systemd.not_told", error=repr(error))
+            self._is_unheard = True
+        else:
+            self._is_unheard = False
 
 
 def _watchdog_s(environment: Mapping[str, str]) -> float | None:
