@@ -17,6 +17,9 @@ from alerts.care.file import CareRecordError, read
 from alerts.care.seed import seed
 from alerts.config import Config
 from alerts.ending import end
+from alerts.enrolment import commands
+from alerts.enrolment.authority import AuthorityMissing
+from alerts.enrolment.setup import EnrolmentOf, open_enrolment
 from alerts.schema import SOURCES
 from alerts.signal import Hub, listen
 from alerts.web.app import create_app
@@ -41,6 +44,8 @@ HASHES_AT_ONCE_MAX = 2
 _AGAIN_S = 1.0
 
 app = cyclopts.App(name="alerts", help="From a breached limit to a person: routing and pages.")
+app.command(commands.ca)
+app.command(commands.gateway)
 
 ConfigFile = Annotated[Path | None, cyclopts.Parameter(name="--config")]
 
@@ -52,7 +57,11 @@ def run_command(*, config: ConfigFile = None) -> None:
     """Bring the schema up to date, then route alerts and serve the pages until told to stop."""
     settings = _load(config)
     try:
-        asyncio.run(_run(settings))
+        enrolment = open_enrolment(settings.enrolment)
+    except AuthorityMissing as error:
+        _fail(f"enrolment.authority_dir: {error}")
+    try:
+        asyncio.run(_run(settings, enrolment))
     except MigrationError as error:
         _fail(f"schema: {error}")
     except NotServed as error:
@@ -106,7 +115,7 @@ def check_config_command(*, config: ConfigFile = None, connect: bool = False) ->
     print("the configuration can be used")
 
 
-async def _run(settings: Config) -> None:
+async def _run(settings: Config, enrolment: EnrolmentOf | None) -> None:
     stop = _stop_on_signal()
     if not await _migrated(settings, stop):
         return
@@ -119,11 +128,14 @@ async def _run(settings: Config) -> None:
             hub=hub,
             web=settings.web,
             hashing=anyio.CapacityLimiter(HASHES_AT_ONCE_MAX),
+            registrar=None if enrolment is None else enrolment.registrar,
         )
         working = [
             tasks.create_task(listen(conninfo, hub, alert), name="listen"),
             tasks.create_task(engine.run(pool, alert), name="engine"),
         ]
+        if enrolment is not None:
+            working.append(tasks.create_task(enrolment.warden.run(pool), name="warden"))
         try:
             await serve(create_app(services), listening, hub, stop)
         finally:

@@ -1,5 +1,6 @@
-"""What alerts is told: database and web."""
+"""What alerts is told: database, web, enrolment of gateways."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -20,6 +21,33 @@ class WebSettings(Part):
     demo_banner: bool = False
 
 
+class EnrolmentSettings(Part):
+    """Where the certificate authority lies, what boxes are told, and what the broker reads."""
+
+    # ca.pem and ca.key: made once by ``python -m alerts ca init``. Back it up, show it nobody.
+    authority_dir: Path
+    # Where boxes in homes find the broker.
+    broker_host: Annotated[str, Field(min_length=1, max_length=253)]
+    broker_port: Port = 8883
+    # What else the broker's certificate says it is called: by services, inside.
+    broker_names: tuple[Annotated[str, Field(min_length=1, max_length=253)], ...] = ()
+    # The broker's certificate, key, revocation list and silenced gateways.
+    broker_dir: Path
+    # Certificates of services, a directory each: ingest, kicker.
+    services_dir: Path
+    # The broker's internal listener, by which a revoked box's live connection is ended. Without
+    # it such a box stays connected, deaf and mute.
+    kick_host: str | None = None
+    kick_port: Port = 8884
+    # Of a box; it renews after two thirds.
+    certificate_days: Annotated[int, Field(ge=1, le=825)] = 90
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that the broker's certificate says it is called."""
+        return tuple(dict.fromkeys((self.broker_host, *self.broker_names)))
+
+
 class Config(Settings):
     """Everything alerts is told."""
 
@@ -27,4 +55,6 @@ class Config(Settings):
 
     database: DatabaseSettings
     web: WebSettings = WebSettings()
+    # None: no gateway is enrolled here, as in the demo.
+    enrolment: EnrolmentSettings | None = None
     log: LogSettings = LogSettings()

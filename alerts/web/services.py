@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from psycopg_pool import AsyncConnectionPool
 
 from alerts.config import WebSettings
+from alerts.enrolment.registrar import Registrar
 from alerts.signal import Hub
 
 
@@ -19,6 +20,7 @@ class ServicesOf:
     hub: Hub
     web: WebSettings
     hashing: CapacityLimiter  # how many password hashes are computed at once
+    registrar: Registrar | None = None  # none: no gateway is enrolled here
 
 
 def _services(request: Request) -> ServicesOf:

@@ -27,6 +27,9 @@ MATRIX: dict[tuple[str, str], tuple[int, int, int, int]] = {
     ("POST", "/alerts/{alert_id}/close"): (LOGIN, NONE, NONE, 303),
     ("GET", "/me"): (LOGIN, NONE, 200, NONE),
     ("GET", "/events"): (401, 200, NONE, 200),
+    # For boxes, which prove themselves in the request; this application enrols none.
+    ("POST", "/enrol"): (NONE, NONE, NONE, NONE),
+    ("POST", "/enrol/renew"): (NONE, NONE, NONE, NONE),
 }
 
 

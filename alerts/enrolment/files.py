@@ -1,0 +1,146 @@
+"""Files: what the broker and the services read: certificates, revocations, silenced gateways.
+
+Whoever runs the broker makes it look again when they change (deploy/mosquitto/run.sh).
+Everything here can be repeated: what is there and good stays.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from alerts.enrolment.authority import (
+    BACKDATED,
+    SERVICE_LASTS,
+    Authority,
+    Revoked,
+    certificate_pem,
+    write,
+)
+
+CA: Final = "ca.pem"
+CRL: Final = "crl.pem"
+SILENCED: Final = "silenced.acl"
+CERTIFICATE: Final = "cert.pem"
+KEY: Final = "key.pem"
+
+# A third of its life before its end: months in which a service is started again some time.
+RENEWED_BEFORE: Final = SERVICE_LASTS / 3
+# The list is good for thirty days; written daily, alerts may be away for four weeks.
+CRL_AGE_MAX: Final = timedelta(days=1)
+# OpenSSL holds times in seconds, and takes the list that is newer by them.
+_TICK: Final = timedelta(seconds=1)
+
+# Readable by the group too: the broker and ingest run under accounts of their own.
+_KEY_MODE: Final = 0o640
+_MODE: Final = 0o644
+_DIRECTORY_MODE: Final = 0o755
+
+
+def prepare_broker(
+    authority: Authority, directory: Path, names: Sequence[str], now: datetime
+) -> bool:
+    """Give the broker a certificate for *names*, unless it has a good one; return if it is new.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    if _is_good(authority, directory, now, names):
+        return False
+    certificate, key = authority.for_broker(names, now)
+    _keep(authority, directory, certificate, key)
+    return True
+
+
+def prepare_service(authority: Authority, directory: Path, name: str, now: datetime) -> bool:
+    """Give ``service.NAME`` a certificate, unless it has a good one; return if it is new.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    if _is_good(authority, directory, now, ()):
+        return False
+    certificate, key = authority.for_service(name, now)
+    _keep(authority, directory, certificate, key)
+    return True
+
+
+def publish(
+    authority: Authority,
+    directory: Path,
+    revoked: Sequence[Revoked],
+    silent: Sequence[str],
+    now: datetime,
+) -> bool:
+    """Write who must not be let in, unless it stands there already; return whether it is new.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    rules = _rules(silent)
+    known = _read_list(authority, directory / CRL)
+    is_listed = known is not None and {each.serial_number for each in known} == {
+        each.serial for each in revoked
+    }
+    # Backdated, for the broker's clock may be behind ours, and a list of the future shuts out all.
+    dated = now - BACKDATED
+    is_fresh = known is not None and known.last_update_utc > dated - CRL_AGE_MAX
+    is_silenced = _read(directory / SILENCED) == rules.encode()
+    if not is_silenced:
+        # Before the list: between the two, a box is mute sooner rather than later.
+        write(directory / SILENCED, rules.encode(), mode=_MODE)
+    if not (is_listed and is_fresh):
+        updated_at = dated if known is None else max(dated, known.last_update_utc + _TICK)
+        signed = authority.revocations(revoked, int(updated_at.timestamp()), updated_at)
+        write(directory / CRL, signed.public_bytes(Encoding.PEM), mode=_MODE)
+    return not (is_silenced and is_listed and is_fresh)
+
+
+def _rules(silent: Sequence[str]) -> str:
+    """Return Mosquitto's access rules that let a live connection of these say and hear nothing."""
+    head = "# Written by alerts: gateways that are revoked or over.\n"
+    return head + "".join(f"user {gateway_id}\ntopic deny #\n" for gateway_id in silent)
+
+
+def _read_list(authority: Authority, path: Path) -> x509.CertificateRevocationList | None:
+    try:
+        found = x509.load_pem_x509_crl(_read(path))
+    except ValueError:
+        return None
+    return found if authority.has_signed(found) else None
+
+
+def _is_good(authority: Authority, directory: Path, now: datetime, names: Sequence[str]) -> bool:
+    """Return whether a certificate of this authority for *names* is there, and for long."""
+    if not (directory / KEY).exists() or _read(directory / CA) != authority.pem.encode():
+        return False
+    try:
+        found = x509.load_pem_x509_certificate(_read(directory / CERTIFICATE))
+    except ValueError:
+        return False
+    return now < found.not_valid_after_utc - RENEWED_BEFORE and _names(found) == set(names)
+
+
+def _names(certificate: x509.Certificate) -> set[str]:
+    try:
+        called = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return set()
+    return {str(name.value) for name in called.value}
+
+
+def _keep(authority: Authority, directory: Path, certificate: x509.Certificate, key: bytes) -> None:
+    directory.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+    write(directory / CA, authority.pem.encode(), mode=_MODE)
+    write(directory / KEY, key, mode=_KEY_MODE)
+    write(directory / CERTIFICATE, certificate_pem(certificate).encode(), mode=_MODE)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
