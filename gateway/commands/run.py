@@ -166,33 +166,37 @@ async def run(config: Config, *, uplink_type: type[Uplink] = Uplink) -> None:
         StoreInUse: Another gateway runs on the data directory.
         StoreTooNew: The data directory was used by a newer version.
     """
-    stop, draining, wake = stop_on_signal(), asyncio.Event(), asyncio.Event()
-    manager = Notifier()
+    stop, wake = stop_on_signal(), asyncio.Event()
     with Database(config.data_dir) as database:
-        box = build(config, database, wake, uplink_type=uplink_type)
-        _log.info("gateway.started", gateway_id=config.gateway_id, outbox=box.outbox.depth)
-        async with asyncio.TaskGroup() as tasks:
+        await operate(build(config, database, wake, uplink_type=uplink_type), stop, wake)
 
-            def start(part: str, run_part: Run) -> asyncio.Task[None]:
-                return tasks.create_task(supervised(part, run_part, box.health), name=part)
 
-            uploading = start("uplink", lambda: box.uplink.run(draining))
-            taking_in = {start(part, run_part) for part, run_part in intake(box).items()}
-            manager.tell("READY=1")  # neither radio nor network is waited for: they come and go
-            reporting = start("reporter", Reporter(manager, box.health).run)
-            await stop.wait()
-            manager.tell("STOPPING=1")
-            _log.info("gateway.stopping")
-            for task in taking_in:
-                task.cancel()
-            await asyncio.wait(taking_in, timeout=INTAKE_STOP_S_MAX)
-            _replay(box)
-            draining.set()
-            wake.set()
-            await asyncio.wait({uploading}, timeout=DRAIN_S + GOODBYE_S_MAX)
-            uploading.cancel()
-            reporting.cancel()
-        _log.info("gateway.stopped", outbox=box.outbox.depth)
+async def operate(box: Box, stop: asyncio.Event, wake: asyncio.Event) -> None:
+    """Run the parts of *box* until *stop*; *wake* is the event the box was built with."""
+    draining, manager = asyncio.Event(), Notifier()
+    _log.info("gateway.started", gateway_id=box.config.gateway_id, outbox=box.outbox.depth)
+    async with asyncio.TaskGroup() as tasks:
+
+        def start(part: str, run_part: Run) -> asyncio.Task[None]:
+            return tasks.create_task(supervised(part, run_part, box.health), name=part)
+
+        uploading = start("uplink", lambda: box.uplink.run(draining))
+        taking_in = {start(part, run_part) for part, run_part in intake(box).items()}
+        manager.tell("READY=1")  # neither radio nor network is waited for: they come and go
+        reporting = start("reporter", Reporter(manager, box.health).run)
+        await stop.wait()
+        manager.tell("STOPPING=1")
+        _log.info("gateway.stopping")
+        for task in taking_in:
+            task.cancel()
+        await asyncio.wait(taking_in, timeout=INTAKE_STOP_S_MAX)
+        _replay(box)
+        draining.set()
+        wake.set()
+        await asyncio.wait({uploading}, timeout=DRAIN_S + GOODBYE_S_MAX)
+        uploading.cancel()
+        reporting.cancel()
+    _log.info("gateway.stopped", outbox=box.outbox.depth)
 
 
 def stop_on_signal() -> asyncio.Event:
