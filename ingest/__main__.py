@@ -15,6 +15,7 @@ from psycopg.conninfo import make_conninfo
 
 from ingest.config import Config
 from ingest.consumer import PahoConsumer
+from ingest.control import Control
 from ingest.log import set_up
 from ingest.pipeline import Pipeline
 from ingest.schema.migrate import Migrated, MigrationError, migrate
@@ -56,12 +57,14 @@ async def run(config: Config) -> None:
     ):
         pipeline = Pipeline(consumer, settler, config.batch)
         carrying = tasks.create_task(pipeline.run(), name="pipeline")
+        control = Control(config.database.conninfo, config.broker)
+        controlling = tasks.create_task(control.run(), name="control")
         stopping = tasks.create_task(stop.wait(), name="stop")
         log.info("ingest.started", broker=f"{config.broker.host}:{config.broker.port}")
         await asyncio.wait({carrying, stopping}, return_when=asyncio.FIRST_COMPLETED)
         pipeline.stop()
         _, unfinished = await asyncio.wait({carrying}, timeout=DRAIN_S)
-        for task in (*unfinished, stopping):
+        for task in (*unfinished, controlling, stopping):
             task.cancel()  # what is not committed was not acknowledged
     log.info("ingest.stopped")
 

@@ -17,7 +17,6 @@ from typing import Any, Final, Self
 
 import structlog
 from paho.mqtt import client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -26,11 +25,9 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from devices import wire
 from ingest.config import BrokerSettings
 from ingest.delivery import Answer, Delivery
-from ingest.settings import read_secret
+from ingest.mqtt import new_client
 
 KEEPALIVE_S: Final = 30
-RECONNECT_S_MIN: Final = 1
-RECONNECT_S_MAX: Final = 10
 # The broker keeps what comes while we are away this long; gateways resend all the same.
 SESSION_EXPIRY_S: Final = 24 * 3600
 PACKET_BYTES_MAX: Final = wire.MESSAGE_BYTES_MAX + 4096  # a message, its topic and properties
@@ -198,23 +195,8 @@ class PahoConsumer:
 
     def _make_client(self) -> mqtt.Client:
         settings = self._settings
-        client = mqtt.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=settings.client_id,
-            protocol=mqtt.MQTTv5,
-            manual_ack=True,
-        )
+        client = new_client(settings, settings.client_id, manual_ack=True)
         client.max_inflight_messages_set(RECEIPTS_IN_FLIGHT_MAX)
-        client.reconnect_delay_set(RECONNECT_S_MIN, RECONNECT_S_MAX)
-        if settings.username is not None:
-            password = read_secret(settings.password_file) if settings.password_file else None
-            client.username_pw_set(settings.username, password)
-        if settings.ca_file is not None:
-            client.tls_set(
-                str(settings.ca_file),
-                str(settings.cert_file) if settings.cert_file else None,
-                str(settings.key_file) if settings.key_file else None,
-            )
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect

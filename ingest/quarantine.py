@@ -63,11 +63,15 @@ class Refused:
     content: bytes  # the reading as it stood in the message, or the whole message
     reading_id: UUID | None = None
     device_id: str | None = None
+    # What makes another one a repeat, where it is not the content: a gateway whose every
+    # heartbeat is unreadable fills one row.
+    repeat_of: str | None = None
 
     def fingerprint(self) -> bytes:
-        """Return what is the same when the same bytes are refused again for the same reason."""
+        """Return what is the same when the same is refused again for the same reason."""
         head = f"{self.gateway_id}\x1f{self.reason}\x1f".encode(errors="backslashreplace")
-        return hashlib.sha256(head + self.content).digest()
+        tail = self.content if self.repeat_of is None else f"\x1f{self.repeat_of}".encode()
+        return hashlib.sha256(head + tail).digest()
 
 
 _INSERT = """
