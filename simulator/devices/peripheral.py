@@ -143,6 +143,11 @@ class Peripheral(ABC):
         if self.on_event is not None:
             self.on_event(happening, self._now())
 
+    async def _change_address(self) -> None:
+        """Take another address, if it does so at each waking."""
+        if self.quirks.changes_address:
+            await change_address(self._device)
+
     async def _central(self, window_s: float | None) -> Connection | None:
         """Advertise until a central connects; None if *window_s* passes without one."""
         arrived: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
@@ -158,8 +163,6 @@ class Peripheral(ABC):
 
     async def _advertise(self, kind: AdvertisingType) -> None:
         """Put the device on the air, or change what it says there."""
-        if self.quirks.changes_address and not self._device.is_advertising:
-            await change_address(self._device)
         name = (int(AdvertisingData.COMPLETE_LOCAL_NAME), self.name.encode())
         await self._device.start_advertising(
             advertising_type=kind,

@@ -90,6 +90,8 @@ class RecordingPeripheral(Peripheral):
         self._told: deque[Record] = deque(maxlen=MEMORY_RECORDS_MAX)  # to be repeated
         self._is_to_be_paired = False
         self._awake = asyncio.Event()
+        self._off_air = asyncio.Event()
+        self._off_air.set()
         self._subscription = asyncio.Event()  # a central changed what it subscribes to
         self._empty = asyncio.Event()
         self._empty.set()
@@ -102,8 +104,13 @@ class RecordingPeripheral(Peripheral):
         """Wait until every record is delivered."""
         await self._empty.wait()
 
+    async def silent(self) -> None:
+        """Wait until it is off the air: everything is told, or its window has closed."""
+        await self._off_air.wait()
+
     def wake(self) -> None:
         """Press the transfer button: advertise without a new measurement."""
+        self._off_air.clear()
         self._awake.set()
 
     def hold_button(self) -> None:
@@ -117,6 +124,8 @@ class RecordingPeripheral(Peripheral):
             self._awake.clear()
             await asyncio.sleep(self.habits.wake_s)
             await self._offer()
+            if not self._awake.is_set():
+                self._off_air.set()
 
     @abstractmethod
     def _measuring_services(self) -> list[gatt.Service]:
@@ -196,6 +205,7 @@ class RecordingPeripheral(Peripheral):
         window_s = self.habits.window_s
         closes_at = None if window_s is None else loop.time() + window_s
         self._is_awake = True
+        await self._change_address()
         while self._is_awake and self._has_to_tell:
             left_s = None if closes_at is None else closes_at - loop.time()
             if left_s is not None and left_s <= 0:

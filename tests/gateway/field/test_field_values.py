@@ -1,0 +1,168 @@
+"""What is wrong with what devices say: clocks, failures, vendors' frames, users (14 to 18)."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from devices.gatt import uuids
+from devices.quantity import Quantity
+from devices.reading import ClockVerdict, Outcome
+from simulator.devices.clock import DeviceClock
+from simulator.devices.consent import ConsentScale, Unknown
+from simulator.devices.cuff import Cuff
+from simulator.devices.quirks import ClockHabit, Quirks
+from simulator.devices.scale import Scale
+from tests.gateway.field.field import BRISK, cuff, systolics, told_of, value, work
+from tests.gateway.home import ZONE, Home
+
+CLOCKS = (uuids.short(uuids.CURRENT_TIME), uuids.short(uuids.DATE_TIME))
+# What a shop cuff indicated when it could not measure (blood-pressure-monitor-fl#80).
+ALL_NAN = bytes.fromhex("16ff07ff07ff07e80706170e230aff070000")
+
+
+def _year(year: int) -> timedelta:
+    """Return how far a clock is off that was set to the same day of another year."""
+    now = datetime.now(UTC)
+    return now.replace(year=year, month=1, day=1) - now
+
+
+@pytest.mark.parametrize(
+    "offset",
+    [
+        pytest.param(_year(1970), id="1970"),
+        pytest.param(_year(2021), id="2021"),
+        pytest.param(_year(2094), id="2094"),
+        pytest.param(-(datetime.now(ZONE).utcoffset() or timedelta()), id="utc_for_local"),
+        pytest.param(timedelta(minutes=-16), id="16_minutes_slow"),
+    ],
+)
+async def test_field_14_a_wrong_clock_is_corrected_and_nothing_is_dropped(
+    home: Home, offset: timedelta
+) -> None:
+    measured_at = datetime.now(UTC) - timedelta(hours=3)
+    now = measured_at
+    clock = DeviceClock(offset=offset, now=lambda: now)
+    device = Cuff("BP-1", habits=BRISK, clock=clock)
+    device.measure(142, 88, 71)  # three hours ago, with nobody listening
+    now = datetime.now(UTC)
+    shown = clock.read()
+    await home.attach(device)
+    async with home.listening():
+        (reading,) = await home.has(1)
+        await home.is_quiet()
+    assert abs(reading.measured_at - measured_at) < timedelta(seconds=30)
+    assert reading.clock is ClockVerdict.CORRECTED
+    assert reading.clock_offset_s == pytest.approx(offset.total_seconds(), abs=30)
+    assert reading.device_time is not None
+    assert abs(reading.device_time - (shown - timedelta(hours=3))) < timedelta(seconds=5)
+    assert datetime.now(UTC) - reading.received_at < timedelta(seconds=30)
+    assert value(reading, Quantity.SYSTOLIC) == 142
+
+
+@pytest.mark.parametrize("has_date_time_clock", [False, True])
+async def test_field_15_the_clock_is_read_then_set_then_read_back(
+    home: Home, *, has_date_time_clock: bool
+) -> None:
+    clock = DeviceClock(offset=timedelta(minutes=-16))
+    quirks = Quirks(has_date_time_clock=has_date_time_clock)
+    device = Cuff("BP-1", habits=BRISK, clock=clock, quirks=quirks)
+    await home.attach(device)
+    async with home.listening():
+        device.measure(142, 88)
+        (reading,) = await home.has(1)
+        await home.is_quiet()
+        assert told_of(home, device).clock_set is True
+    assert abs(clock.read() - datetime.now(ZONE).replace(tzinfo=None)) < timedelta(seconds=3)
+    assert reading.clock_offset_s == pytest.approx(-16 * 60, abs=3)  # as it was before
+    on_the_clock = [each.what for each in work(device) if each.uuid in CLOCKS]
+    assert on_the_clock == ["READ_REQUEST", "WRITE_REQUEST", "READ_REQUEST"]
+    assert work(device)[0].what == "WRITE_REQUEST"  # the subscription came first
+    assert work(device)[0].uuid not in CLOCKS
+
+
+@pytest.mark.parametrize("habit", [ClockHabit.REFUSES, ClockHabit.IGNORES])
+async def test_field_15_a_clock_that_cannot_be_set_costs_no_reading(
+    home: Home, habit: ClockHabit
+) -> None:
+    clock = DeviceClock(offset=timedelta(minutes=-16))
+    device = Cuff("BP-1", habits=BRISK, clock=clock, quirks=Quirks(clock=habit))
+    await home.attach(device)
+    async with home.listening():
+        device.measure(142, 88)
+        device.measure(143, 88)
+        readings = await home.has(2)
+        await home.is_quiet()
+        assert told_of(home, device).clock_set is False
+    assert systolics(readings) == [142, 143]
+    assert {each.clock for each in readings} == {ClockVerdict.CORRECTED}
+    assert any(each.what == "WRITE_REQUEST" and each.uuid in CLOCKS for each in work(device))
+
+
+async def test_field_16_a_failed_measurement_is_an_event_and_never_a_value(home: Home) -> None:
+    device = cuff()
+    await home.attach(device)
+    async with home.listening():
+        device.record(ALL_NAN)
+        (reading,) = await home.has(1)
+    assert reading.outcome is Outcome.FAILED
+    assert reading.values == ()
+    assert reading.problem
+    assert reading.payload == ALL_NAN.hex()
+
+
+async def test_field_17_a_vendors_frame_is_kept_raw_and_never_taken_for_a_value(
+    home: Home,
+) -> None:
+    """What it sends before its records has the length of a record, and is none."""
+    frame = bytes.fromhex("1e") + bytes(range(0x80, 0x92))
+    device = cuff("SBM69", prelude=(frame,))
+    await home.attach(device)
+    async with home.listening():
+        device.measure(142, 88, 71)
+        readings = await home.has(2)
+    (kept,) = [each for each in readings if each.payload == frame.hex()]
+    (measured,) = [each for each in readings if each is not kept]
+    assert kept.outcome is Outcome.UNREADABLE
+    assert kept.values == ()
+    assert value(measured, Quantity.SYSTOLIC) == 142
+
+
+async def test_field_18_the_slot_is_the_devices_own_number(home: Home) -> None:
+    scale = Scale("WS-1", habits=BRISK, clock=DeviceClock())
+    await home.attach(scale)
+    async with home.listening():
+        scale.measure(81.5, user_id=2)
+        scale.measure(64.0, user_id=0xFF)  # it does not know who
+        readings = await home.has(2)
+    assert [each.slot for each in readings] == [2, None]
+    assert [value(each, Quantity.BODY_WEIGHT) for each in readings] == [81.5, 64.0]
+
+
+async def test_field_18_a_scale_that_wants_consent_is_registered_with_once_and_remembered(
+    home: Home,
+) -> None:
+    scale = ConsentScale("BF720", habits=BRISK, clock=DeviceClock())
+    await home.attach(scale)
+    async with home.listening():
+        scale.measure(81.5, user_id=1)
+        await home.has(1)
+        await home.is_quiet()
+    assert (scale.registered, len(scale.users)) == (1, 1)
+    async with home.listening():  # the gateway was restarted: the code was kept
+        scale.measure(81.0, user_id=1)
+        readings = await home.has(2)
+    assert [value(each, Quantity.BODY_WEIGHT) for each in readings] == [81.5, 81.0]
+    assert {each.slot for each in readings} == {1}
+    assert scale.registered == 1
+    assert scale.consents >= 1
+
+
+async def test_field_18_a_weighing_of_nobody_is_kept_without_a_slot(home: Home) -> None:
+    scale = ConsentScale("BF500", habits=BRISK, clock=DeviceClock(), unknown=Unknown.NOBODY)
+    scale.users = dict.fromkeys(range(1, 9), 1234)  # full, of people who keep their code
+    await home.attach(scale)
+    async with home.listening():
+        scale.measure(81.5, user_id=3)
+        (reading,) = await home.has(1)
+    assert reading.slot is None
+    assert value(reading, Quantity.BODY_WEIGHT) == 81.5
