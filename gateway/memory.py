@@ -31,7 +31,7 @@ _READ: Final = "select device_id, model, bond, notes, memory, heard_us, served_u
 _WRITE: Final = "insert or replace into device values (?, ?, ?, ?, ?, ?, ?, ?)"
 _PRUNE: Final = (
     "delete from device where device_id not in (select device_id from device"
-    " order by bond <> ? desc, memory <> '{}' desc, updated_us desc limit ?)"
+    " order by device_id = ? desc, bond <> ? desc, memory <> '{}' desc, updated_us desc limit ?)"
 )
 
 
@@ -154,7 +154,7 @@ class Memory:
         try:
             with self._database.transaction() as connection:
                 connection.execute(_WRITE, _to_row(known, self._now()))
-                connection.execute(_PRUNE, (Bond.NONE.value, self._kept_max))
+                connection.execute(_PRUNE, (device_id, Bond.NONE.value, self._kept_max))
         except StoreFull as error:  # told by who keeps measurements; the next write brings it
             _log.warning("memory.not_written", device_id=device_id, error=str(error))
 

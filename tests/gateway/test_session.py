@@ -1,183 +1,110 @@
-"""What the virtual radio cannot be made to do: radios and devices that fail in chosen ways."""
+"""Sessions with radios and devices that fail in chosen ways, as no virtual one can be made to."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from bleak.backends.device import BLEDevice
-from bleak.exc import BleakError
+from bleak.exc import BleakCharacteristicNotFoundError
 
-from devices.drivers import DriverKind, Notes, RawValue, Read, Request, Subscribe, driver_named
+from devices.drivers import (
+    DriverKind,
+    Notes,
+    RawValue,
+    Read,
+    Request,
+    SetClock,
+    Subscribe,
+    Write,
+    driver_named,
+)
 from devices.gatt import uuids
+from devices.gatt.date_time import CurrentTime
 from devices.reading import Reading
+from gateway import request as request_module
 from gateway import session as session_module
-from gateway.config import SessionConfig
+from gateway.connection import Chance
 from gateway.database import Database, StoreFull
+from gateway.event import GatewayEvent
 from gateway.inbox import Inbox
 from gateway.outbox import Outbox
 from gateway.radio import Refusal
 from gateway.replay import replay_unfinished
-from gateway.session import CONNECT_WAITS_S, Session, serve
-from tests.gateway.home import ZONE
+from gateway.session import REQUESTS_MAX, Session, serve
+from tests.gateway.fakes import NEVER, FakeRadio, refused
+from tests.gateway.home import ZONE, until
 from tests.gateway.material import DEVICE, START, reading
 
 CUFF = driver_named("blood_pressure", ZONE)
 WATCH = driver_named("infinitime", ZONE)
 RECORD = bytes.fromhex("1e780050005a00ea070b0207000048000100 00".replace(" ", ""))
 ANOTHER = bytes.fromhex("1e820050005a00ea070b0208000048000100 00".replace(" ", ""))
-QUICK = SessionConfig(idle_s=0.5, connect_timeout_s=1)
+# blood-pressure-monitor-fl#80: what a shop cuff sends when it could not measure.
+ALL_NAN = bytes.fromhex("16ff07ff07ff07e80706170e230aff070000")
 
 
-class FakeClient:
-    """A connection that goes as the test says; strict: it knows no other calls."""
-
-    def __init__(self, radio: "FakeRadio", on_disconnect: Callable[[Any], None]) -> None:
-        self.radio = radio
-        self.on_disconnect = on_disconnect
-
-    async def connect(self) -> None:
-        self.radio.calls.append("connect")
-        if self.radio.refusals:
-            raise self.radio.refusals.pop(0)
-
-    async def start_notify(self, source: str, callback: Callable[[Any, bytearray], None]) -> None:
-        self.radio.calls.append("subscribe")
-        self.radio.send = lambda payload: callback(None, bytearray(payload))
-        for payload in self.radio.early:
-            self.radio.send(payload)
-
-    async def read_gatt_char(self, source: str) -> bytearray:
-        self.radio.calls.append("read")
-        answer = self.radio.answers.get(source)
-        if answer is None:
-            problem = "no such characteristic"
-            raise BleakError(problem)
-        if answer == b"never":
-            await asyncio.Event().wait()
-        return bytearray(answer)
-
-    async def disconnect(self) -> None:
-        self.radio.calls.append("disconnect")
-        for payload in self.radio.parting:
-            self.radio.send(payload)
-        self.on_disconnect(self)
-
-
-class FakeRadio:
-    """A radio whose connections do as told."""
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-        self.refusals: list[Exception] = []
-        self.early: list[bytes] = []  # sent before the subscription has returned
-        self.parting: list[bytes] = []  # sent while the gateway hangs up
-        self.answers: dict[str, bytes] = {}
-        self.send: Callable[[bytes], None] = lambda _: None
-
-    def scanner(self, detection_callback: Any) -> Any:
-        raise NotImplementedError
-
-    def client(
-        self,
-        device: BLEDevice,
-        disconnected_callback: Any,
-        *,
-        timeout_s: float,
-        pair: bool = False,
-    ) -> Any:
-        return FakeClient(self, disconnected_callback)
-
-    async def is_bonded(self, device_id: str) -> bool:
-        return False
-
-    async def forget(self, device_id: str) -> None:
-        self.calls.append("forget")
-
-    def pairing(self, device_id: str, ask_passkey: Any) -> Any:
-        raise NotImplementedError
-
-    def refusal(self, error: BaseException) -> Refusal | None:
-        return None
-
-    async def power_cycle(self) -> None:
-        raise NotImplementedError
-
-    async def lost(self) -> None:
-        raise NotImplementedError
-
-
-class Visit:
+class Served:
     """A session with a fake device, and where it leaves things."""
 
-    def __init__(self, inbox: Inbox, outbox: Outbox, kind: DriverKind = CUFF) -> None:
+    def __init__(
+        self, inbox: Inbox, outbox: Outbox, kind: DriverKind = CUFF, **options: Any
+    ) -> None:
         self.radio = FakeRadio()
-        self.is_heard = True
+        self.is_pressed = False
+        self.idle_s = 0.5
+        self.events: list[tuple[GatewayEvent, int]] = []
         self.session = Session(
-            DEVICE, kind, inbox=inbox, outbox=outbox, now=lambda: datetime.now(UTC)
+            DEVICE,
+            kind,
+            inbox=inbox,
+            outbox=outbox,
+            now=lambda: datetime.now(UTC),
+            on_event=lambda event, ids=(): self.events.append((event, len(ids))),
+            **options,
         )
 
     async def serve(self) -> bool:
+        heard_s = time.monotonic() + 3600
         return await serve(
             self.radio,
             BLEDevice(DEVICE, None, None),
             self.session,
-            config=QUICK,
-            is_heard=lambda: self.is_heard,
+            chance=Chance(lambda: heard_s, lambda: self.is_pressed),
+            timeout_s=1,
+            idle_s=self.idle_s,
         )
 
 
 @pytest.fixture
-def visit(inbox: Inbox, outbox: Outbox) -> Visit:
-    return Visit(inbox, outbox)
+def visit(inbox: Inbox, outbox: Outbox) -> Served:
+    return Served(inbox, outbox)
 
 
-async def test_a_connection_that_fails_is_tried_again_while_the_device_is_heard(
-    visit: Visit, outbox: Outbox
-) -> None:
-    abort = BleakError("le-connection-abort-by-local")
-    visit.radio.refusals = [abort, TimeoutError(), abort]
-    visit.radio.early = [RECORD]
-    assert await visit.serve()
-    assert visit.radio.calls.count("connect") == 4
-    assert outbox.depth == 1
-
-
-async def test_it_is_given_up_after_the_last_try(visit: Visit) -> None:
-    visit.radio.refusals = [BleakError("no")] * 10
-    assert not await visit.serve()
-    assert visit.radio.calls == ["connect"] * (len(CONNECT_WAITS_S) + 1)
-
-
-async def test_a_device_that_fell_silent_is_not_tried_again(visit: Visit) -> None:
-    visit.radio.refusals = [BleakError("no")] * 10
-    visit.is_heard = False
-    assert not await visit.serve()
-    assert visit.radio.calls == ["connect"]
-
-
-async def test_it_subscribes_before_it_asks_anything(visit: Visit) -> None:
+async def test_it_subscribes_before_it_asks_anything(visit: Served) -> None:
     await visit.serve()
     assert visit.radio.calls[:3] == ["connect", "subscribe", "read"]
 
 
 async def test_a_value_sent_before_the_subscription_returns_is_kept(
-    visit: Visit, outbox: Outbox
+    visit: Served, outbox: Outbox
 ) -> None:
     visit.radio.early = [RECORD]
     await visit.serve()
     assert outbox.depth == 1
 
 
-async def test_a_value_sent_while_hanging_up_is_kept(visit: Visit, outbox: Outbox) -> None:
+async def test_a_value_sent_while_hanging_up_is_kept(visit: Served, outbox: Outbox) -> None:
     visit.radio.parting = [RECORD]
     await visit.serve()
     assert outbox.depth == 1
 
 
 async def test_a_value_sent_after_everything_is_over_is_kept_for_a_replay(
-    visit: Visit, inbox: Inbox
+    visit: Served, inbox: Inbox
 ) -> None:
     await visit.serve()
     visit.radio.send(RECORD)
@@ -186,7 +113,7 @@ async def test_a_value_sent_after_everything_is_over_is_kept_for_a_replay(
 
 
 async def test_a_device_that_talks_on_after_a_replay_is_still_heard(
-    visit: Visit, inbox: Inbox, outbox: Outbox
+    visit: Served, inbox: Inbox, outbox: Outbox
 ) -> None:
     await visit.serve()
     visit.radio.send(RECORD)
@@ -198,30 +125,30 @@ async def test_a_device_that_talks_on_after_a_replay_is_still_heard(
 
 
 async def test_a_read_that_is_never_answered_holds_nothing_up_for_long(
-    visit: Visit, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+    visit: Served, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_module, "REQUEST_S_MAX", 0.05)
-    visit.radio.answers = {uuids.CURRENT_TIME: b"never", uuids.BATTERY_LEVEL: b"\x32"}
+    monkeypatch.setattr(request_module, "REQUEST_S_MAX", 0.05)
+    visit.radio.answers = {uuids.CURRENT_TIME: NEVER, uuids.BATTERY_LEVEL: b"\x32"}
     visit.radio.early = [RECORD]
     await visit.serve()
     (row,) = outbox.peek(10)
     assert b'"battery_percent":50' in row.encoded
 
 
-async def test_it_ends_after_silence_and_hangs_up(visit: Visit) -> None:
+async def test_it_ends_after_silence_and_hangs_up(visit: Served) -> None:
     async with asyncio.timeout(3):
         assert await visit.serve()
     assert visit.radio.calls[-1] == "disconnect"
 
 
-async def test_a_session_that_brings_nothing_writes_nothing(visit: Visit, store: Database) -> None:
+async def test_a_session_that_brings_nothing_writes_nothing(visit: Served, store: Database) -> None:
     before = store.number("select max(seq) from sqlite_sequence")
     await visit.serve()
     assert store.number("select max(seq) from sqlite_sequence") == before
 
 
 async def test_a_full_outbox_leaves_the_session_in_the_inbox(store: Database, inbox: Inbox) -> None:
-    visit = Visit(inbox, Outbox(store, inbox, rows_max=0))
+    visit = Served(inbox, Outbox(store, inbox, rows_max=0))
     visit.radio.early = [RECORD]
     with pytest.raises(StoreFull):
         await visit.serve()
@@ -232,47 +159,71 @@ async def test_a_full_outbox_leaves_the_session_in_the_inbox(store: Database, in
 
 async def test_a_full_inbox_is_told_and_the_device_let_go(store: Database) -> None:
     inbox = Inbox(store, rows_max=0)
-    visit = Visit(inbox, Outbox(store, inbox))
+    visit = Served(inbox, Outbox(store, inbox))
     visit.radio.early = [RECORD]
     with pytest.raises(StoreFull):
         await visit.serve()
     assert visit.radio.calls[-1] == "disconnect"
 
 
-class _Bug(Exception):
-    pass
+class Scripted:
+    """A driver that asks what it is told, and makes a reading of every value."""
 
+    def __init__(self, *asks: Request) -> None:
+        self.first: Sequence[Request] = asks
+        self.later: list[Sequence[Request]] = []
+        self.noted = Notes()
+        self.told: list[Request] = []
+        self.values: list[RawValue] = []
+        self.memory: Mapping[str, str] = {}
 
-class _Buggy:
-    """A driver that breaks its promise never to raise."""
+    def kind(self, like: DriverKind = CUFF) -> DriverKind:
+        return DriverKind(name=like.name, model=like.model, zone=ZONE, make=self._made)
+
+    def _made(self, _device: str, _zone: object, _model: object, memory: Mapping[str, str]) -> Any:
+        self.memory = memory
+        return self
 
     def connected(self) -> Sequence[Request]:
-        return (Subscribe(uuids.BLOOD_PRESSURE_MEASUREMENT),)
+        return self.first
 
     def received(self, raw: RawValue) -> Sequence[Reading]:
-        raise _Bug
+        self.values.append(raw)
+        return [reading(len(self.values))]
 
     def unanswered(self, request: Request) -> Sequence[Reading]:
+        self.told.append(request)
         return ()
 
     def asks(self) -> Sequence[Request]:
-        return ()
+        return self.later.pop(0) if self.later else ()
 
     def finished(self) -> Sequence[Reading]:
         return ()
 
     @property
     def notes(self) -> Notes:
-        return Notes()
+        return self.noted
+
+
+MEASUREMENT = Subscribe(uuids.BLOOD_PRESSURE_MEASUREMENT)
+
+
+class _Bug(Exception):
+    pass
+
+
+class _Buggy(Scripted):
+    """A driver that breaks its promise never to raise."""
+
+    def received(self, raw: RawValue) -> Sequence[Reading]:
+        raise _Bug
 
 
 async def test_a_bug_in_a_driver_ends_the_session_loudly_with_the_bytes_kept(
     inbox: Inbox, outbox: Outbox
 ) -> None:
-    buggy = DriverKind(
-        name="blood_pressure", model=CUFF.model, zone=ZONE, make=lambda *_session: _Buggy()
-    )
-    visit = Visit(inbox, outbox, buggy)
+    visit = Served(inbox, outbox, _Buggy(MEASUREMENT).kind())
     visit.radio.early = [RECORD]
     with pytest.raises(_Bug):
         await visit.serve()
@@ -280,34 +231,35 @@ async def test_a_bug_in_a_driver_ends_the_session_loudly_with_the_bytes_kept(
     assert [raw.payload for raw in inbox.values(session)] == [RECORD]
 
 
-class _Chatty(_Buggy):
-    """A driver that makes a reading of every value, and asks for one that is not there."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.told: list[Request] = []
-
-    def connected(self) -> Sequence[Request]:
-        return (*super().connected(), Read("absent"))
-
-    def received(self, raw: RawValue) -> Sequence[Reading]:
-        self.count += 1
-        return [reading(self.count)]
-
-    def unanswered(self, request: Request) -> Sequence[Reading]:
-        self.told.append(request)
-        return ()
+async def test_what_is_not_there_is_told_to_the_driver(inbox: Inbox, outbox: Outbox) -> None:
+    driver = Scripted(MEASUREMENT, Read("absent"))
+    await Served(inbox, outbox, driver.kind()).serve()
+    assert driver.told == [Read("absent")]
 
 
 async def test_a_watch_that_never_falls_silent_is_left_after_a_while(
     inbox: Inbox, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session_module, "VISIT_S_MAX", 0.3)
-    driver = _Chatty()
-    kind = DriverKind(
-        name="infinitime", model=WATCH.model, zone=ZONE, make=lambda *_session: driver
-    )
-    visit = Visit(inbox, outbox, kind)
+    visit = Served(inbox, outbox, Scripted(MEASUREMENT).kind(like=WATCH))
+    async with asyncio.timeout(5), walking(visit):
+        await visit.serve()
+    assert outbox.depth >= 5
+
+
+async def test_a_watch_is_left_sooner_when_somebody_else_waits(
+    inbox: Inbox, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "WATCH_PRESSED_S", 0.3)
+    visit = Served(inbox, outbox, Scripted(MEASUREMENT).kind(like=WATCH))
+    visit.is_pressed = True
+    async with asyncio.timeout(5), walking(visit):
+        await visit.serve()
+
+
+@contextlib.asynccontextmanager
+async def walking(visit: Served) -> AsyncIterator[None]:
+    """Let the device notify, step by step."""
     visit.radio.early = [b"0"]
 
     async def walk() -> None:
@@ -315,9 +267,163 @@ async def test_a_watch_that_never_falls_silent_is_left_after_a_while(
             await asyncio.sleep(0.01)  # a step
             visit.radio.send(START.isoformat().encode())
 
-    walking = asyncio.create_task(walk())
+    async with asyncio.TaskGroup() as tasks:
+        steps = tasks.create_task(walk())
+        yield
+        steps.cancel()
+
+
+async def test_a_silent_device_is_left_sooner_when_somebody_else_waits(
+    visit: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "IDLE_PRESSED_S", 0.1)
+    visit.radio.early = [RECORD]
+    visit.idle_s, visit.is_pressed = 60, True
     async with asyncio.timeout(5):
         await visit.serve()
-    walking.cancel()
-    assert driver.told == [Read("absent")]
-    assert outbox.depth >= 5
+
+
+async def test_before_its_first_record_a_device_may_think_longer(
+    visit: Served, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "IDLE_PRESSED_S", 0.05)
+    visit.idle_s, visit.is_pressed = 60, True
+    async with asyncio.TaskGroup() as tasks:
+        serving = tasks.create_task(visit.serve())
+        await until(lambda: "read" in visit.radio.calls)
+        await asyncio.sleep(0.5)  # ten times what would do after a record
+        visit.radio.send(RECORD)
+        assert await serving
+    assert outbox.depth == 1
+
+
+async def test_what_a_driver_asks_on_is_asked_after_each_answer(
+    inbox: Inbox, outbox: Outbox
+) -> None:
+    driver = Scripted(MEASUREMENT, Read(uuids.CURRENT_TIME))
+    driver.later = [(), (Write("control", b"\x02"),), ()]
+    visit = Served(inbox, outbox, driver.kind())
+    visit.radio.answers = {uuids.CURRENT_TIME: RECORD}
+    await visit.serve()
+    assert visit.radio.written == [("control", b"\x02")]
+
+
+async def test_a_driver_that_asks_without_end_is_not_obeyed_for_ever(
+    inbox: Inbox, outbox: Outbox
+) -> None:
+    driver = Scripted()
+    driver.later = [(Write("control", b""),)] * (2 * REQUESTS_MAX)
+    visit = Served(inbox, outbox, driver.kind())
+    await visit.serve()
+    assert len(visit.radio.written) == REQUESTS_MAX
+
+
+async def test_a_clock_is_set_to_the_local_time_of_the_moment(inbox: Inbox, outbox: Outbox) -> None:
+    visit = Served(inbox, outbox, Scripted(SetClock(uuids.CURRENT_TIME)).kind())
+    await visit.serve()
+    ((source, payload),) = visit.radio.written
+    assert source == uuids.CURRENT_TIME
+    shown = CurrentTime.decode(payload)
+    assert shown.local is not None
+    local = datetime.now(ZONE)
+    assert abs((shown.local - local.replace(tzinfo=None)).total_seconds()) < 3
+    assert shown.weekday == local.isoweekday()
+
+
+async def test_a_gateway_that_does_not_know_the_time_sets_no_clock(
+    inbox: Inbox, outbox: Outbox
+) -> None:
+    setting = SetClock(uuids.CURRENT_TIME)
+    driver = Scripted(setting)
+    driver.noted = Notes(clock_offset_s=1e6, battery_percent=3)
+    noted: list[Notes] = []
+    visit = Served(inbox, outbox, driver.kind(), may_set_clock=lambda: False, on_notes=noted.append)
+    await visit.serve()
+    assert visit.radio.written == []
+    assert driver.told == [setting]
+    assert noted == [Notes(battery_percent=3)]
+
+
+async def test_a_driver_gets_its_memory_and_what_it_learns_is_told_at_once(
+    inbox: Inbox, outbox: Outbox
+) -> None:
+    driver = Scripted(MEASUREMENT)
+    noted: list[Notes] = []
+    visit = Served(inbox, outbox, driver.kind(), memory={"slot": "1"}, on_notes=noted.append)
+    assert driver.memory == {"slot": "1"}
+    driver.noted = Notes(memory={"slot": "1", "code": "4711"})
+    visit.session.take("any", b"")
+    assert noted == [driver.noted]
+
+
+@pytest.mark.parametrize("refusal", [Refusal.BOND_LOST, Refusal.NOT_PAIRED])
+async def test_a_device_that_does_not_let_us_listen_is_asked_no_more(
+    visit: Served, refusal: Refusal
+) -> None:
+    visit.radio.denials = {uuids.BLOOD_PRESSURE_MEASUREMENT: refused(refusal)}
+    await visit.serve()
+    assert visit.session.result.refusal is refusal
+    assert visit.session.result.may_listen is False
+    assert visit.radio.calls == ["connect", "subscribe", "disconnect"]
+
+
+async def test_one_option_that_is_absent_is_no_refusal(inbox: Inbox, outbox: Outbox) -> None:
+    option = Subscribe(uuids.INTERMEDIATE_CUFF_PRESSURE)
+    driver = Scripted(MEASUREMENT, option)
+    visit = Served(inbox, outbox, driver.kind())
+    absent = BleakCharacteristicNotFoundError(uuids.INTERMEDIATE_CUFF_PRESSURE)
+    visit.radio.denials = {uuids.INTERMEDIATE_CUFF_PRESSURE: absent}
+    await visit.serve()
+    assert visit.session.result.refusal is None
+    assert visit.session.result.may_listen
+    assert driver.told == [option]
+
+
+async def test_a_device_without_anything_it_should_measure_has_stale_services(
+    visit: Served,
+) -> None:
+    absent = BleakCharacteristicNotFoundError(uuids.BLOOD_PRESSURE_MEASUREMENT)
+    visit.radio.denials = {uuids.BLOOD_PRESSURE_MEASUREMENT: absent}
+    await visit.serve()
+    assert visit.session.result.refusal is Refusal.STALE_SERVICES
+
+
+async def test_a_subscription_without_an_answer_is_no_refusal(visit: Served) -> None:
+    visit.radio.denials = {uuids.BLOOD_PRESSURE_MEASUREMENT: TimeoutError()}
+    await visit.serve()
+    assert visit.session.result.refusal is None
+
+
+async def test_a_device_that_hangs_up_ends_the_session_at_once(visit: Served) -> None:
+    visit.idle_s = 60
+    async with asyncio.TaskGroup() as tasks:
+        serving = tasks.create_task(visit.serve())
+        await until(lambda: "read" in visit.radio.calls)
+        visit.radio.clients[0].hang_up()
+        async with asyncio.timeout(2):
+            assert await serving
+
+
+async def test_the_room_is_told_of_a_measurement(visit: Served) -> None:
+    visit.radio.early = [RECORD]
+    await visit.serve()
+    assert visit.events == [(GatewayEvent.RECEIVED, 1)]
+
+
+async def test_the_room_is_told_to_try_again_when_the_device_failed(visit: Served) -> None:
+    visit.radio.early = [ALL_NAN]
+    await visit.serve()
+    assert visit.events == [(GatewayEvent.FAILED, 0)]
+
+
+async def test_history_that_was_told_before_is_no_news(
+    inbox: Inbox, outbox: Outbox, visit: Served
+) -> None:
+    visit.radio.early = [RECORD]
+    await visit.serve()
+    again = Served(inbox, outbox)
+    again.radio.early = [RECORD]
+    await again.serve()
+    assert again.events == []
+    assert again.session.result.readings == 1
+    assert again.session.result.new_readings == 0
