@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from devices.drivers import Read, Subscribe
 from devices.reading import ClockVerdict, Outcome
-from tests.devices.sessions import BATTERY, NOW, STEPS, driver, numbers, raw, run
+from tests.devices.sessions import BATTERY, CURRENT_TIME, NOW, STEPS, driver, numbers, raw, run
 
 
 def steps(count: int) -> str:
@@ -12,7 +12,12 @@ def steps(count: int) -> str:
 
 
 def test_subscribes_then_reads() -> None:
-    assert driver("infinitime").connected() == (Subscribe(STEPS), Read(STEPS), Read(BATTERY))
+    assert driver("infinitime").connected() == (
+        Subscribe(STEPS),
+        Read(STEPS),
+        Read(CURRENT_TIME),
+        Read(BATTERY),
+    )
 
 
 def test_total_is_a_reading_of_the_moment_it_was_received() -> None:
@@ -25,6 +30,7 @@ def test_total_is_a_reading_of_the_moment_it_was_received() -> None:
 
 def test_first_total_does_not_wait_for_the_end() -> None:
     session = driver("infinitime")
+    session.unanswered(Read(CURRENT_TIME))
     session.unanswered(Read(BATTERY))
     assert len(session.received(raw(STEPS, steps(10)))) == 1
 

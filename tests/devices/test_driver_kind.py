@@ -10,8 +10,11 @@ MOTION_SERVICE = "00030000-78fc-48fe-8e23-433b3a1942d0"
 V1, V2 = bytes(10), bytes(13)
 
 
+ADDRESS = "C4:00:00:00:00:01"
+
+
 def kind(**said: object) -> str | None:
-    found = driver_for(Advertisement("C4:00:00:00:00:01", **said), STOCKHOLM)  # type: ignore[arg-type]
+    found = driver_for(Advertisement(ADDRESS, **said), STOCKHOLM)  # type: ignore[arg-type]
     return found.name if found else None
 
 
@@ -63,6 +66,8 @@ def test_only_the_mi_scales_are_not_connected_to() -> None:
         "mi_scale_v2": MI_V2,
         "infinitime": None,
         "blood_pressure": None,
+        "beurer_bm": None,
+        "silvercrest_sbm69": None,
         "weight_scale": None,
     }
     assert [name for name, known in kinds.items() if not known.connects] == [
@@ -80,6 +85,20 @@ def test_name_from_the_inbox_gives_the_kind_back() -> None:
     found = driver_for(Advertisement("C4:00:00:00:00:01", service_uuids=("1810",)), STOCKHOLM)
     assert found is not None
     assert driver_named(found.name, STOCKHOLM) == found
+
+
+def test_model_that_is_known_is_believed_before_the_advertisement() -> None:
+    said = Advertisement(ADDRESS, "MI_SCALE", ("1810",))
+    found = driver_for(said, STOCKHOLM, "beurer_bm85")
+    assert found is not None
+    assert (found.name, found.model.name) == ("beurer_bm", "beurer_bm85")
+
+
+@pytest.mark.parametrize("name", ["", "a_model_of_next_year"])
+def test_model_nobody_knows_leaves_it_to_the_advertisement(name: str) -> None:
+    found = driver_for(Advertisement(ADDRESS, "MI_SCALE", ("1810",)), STOCKHOLM, name)
+    assert found is not None
+    assert found.model.name == "mi_scale_v1"
 
 
 def test_unknown_name_is_refused_with_those_there_are() -> None:

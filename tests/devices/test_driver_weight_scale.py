@@ -4,6 +4,8 @@ import pytest
 
 from devices.drivers import RawValue, Read, Subscribe
 from devices.drivers.session import HELD_MAX
+from devices.drivers.weight_scale import ACT_MAX_S
+from devices.gatt import uuids
 from devices.reading import ClockVerdict, Outcome, Reading
 from tests.devices.sessions import (
     ALL_READS,
@@ -14,6 +16,7 @@ from tests.devices.sessions import (
     NOW,
     WEIGHT,
     driver,
+    local,
     numbers,
     raw,
     run,
@@ -32,7 +35,12 @@ def plain(text: str) -> str:
 
 def test_subscribes_to_both_before_it_asks_for_anything() -> None:
     requests = driver("weight_scale").connected()
-    assert requests == (Subscribe(WEIGHT), Subscribe(COMPOSITION), *ALL_READS)
+    assert requests == (
+        Subscribe(WEIGHT),
+        Subscribe(COMPOSITION),
+        Subscribe(uuids.USER_CONTROL_POINT),
+        *ALL_READS,
+    )
 
 
 @pytest.mark.parametrize("fat_first", [False, True])
@@ -71,7 +79,7 @@ def test_scale_without_a_clock_means_what_follows_closely() -> None:
         (BARE_WEIGHT, BARE_FAT, 31),
         (TIMED_WEIGHT, f"0600 fb00 {TIME} 02", 1),  # another user
         (TIMED_WEIGHT, "0600 fb00 ea07 0b 16 08 1d 01 01", 1),  # a second later
-        (TIMED_WEIGHT, BARE_FAT, 1),
+        (TIMED_WEIGHT, f"0200 fb00 {TIME}", 1),  # a user that is not named
     ],
 )
 def test_packets_of_two_acts_are_two_readings(weight: str, fat: str, after_s: int) -> None:
@@ -215,3 +223,37 @@ def test_scale_that_sends_without_end_is_not_waited_for() -> None:
         readings += session.received(RawValue(WEIGHT, payload, NOW))
     assert len(readings) >= HELD_MAX
     assert len(readings) + len(session.finished()) == sent
+
+
+# Captured from a Beurer BF788: KristianP26/ble-scale-sync#229.
+BF_WEIGHT = "0e 205c ea07070e172920 01 4001 8007"  # 117.92 kg, 2026-07-14 23:41:32, user 1
+BF_FAT = "9803 f300 9623 8901 4042 fa2f 550f"  # 24.3 %
+BF_ZEROS = "9803 0000 9623 0000 0000 0000 0000"
+
+
+def test_composition_that_names_nobody_is_of_the_weight_before_it() -> None:
+    [reading] = run("weight_scale", raw(WEIGHT, BF_WEIGHT), raw(COMPOSITION, BF_FAT, 3))
+    assert numbers(reading) == {"body_weight": 117.92, "body_fat": 24.3}
+    assert (reading.slot, reading.device_time) == (1, local("2026-07-14 23:41:32"))
+    [alone] = run("weight_scale", raw(WEIGHT, BF_WEIGHT))
+    assert alone.reading_id == reading.reading_id
+
+
+def test_composition_of_zeros_is_no_fat_and_no_failure() -> None:
+    stored = "0e 205c ea07070d172920 01 4001 8007"  # the day before
+    packets = [raw(WEIGHT, stored), raw(COMPOSITION, BF_ZEROS, 0.1)]
+    packets += [raw(WEIGHT, BF_WEIGHT, 0.2), raw(COMPOSITION, BF_FAT, 0.3)]
+    first, second = run("weight_scale", *packets)
+    assert numbers(first) == {"body_weight": 117.92}
+    assert numbers(second) == {"body_weight": 117.92, "body_fat": 24.3}
+
+
+def test_composition_that_names_nobody_is_not_of_a_weight_long_ago() -> None:
+    late = raw(COMPOSITION, BF_FAT, ACT_MAX_S + 1)
+    assert len(run("weight_scale", raw(WEIGHT, BF_WEIGHT), late)) == 2
+
+
+def test_second_composition_that_names_nobody_is_not_of_the_same_weight() -> None:
+    other = BF_FAT.replace("f300", "f400")
+    packets = (raw(WEIGHT, BF_WEIGHT), raw(COMPOSITION, BF_FAT), raw(COMPOSITION, other, 1))
+    assert [len(numbers(each)) for each in run("weight_scale", *packets)] == [2, 1]

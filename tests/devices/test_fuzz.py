@@ -85,6 +85,8 @@ def test_no_payload_breaks_a_decoder(name: str, rng: random.Random) -> None:
 
 SOURCES: Final = (
     ("blood_pressure", CUFF, "blood_pressure"),
+    ("beurer_bm", CUFF, "blood_pressure_beurer"),
+    ("silvercrest_sbm69", CUFF, "blood_pressure_sbm69"),
     ("weight_scale", SCALE, "weight"),
     ("weight_scale", COMPOSITION, "body_composition"),
     ("mi_scale_v1", MI_V1, "mi_scale_v1"),
