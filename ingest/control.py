@@ -84,7 +84,7 @@ class Control:
             except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
                 _log.warning("control.database_away", problem=type(error).__name__)
                 await asyncio.sleep(STAND_BY_S)
-            except Exception:
+            except Exception:  # noqa: BLE001 - the root of a part; the readings go on beside it
                 _log.exception("control.failed", again_in_s=FAILED_S)
                 await asyncio.sleep(FAILED_S)
 

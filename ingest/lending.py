@@ -56,7 +56,7 @@ listed as (
           group by gateway_id, device_id) each
     group by gateway_id
 )
-select gateway_id, coalesce(listed.devices, '{}') as devices,
+select asked.gateway_id, coalesce(listed.devices, '{}') as devices,
     coalesce(listed.models, '{}') as models,
     coalesce(setting.serves_others, not ever.is_listed) as serves_others,
     setting.heartbeat_s, setting.idle_s,
@@ -64,9 +64,9 @@ select gateway_id, coalesce(listed.devices, '{}') as devices,
     latest.version, latest.made_at, latest.content,
     status.config_version as reported_version, status.config_refused
 from asked
-left join listed using (gateway_id)
+left join listed on listed.gateway_id = asked.gateway_id
 left join lateral (
-    select serves_others, heartbeat_s, idle_s from gateway_setting s
+    select from_at, serves_others, heartbeat_s, idle_s from gateway_setting s
     where s.gateway_id = asked.gateway_id and s.from_at <= now()
     order by from_at desc limit 1
 ) setting on true
@@ -76,12 +76,12 @@ left join lateral (
     select version, made_at, content from gateway_config c
     where c.gateway_id = asked.gateway_id order by version desc limit 1
 ) latest on true
-left join gateway_status status using (gateway_id)
+left join gateway_status status on status.gateway_id = asked.gateway_id
 cross join lateral (
     select exists (select from gateway_home h where h.gateway_id = asked.gateway_id)
         or exists (select from gateway_device d where d.gateway_id = asked.gateway_id) as is_listed
 ) ever
-where ever.is_listed or setting is not null or pairing.request_id is not null
+where ever.is_listed or setting.from_at is not null or pairing.request_id is not null
     or latest.version is not null
 """
 

@@ -148,6 +148,7 @@ def test_two_packages_share_the_ledger_without_mixing(plain_database: str, tmp_p
     source = _files(tmp_path, _0001_chain="create table person (x int)")
     assert migrate(plain_database, [INGEST, ("alerts", tmp_path)]).applied == (
         "ingest/0001_chain.sql",
+        "ingest/0003_gateway.sql",
         "alerts/0001_chain.sql",
     )
     assert migrate(plain_database, [INGEST, Source("alerts", source.directory)]).applied == ()
