@@ -14,6 +14,7 @@ app = App(name="gateway", help="The box in the home: Bluetooth → durable outbo
 _COMMANDS: Final = (
     ("run", "run:run_command", "Run the gateway until it is told to stop."),
     ("status", "status:status", "Show what waits and what is wrong, beside a running gateway."),
+    ("doctor", "doctor:doctor", "Look at everything that can be wrong, with a cure for each."),
     ("check-config", "check_config:check_config", "Say everything wrong with the configuration."),
 )
 for _name, _path, _help in _COMMANDS:

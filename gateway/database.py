@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 FILE_NAME: Final = "gateway.sqlite"
-_LOCK_NAME: Final = "gateway.lock"
+LOCK_NAME: Final = "gateway.lock"
 
 # A year of one home (12,000 readings of 700 bytes) is 9 MB. 64 MiB leaves room for several
 # years of a broken uplink and fits beside everything else on the smallest SD card sold.
@@ -26,7 +26,7 @@ PAGES_MAX: Final = 64 * 1024 * 1024 // PAGE_BYTES
 # Deleting needs room too, for the write-ahead log: without this, a full disk could not even be
 # emptied by receipts. Settling 200 readings writes 0.4 MB.
 BALLAST_BYTES: Final = 1024 * 1024
-_BALLAST_NAME: Final = "ballast"
+BALLAST_NAME: Final = "ballast"
 
 # Another process only ever reads (`status`), and never for longer than this.
 _BUSY_S: Final = 5.0
@@ -122,8 +122,8 @@ class Database:
 
     def __init__(self, directory: Path, *, pages_max: int = PAGES_MAX) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._ballast = directory / _BALLAST_NAME
-        self._lock = (directory / _LOCK_NAME).open("w")
+        self._ballast = directory / BALLAST_NAME
+        self._lock = (directory / LOCK_NAME).open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -266,10 +266,9 @@ def from_us(microseconds: int) -> datetime:
     return _EPOCH + microseconds * _MICROSECOND
 
 
-def depths(directory: Path) -> tuple[int, int, datetime | None]:
-    """Return inbox depth, outbox depth and the oldest waiting reading's time, reading only.
-
-    Works beside a running gateway.
+@contextlib.contextmanager
+def read_only(directory: Path) -> Iterator[sqlite3.Connection]:
+    """Open the file for reading only; works beside a running gateway.
 
     Raises:
         FileNotFoundError: No gateway has run on *directory* yet.
@@ -277,9 +276,19 @@ def depths(directory: Path) -> tuple[int, int, datetime | None]:
     path = directory / FILE_NAME
     if not path.exists():
         raise FileNotFoundError(path)
-    with contextlib.closing(
-        sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=_BUSY_S)
-    ) as connection:
+    address = f"{path.resolve().as_uri()}?mode=ro"
+    with contextlib.closing(sqlite3.connect(address, uri=True, timeout=_BUSY_S)) as connection:
+        yield connection
+
+
+def depths(directory: Path) -> tuple[int, int, datetime | None]:
+    """Return inbox depth, outbox depth and the oldest waiting reading's time, reading only.
+
+    Raises:
+        FileNotFoundError: No gateway has run on *directory* yet.
+        sqlite3.DatabaseError: The file is damaged, or was never finished.
+    """
+    with read_only(directory) as connection:
         inbox = connection.execute("select count(*) from inbox").fetchone()[0]
         query = "select count(*), min(received_us) from outbox"
         outbox, oldest = connection.execute(query).fetchone()

@@ -6,6 +6,7 @@ heard is never written: an advertisement comes ten times a second, and SD cards 
 """
 
 import json
+import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -157,6 +158,11 @@ class Memory:
                 connection.execute(_PRUNE, (device_id, Bond.NONE.value, self._kept_max))
         except StoreFull as error:  # told by who keeps measurements; the next write brings it
             _log.warning("memory.not_written", device_id=device_id, error=str(error))
+
+
+def recorded(connection: sqlite3.Connection) -> list[Known]:
+    """Return what is on the disk, for who looks beside a running gateway; last changed first."""
+    return [_from_row(row) for row in connection.execute(f"{_READ} order by updated_us desc")]
 
 
 def _merged(before: Notes, now: Notes) -> Notes:

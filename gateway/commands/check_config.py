@@ -2,10 +2,9 @@
 
 import asyncio
 
-from gateway import broker
-from gateway.broker import BrokerError, Identity
+from gateway.broker import BrokerError
 from gateway.commands.terminal import UNREACHABLE, ConfigFile, complain, configuration
-from gateway.config import Config
+from gateway.doctor.server import try_broker
 
 
 def check_config(*, config: ConfigFile, connect: bool = False) -> int:
@@ -23,14 +22,3 @@ def check_config(*, config: ConfigFile, connect: bool = False) -> int:
             return complain(str(error), UNREACHABLE)
     print(f"{config}: good")
     return 0
-
-
-async def try_broker(config: Config) -> None:
-    """Connect to the broker and leave again.
-
-    Raises:
-        BrokerError: It cannot be reached, or does not let us in.
-    """
-    # Under its own client id: with the gateway's, a running one would be thrown out.
-    async with broker.connect(config.uplink, Identity(client_id=f"{config.gateway_id}-check")):
-        pass

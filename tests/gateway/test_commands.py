@@ -1,6 +1,11 @@
 """The composed gateway, and the commands that look at one."""
 
 import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +84,31 @@ async def test_a_part_that_raises_is_told_of_and_runs_again_and_the_others_go_on
             stop.set()
             await running
     assert starts == {**dict.fromkeys(PARTS, 1), part: 2}
+
+
+NOBODY = 65534
+_STEPS_DOWN = """
+import os, sys
+from pathlib import Path
+from gateway.commands.terminal import step_down
+step_down(Path(sys.argv[1]))
+made = Path(sys.argv[1], "made")
+made.touch()
+print(os.geteuid(), os.getegid(), made.stat().st_uid, os.access("/etc/shadow", os.R_OK))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can step down")
+def test_what_root_does_in_the_data_directory_is_done_as_its_owner(tmp_path: Path) -> None:
+    """A key that root made could not be read by the gateway that needs it."""
+    place = Path(tempfile.mkdtemp(dir="/tmp"))  # tmp_path lies below a directory of root's
+    try:
+        os.chown(place, NOBODY, NOBODY)
+        command = [sys.executable, "-c", _STEPS_DOWN, str(place)]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+        assert ran.stdout.split() == [str(NOBODY), str(NOBODY), str(NOBODY), "False"]
+        command[-1] = str(tmp_path)  # root's own: nobody to become
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+        assert ran.stdout.split() == ["0", "0", "0", "True"]
+    finally:
+        shutil.rmtree(place)
