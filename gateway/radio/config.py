@@ -1,16 +1,14 @@
 """RadioConfig: the ``[radio]`` part of the gateway's configuration."""
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from msgspec import Meta, Struct
 
-_NEEDED = (
-    'needed when backend is "bumble": name an HCI transport, '
-    'for example "tcp-client:127.0.0.1:7777" or "usb:0"'
-)
+from gateway.settings import Problem
 
 
-class RadioConfig(BaseModel):
+class RadioConfig(Struct, frozen=True, kw_only=True):
     """The backend and which adapter it uses.
 
     Attributes:
@@ -19,31 +17,23 @@ class RadioConfig(BaseModel):
         adapter: For bluez: an adapter's name, for example ``hci1``; empty is the first.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    backend: Literal["bluez", "bumble"] = Field(default="bluez", description="'bluez' or 'bumble'")
-    transport: str = Field(
-        default="", validate_default=True, description="for bumble: an HCI transport"
+    backend: Annotated[Literal["bluez", "bumble"], Meta(description="'bluez' or 'bumble'")] = (
+        "bluez"
     )
-    adapter: str | None = Field(
-        default=None, description="for bluez: an adapter's name, such as 'hci1'"
-    )
+    transport: Annotated[str, Meta(description="for bumble: an HCI transport")] = ""
+    adapter: Annotated[
+        str | None, Meta(description="for bluez: an adapter's name, such as 'hci1'")
+    ] = None
 
-    @field_validator("transport")
-    @classmethod
-    def _belongs_to_bumble(cls, transport: str, info: ValidationInfo) -> str:
-        backend = info.data.get("backend")
-        if backend == "bumble" and not transport:
-            raise ValueError(_NEEDED)
-        if backend == "bluez" and transport:
-            problem = 'used only when backend is "bumble": set that, or remove this'
-            raise ValueError(problem)
-        return transport
-
-    @field_validator("adapter")
-    @classmethod
-    def _belongs_to_bluez(cls, adapter: str | None, info: ValidationInfo) -> str | None:
-        if adapter and info.data.get("backend") == "bumble":
-            problem = 'used only when backend is "bluez": name the controller in transport'
-            raise ValueError(problem)
-        return adapter or None
+    def problems(self) -> Iterator[Problem]:
+        """Yield what does not go together."""
+        if self.backend == "bumble" and not self.transport:
+            cure = 'Name an HCI transport, for example "tcp-client:127.0.0.1:7777" or "usb:0"'
+            yield Problem("transport", 'needed when backend is "bumble"', cure)
+        if self.backend == "bluez" and self.transport:
+            yield Problem(
+                "transport", 'used only when backend is "bumble"', "Set that, or remove this"
+            )
+        if self.backend == "bumble" and self.adapter:
+            cure = "Name the controller in transport"
+            yield Problem("adapter", 'used only when backend is "bluez"', cure)

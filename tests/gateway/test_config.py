@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import ConfigProblems, load
+from gateway.config import data_dir, load
+from gateway.settings import ConfigProblems
 from tests.gateway.material import gateway, toml
 
 
@@ -155,3 +156,109 @@ def test_run_refuses_a_directory_it_cannot_use(tmp_path: Path) -> None:
     _, complained = process.communicate()
     assert process.returncode == 2
     assert "data_dir: " in complained
+
+
+ENROLLED = """
+gateway_id = "g-enrolled"
+[uplink]
+host = "broker.example"
+port = 8884
+ca_file = "{directory}/ca.pem"
+cert_file = "{directory}/cert.pem"
+key_file = "{directory}/key.pem"
+"""
+
+
+def enrolled(directory: Path, text: str = "") -> Path:
+    """Leave a data directory as enrolment does, and return a configuration that says *text*."""
+    identity = directory / "data" / "identity"
+    identity.mkdir(parents=True)
+    for name in ("ca", "cert", "key"):
+        (identity / f"{name}.pem").write_text("x")
+    (identity / "enrolled.toml").write_text(ENROLLED.format(directory=identity))
+    path = directory / "gateway.toml"
+    path.write_text(f'data_dir = "{directory / "data"}"\n{text}')
+    return path
+
+
+def test_an_enrolled_box_needs_to_be_told_its_data_directory_only(tmp_path: Path) -> None:
+    config = load(enrolled(tmp_path))
+    assert config.gateway_id == "g-enrolled"
+    assert (config.uplink.host, config.uplink.port) == ("broker.example", 8884)
+    assert config.uplink.key_file == tmp_path / "data/identity/key.pem"
+
+
+def test_what_is_written_wins_over_enrolment_together_with_what_belongs_to_it(
+    tmp_path: Path,
+) -> None:
+    ca = tmp_path / "ca.pem"
+    ca.write_text("x")
+    text = f'gateway_id = "g-own"\n[uplink]\nhost = "other.example"\nca_file = "{ca}"\n'
+    config = load(enrolled(tmp_path, text))
+    assert config.gateway_id == "g-own"
+    assert (config.uplink.host, config.uplink.port) == ("other.example", 8883)
+    assert (config.uplink.ca_file, config.uplink.key_file) == (ca, None)
+
+
+def test_an_enrolment_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    path = enrolled(tmp_path)
+    (tmp_path / "data/identity/enrolled.toml").write_text("= broken")
+    with pytest.raises(ConfigProblems, match=r"^data_dir: .*enrolled\.toml is not TOML"):
+        load(path)
+
+
+def test_the_data_directory_is_known_before_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.toml"
+    path.write_text('data_dir = "here"\n[radio]\nbackend = "bluez"\n')
+    assert data_dir(path) == Path("here")
+    path.write_text("")
+    with pytest.raises(ConfigProblems, match=r"^data_dir: is missing"):
+        data_dir(path)
+
+
+def test_a_list_in_a_variable_is_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = toml(tmp_path)
+    monkeypatch.setenv("EGENMONITOR_GATEWAY__SESSION__DEVICES", "c4:64:e3:00:00:01")
+    with pytest.raises(ConfigProblems, match=r"^session\.devices: .* is no list\. Give it as JSON"):
+        load(path)
+
+
+def test_numbers_and_truth_values_in_variables_are_understood(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = toml(tmp_path)
+    monkeypatch.setenv("EGENMONITOR_GATEWAY__UPLINK__PORT", "1884")
+    monkeypatch.setenv("EGENMONITOR_GATEWAY__UPLINK__TLS", "true")
+    monkeypatch.setenv("EGENMONITOR_GATEWAY__SESSION__IDLE_S", "2.5")
+    config = load(path)
+    assert (config.uplink.port, config.uplink.tls, config.session.idle_s) == (1884, True, 2.5)
+
+
+def test_each_element_of_a_list_is_judged_by_itself(tmp_path: Path) -> None:
+    text = toml(tmp_path).read_text()
+    told = problems(tmp_path, text.replace("idle_s = 1.0", 'devices = ["up", 3]'))
+    assert set(told) == {"session.devices.0", "session.devices.1"}
+    many = ", ".join(f'"C4:64:E3:00:00:{n:02X}"' for n in range(65))
+    told = problems(tmp_path, text.replace("idle_s = 1.0", f"devices = [{many}]"))
+    assert set(told) == {"session.devices"}
+
+
+def test_a_section_that_is_no_table_is_told(tmp_path: Path) -> None:
+    text = "uplink = 3\n" + toml(tmp_path).read_text().split("[uplink]")[0]
+    assert problems(tmp_path, text)["uplink"] == "'3' is no table. Write the keys under [uplink]"
+
+
+@pytest.mark.parametrize(
+    ("feedback", "key"),
+    [
+        ('output = "command"', "feedback.command"),
+        ('output = "gpio"', "feedback.output"),
+        ('output = "gpio"\nred_line = -1', "feedback.red_line"),
+        ('output = "lamp"', "feedback.output"),
+    ],
+)
+def test_a_light_needs_to_know_its_line_and_a_command_its_words(
+    tmp_path: Path, feedback: str, key: str
+) -> None:
+    text = toml(tmp_path).read_text() + f"[feedback]\n{feedback}\n"
+    assert set(problems(tmp_path, text)) == {key}
