@@ -11,7 +11,9 @@ from devices.drivers.driver import (
     Write,
 )
 from devices.drivers.kind import (
+    DevicePackage,
     DriverKind,
+    add_package,
     driver_for,
     driver_named,
     driver_names,
@@ -20,6 +22,7 @@ from devices.models import Advertisement
 
 __all__ = [
     "Advertisement",
+    "DevicePackage",
     "Driver",
     "DriverKind",
     "Notes",
@@ -29,6 +32,7 @@ __all__ = [
     "SetClock",
     "Subscribe",
     "Write",
+    "add_package",
     "driver_for",
     "driver_named",
     "driver_names",

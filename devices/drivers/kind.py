@@ -1,7 +1,7 @@
 """Which driver speaks to a device: the one table of drivers, by what is advertised."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -10,11 +10,24 @@ from devices.drivers.driver import Driver
 from devices.drivers.infinitime import InfiniTimeDriver
 from devices.drivers.mi_scale import mi_scale_v1, mi_scale_v2
 from devices.drivers.weight_scale import WeightScaleDriver
-from devices.models import Advertisement, Model, model_named, model_of, models
+from devices.models import Advertisement, Model, model_named, model_of, models, register
 
 # Makes the driver of one session: device id, where the device is, its model, and what an earlier
 # session's driver asked to be remembered.
 Make = Callable[[str, ZoneInfo, Model, Mapping[str, str]], Driver]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevicePackage:
+    """What a third-party package adds: models, and drivers where those here do not do.
+
+    Attributes:
+        models: Rows of the table.
+        drivers: By name. The inbox remembers a driver by it: it is never changed.
+    """
+
+    models: tuple[Model, ...]
+    drivers: Mapping[str, Make] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +82,29 @@ _DRIVERS: Final[dict[str, Make]] = {
 def driver_names() -> tuple[str, ...]:
     """Return the names of all drivers."""
     return tuple(_DRIVERS)
+
+
+def add_package(package: DevicePackage) -> None:
+    """Add *package*'s models and drivers: all or, if one cannot be, none.
+
+    Raises:
+        ValueError: It cannot be; says why.
+    """
+    drivers: Mapping[str, object] = package.drivers  # somebody else's: anything may stand there
+    for name, make in drivers.items():
+        if _DRIVERS.get(name, make) is not make:
+            problem = f"there is another driver called {name!r} already"
+            raise ValueError(problem)
+        if not callable(make) or all(model.driver != name for model in package.models):
+            problem = f"driver {name!r} cannot be called, or no model of the package has it"
+            raise ValueError(problem)
+    known = {*_DRIVERS, *package.drivers}
+    for model in package.models:
+        if model.driver not in known:
+            problem = f"model {model.name!r}: there is no driver {model.driver!r}"
+            raise ValueError(problem)
+    register(package.models)
+    _DRIVERS.update(package.drivers)
 
 
 def driver_for(

@@ -6,10 +6,16 @@ that a replay needs no model.
 """
 
 import enum
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from devices.gatt import uuids
+
+# It stands in configuration, wire messages (devices.wire.limits.Word) and tables.
+_NAME: Final = re.compile(r"[a-z0-9_]{1,64}")
+_CLOCKS: Final = frozenset((uuids.CURRENT_TIME, uuids.DATE_TIME))
 
 
 class Pairing(enum.StrEnum):
@@ -34,7 +40,7 @@ class Advertisement:
 
     device_id: str
     name: str | None = None
-    service_uuids: tuple[str, ...] | list[str] | set[str] | frozenset[str] = ()
+    service_uuids: Collection[str] = ()
     service_data: Mapping[str, bytes] = field(default_factory=dict)
 
 
@@ -93,6 +99,26 @@ class Model:
     how_to_pair_en: str = ""
     tried: Tried
     source: str
+
+    def __post_init__(self) -> None:
+        if (what := self._problem()) is not None:
+            problem = f"model {self.name!r}: {what}"
+            raise ValueError(problem)
+
+    def _problem(self) -> str | None:
+        if not _NAME.fullmatch(self.name):
+            return "a name is 1 to 64 of a-z, 0-9 and _"
+        for text in ("title", "driver", "source"):
+            if not getattr(self, text):
+                return f"{text} is missing"
+        named = {self.advertised_source, *self.services, *self.vendor_frames} - {None}
+        if any(uuid != uuids.normalise(str(uuid)) for uuid in named):
+            return "UUIDs are written in full and in lower case"
+        if not _CLOCKS.issuperset(self.clocks):
+            return "a clock is Current Time or Date Time"
+        if (self.advertised_source is None) is not (self.advertised_bytes == 0):
+            return "advertised_source and advertised_bytes go together"
+        return None
 
     @property
     def connects(self) -> bool:

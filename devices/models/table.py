@@ -51,16 +51,19 @@ def model_of(advertisement: Advertisement) -> Model | None:
 def register(rows: Iterable[Model]) -> None:
     """Add the rows of a third-party package: all or, if one cannot be, none.
 
+    The same row again changes nothing.
+
     Raises:
-        ValueError: A name is taken, or there are too many rows.
+        ValueError: A name is taken by another row, or there are too many.
     """
-    new = tuple(rows)
-    taken = {model.name for model in models()}
-    for model in new:
-        if model.name in taken:
-            problem = f"there is a model {model.name!r} already"
+    new: list[Model] = []
+    taken = {model.name: model for model in models()}
+    for model in rows:
+        if taken.setdefault(model.name, model) != model:
+            problem = f"there is another model called {model.name!r} already"
             raise ValueError(problem)
-        taken.add(model.name)
+        if model not in (*_registered, *new):
+            new.append(model)
     if len(_registered) + len(new) > REGISTERED_MAX:
         problem = f"more than {REGISTERED_MAX} models of third-party packages"
         raise ValueError(problem)

@@ -46,6 +46,7 @@ class ConditionCode(enum.StrEnum):
     CONFIG_REFUSED = "config_refused"  # what came down is not used; the last good one is
     PART_RESTARTED = "part_restarted"  # a part of the program failed and was started again
     FEEDBACK_FAILED = "feedback_failed"  # the light or buzzer does not work
+    PACKAGE_BROKEN = "package_broken"  # somebody else's package of devices cannot be used
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -28,6 +28,7 @@ from gateway.inbox import Inbox
 from gateway.lending import local
 from gateway.memory import Memory
 from gateway.outbox import Outbox
+from gateway.plugins import load_and_tell
 from gateway.remote import Remote
 from gateway.replay import replay_and_tell
 from gateway.supervise import supervised
@@ -168,7 +169,9 @@ async def run(config: Config, *, uplink_type: type[Uplink] = Uplink) -> None:
     """
     stop, wake = stop_on_signal(), asyncio.Event()
     with Database(config.data_dir) as database:
-        await operate(build(config, database, wake, uplink_type=uplink_type), stop, wake)
+        box = build(config, database, wake, uplink_type=uplink_type)
+        load_and_tell(box.health)
+        await operate(box, stop, wake)
 
 
 async def operate(box: Box, stop: asyncio.Event, wake: asyncio.Event) -> None:
