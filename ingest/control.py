@@ -119,6 +119,7 @@ class _Leader:
         self._connection = connection
         self._link = link
         self._told: dict[str, tuple[int, float]] = {}  # version and monotonic time, by gateway
+        self._told_by = 0  # the connection that this is true of
         self._untold: dict[str, Made] = {}  # made while there was no broker
 
     async def run(self) -> None:
@@ -149,6 +150,9 @@ class _Leader:
 
     async def _tell_again(self, gateway_ids: Sequence[str]) -> None:
         """Publish again to those who do not use their latest; make a newer one if they must."""
+        if self._told_by != self._link.connections:  # a broker that was started anew forgot it
+            self._told_by = self._link.connections
+            self._told.clear()
         must_renew = []
         now_s = time.monotonic()
         for one in await behind(self._connection, gateway_ids):

@@ -57,6 +57,7 @@ class Link:
         self._room = threading.Condition()  # between paho's thread and the event loop
         self._heard: deque[Heard] = deque()
         self._is_closing = False
+        self.connections = 0  # that stood, this one included: a new one may be to a broker anew
         self._client = new_client(settings, f"{settings.client_id}-control", manual_ack=False)
         self._client.max_inflight_messages_set(IN_FLIGHT_MAX)
         self._client.on_connect = self._on_connect
@@ -124,6 +125,7 @@ class Link:
         if reason.is_failure:
             self._log.error("control.refused", reason=str(reason))
             return
+        self.connections += 1
         self._log.info("control.connected")
         client.subscribe(wire.topic("+", wire.TopicKind.STATUS), qos=1)
 

@@ -195,7 +195,7 @@ def test_two_workers_make_one_version(plain_county: County) -> None:
             await psycopg.AsyncConnection.connect(plain_county.dsn, autocommit=True) as one,
             await psycopg.AsyncConnection.connect(plain_county.dsn, autocommit=True) as other,
         ):
-            return await asyncio.gather(renew(one, None), renew(other, [GATEWAY]))
+            return list(await asyncio.gather(renew(one, None), renew(other, [GATEWAY])))
 
     both = asyncio.run(work())
     assert sum(len(made) for made in both) == 1
@@ -205,12 +205,12 @@ def test_two_workers_make_one_version(plain_county: County) -> None:
 def test_every_change_wakes_who_publishes(plain_county: County) -> None:
     """Polling would find it too, up to a minute later."""
     stand(plain_county)
+    request = "insert into pairing_request (request_id, gateway_id, expires_at)"
     changes = (
         "insert into gateway_device (gateway_id, device_id) values ('g-test', 'C9')",
         "update gateway_device set returned_at = now()",
         "insert into gateway_setting (gateway_id, idle_s) values ('g-test', 2)",
-        "insert into pairing_request (request_id, gateway_id, expires_at) "
-        "values ('p', 'g-test', now())",
+        f"{request} values ('p', 'g-test', now())",
         "update device_loan set returned_at = now()",
         "update gateway_home set until_at = now()",
     )
