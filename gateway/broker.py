@@ -37,7 +37,8 @@ SESSION_EXPIRY_S: Final = 86_400
 # A receipt is a message's ids; larger is not ours.
 PACKET_BYTES_MAX: Final = MESSAGE_BYTES_MAX + 4096
 
-# Receipts not yet looked at. Beyond that they are let go: the reading is sent again.
+# Acknowledgements and messages not yet looked at: those of everything that can be on its way,
+# six times over. A broker that sends more than that at once is left, and connected to anew.
 EVENTS_MAX: Final = 256
 
 # Unacknowledged messages the broker may have towards us.
@@ -46,7 +47,7 @@ RECEIVE_MAX: Final = 20
 # Messages of ours the broker has not acknowledged, unless it says it takes fewer.
 PUBLISHED_MAX: Final = 20
 
-_GOODBYE_S_MAX: Final = 1.0
+_GOODBYE_S_MAX: Final = 0.5
 _FAILURE: Final = 0x80  # MQTT 5, 2.4: reason codes from here on are failures
 
 
@@ -112,7 +113,6 @@ class Connection:
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._closed = asyncio.Event()
         self._goodbye = False
-        self.dropped = 0
         self.lost: str | None = None  # why, once it is
         self.listen_refusals: dict[str, str] = {}  # topic → why the broker denies it
         self.packet_bytes_max = PACKET_BYTES_MAX
@@ -268,10 +268,10 @@ class Connection:
             self._ready.set_result(None)
 
     def _push(self, event: Acknowledged | Arrived) -> None:
-        if len(self._events) >= EVENTS_MAX:
-            self.dropped += 1
-            return
-        self._events.append(event)
+        if len(self._events) < EVENTS_MAX:
+            self._events.append(event)
+        elif self.lost is None:
+            self.lost = f"{EVENTS_MAX} messages came at once"
         self._wake()
 
     def _fail(self, error: BrokerError) -> None:

@@ -43,7 +43,7 @@ _log = structlog.get_logger()
 
 # How long readings may still go out after SIGTERM. They are durable anyway, so this is for
 # the nurse, not for safety; short enough for someone who waits at a terminal.
-DRAIN_S: Final = 2.0
+DRAIN_S: Final = 1.5
 
 # Wait between tries to connect: doubled from the first to the last, half of it at random.
 RECONNECT_S_MIN: Final = 0.5
@@ -51,6 +51,11 @@ RECONNECT_S_MAX: Final = 60.0
 
 # A connection that stood this long was a good one: the next back-off starts from the bottom.
 GOOD_CONNECTION_S: Final = 60.0
+
+# The loop turns at least so often, and says that it lives; it may be late by a slow broker's
+# connection attempts, and the back-off between them.
+_TURN_S_MAX: Final = 60.0
+_ALIVE_WITHIN_S: Final = 5 * _TURN_S_MAX
 
 # Topic, properties and header of a publish.
 _PACKET_OVERHEAD_BYTES: Final = 1024
@@ -104,6 +109,7 @@ class Uplink:
         )
         self._published: dict[int, Send | None] = {}  # not yet acknowledged; None: a status
         self._unreadable = 0  # receipts, since the start
+        self._must_renew = False  # the connection, as soon as nothing is on its way
         self._topics = {kind: topic(gateway_id, kind) for kind in TopicKind}
         self._identity = Identity(
             client_id=gateway_id,
@@ -116,11 +122,16 @@ class Uplink:
         """Connect, send and connect again until *stop*; then drain, say goodbye and return."""
         failures = 0
         while True:
+            self._alive()
+            self._published.clear()
+            self._dispatch.connection_lost(time.monotonic())
             since_s = time.monotonic()
             try:
                 async with connect(self._settings, self._identity, self._wake.set) as connection:
                     await self._serve(connection, stop)
+                if stop.is_set():
                     return
+                continue
             except BrokerError as error:
                 self._health.problem(ConditionCode.BROKER_AWAY, str(error))
             except BrokerLost as error:
@@ -130,8 +141,6 @@ class Uplink:
                 if time.monotonic() - since_s >= GOOD_CONNECTION_S:
                     failures = 0
             self._tell_connection(GatewayEvent.NOT_CONNECTED)
-            self._published.clear()
-            self._dispatch.connection_lost(time.monotonic())
             if stop.is_set() or await _happens(stop, self._back_off_s(failures)):
                 return  # without a broker there is nothing to drain to
             failures += 1
@@ -139,10 +148,22 @@ class Uplink:
     def acknowledged(self, send: Send) -> None:
         """The broker took *send*. That is no proof of anything: wait for the receipt."""
 
+    def reconnect(self) -> None:
+        """Connect anew, with the files as they are now, as soon as nothing is on its way.
+
+        The session at the broker is kept, and the last will is not said. Changes nothing while
+        there is no connection.
+        """
+        self._must_renew = True
+        self._wake.set()
+
     async def _serve(self, connection: Connection, stop: asyncio.Event) -> None:
+        """Serve the connection until *stop*, and say goodbye; or until it is to be renewed."""
+        self._must_renew = False
         self._connected(connection)
         drain_until_s = float("inf")
         while True:
+            self._alive()
             self._wake.clear()
             for event in connection.events():
                 self._take(event)
@@ -151,9 +172,17 @@ class Uplink:
                 drain_until_s = min(drain_until_s, now_s + DRAIN_S)
                 if not self._outbox.depth or now_s >= drain_until_s:
                     break
+            elif self._must_renew:
+                if not self._published:
+                    return
+                await _happens(self._wake, _TURN_S_MAX)
+                continue
             self._send_due(connection, now_s)
             await self._until_something(stop, drain_until_s)
         await self._goodbye(connection)
+
+    def _alive(self) -> None:
+        self._health.pulse.beat("uplink", _ALIVE_WITHIN_S)
 
     def _connected(self, connection: Connection) -> None:
         _log.info("uplink.connected", host=self._settings.host, port=self._settings.port)
@@ -256,7 +285,7 @@ class Uplink:
             due_s = min(self._dispatch.wake_at_s(), drain_until_s)
         else:
             due_s = min(self._dispatch.wake_at_s(), self._heartbeat.due_at_s())
-        await _happens(self._wake, due_s - time.monotonic())
+        await _happens(self._wake, min(due_s - time.monotonic(), _TURN_S_MAX))
 
     async def _goodbye(self, connection: Connection) -> None:
         self._say(connection, GatewayState.STOPPED)

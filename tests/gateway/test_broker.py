@@ -11,7 +11,16 @@ from typing import Any
 
 import pytest
 
-from gateway.broker import Acknowledged, Arrived, BrokerError, Connection, Identity, connect
+from gateway.broker import (
+    EVENTS_MAX,
+    Acknowledged,
+    Arrived,
+    BrokerError,
+    BrokerLost,
+    Connection,
+    Identity,
+    connect,
+)
 from gateway.config import UplinkConfig
 from simulator.embedded.broker import Broker, Mosquitto
 from tests.conftest import missing
@@ -168,6 +177,18 @@ async def test_a_connection_that_is_over_leaves_no_socket_behind(plain: UplinkCo
                 await asyncio.sleep(0.01)
     finally:
         gc.enable()
+
+
+async def test_more_messages_at_once_than_can_be_looked_at_end_the_connection(
+    plain: UplinkConfig,
+) -> None:
+    """Rather than let go of one in silence: an acknowledgement that is missed is waited for."""
+    async with connect(plain, PROBE) as connection:
+        for number in range(EVENTS_MAX + 1):
+            connection._push(Acknowledged(number, None))
+        assert len(connection.events()) == EVENTS_MAX
+        with pytest.raises(BrokerLost, match="at once"):
+            connection.events()
 
 
 def listener(client_id: str) -> Identity:

@@ -22,6 +22,7 @@ from gateway.broker import Connection
 from gateway.config import UplinkConfig
 from gateway.database import StoreFull
 from gateway.dispatch import Send
+from gateway.event import GatewayEvent
 from gateway.health import Health
 from gateway.heartbeat import Heartbeat
 from gateway.inbox import Inbox
@@ -346,3 +347,47 @@ async def test_a_denied_publish_is_told_in_the_heartbeat(
 
 def _told(receiver: Receiver) -> tuple[str, ...]:
     return receiver.statuses[-1].problems if receiver.statuses else ()
+
+
+async def test_a_renewed_connection_keeps_the_session_and_says_no_goodbye(
+    broker: Broker, running: Running
+) -> None:
+    """The files may be others by then: a certificate that was renewed."""
+    told: list[GatewayEvent] = []
+    uplink = running.uplink(broker.port)
+    uplink._on_event = lambda event, *_: told.append(event)
+    uplink.reconnect()  # before there is a connection: nothing to renew
+    async with receiving(broker.port) as receiver:
+        task = asyncio.create_task(uplink.run(running.stop), name="uplink")
+        running.append(1)
+        await until(lambda: running.outbox.depth == 0, receiver)
+        first = len(receiver.statuses)
+        uplink.reconnect()
+        await until(lambda: not uplink._must_renew, receiver)
+        running.append(2)
+        await until(lambda: running.outbox.depth == 0, receiver)
+        await receiver.until(lambda: len(receiver.statuses) > first)
+        assert {status.state for status in receiver.statuses} == {GatewayState.ONLINE}
+        running.stop.set()
+        running.wake.set()
+        await asyncio.wait_for(task, 10)
+    assert told == [GatewayEvent.CONNECTED, GatewayEvent.STORED, GatewayEvent.STORED]
+
+
+async def test_an_uplink_that_is_started_again_waits_for_nothing_that_was_sent_before(
+    embedded_broker: Broker, running: Running
+) -> None:
+    """Its supervisor starts the same object again after a failure in the middle of its work."""
+    uplink = running.uplink(embedded_broker.port)
+    async with receiving(embedded_broker.port, say_nothing) as receiver:
+        running.append(1)
+        task = asyncio.create_task(uplink.run(running.stop), name="uplink")
+        await receiver.until(lambda: len(receiver.messages) == 1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        receiver.answer = store_all
+        task = asyncio.create_task(uplink.run(running.stop), name="uplink")
+        await until(lambda: running.outbox.depth == 0, receiver)
+        running.stop.set()
+        running.wake.set()
+        await asyncio.wait_for(task, 10)
