@@ -48,6 +48,11 @@ class AdapterCondition:
             self.fault = None
 
 
+# Every adapter one can buy has a public address. Without one Linux connects under the passing
+# address of its last scan (6.1, hci_set_random_addr_sync), and no bond is found again.
+PUBLIC_ADDRESS = hci.Address("02:1A:7D:DA:71:13", hci.Address.PUBLIC_DEVICE_ADDRESS)
+
+
 class AdapterController(RadioController):
     """A controller whose host sits at the other end of a socket."""
 
@@ -55,6 +60,7 @@ class AdapterController(RadioController):
         self, name: str, air: Air, socket: asyncio.WriteTransport, condition: AdapterCondition
     ) -> None:
         super().__init__(name, air)
+        self.public_address = PUBLIC_ADDRESS
         self._socket = socket
         self._condition = condition
         self.host = StreamPacketSink(socket)
