@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from gateway.commands.terminal import ConfigFile, step_down
 from gateway.config import load
 from gateway.doctor import Finding, Verdict, examine
+from gateway.settings import ConfigProblems
 
 if TYPE_CHECKING:
     from rich.console import Console

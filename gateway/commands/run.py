@@ -29,6 +29,7 @@ from gateway.lending import local
 from gateway.memory import Memory
 from gateway.outbox import Outbox
 from gateway.plugins import load_and_tell
+from gateway.radio.config import KEYS_DIRECTORY
 from gateway.remote import Remote
 from gateway.replay import replay_and_tell
 from gateway.supervise import supervised
@@ -42,13 +43,10 @@ _log = structlog.get_logger()
 # A session that is told to stop disconnects first; its device answers within this or never.
 INTAKE_STOP_S_MAX: Final = 2.0
 # After the drain: the goodbye and the disconnect.
-GOODBYE_S_MAX: Final = 1.5
+GOODBYE_S_MAX: Final = 1.0
 
 # Sessions left by a full store are tried again so often.
 REPLAY_INTERVAL_S: Final = 30.0
-
-# In the data directory: bonds and address of our own Bluetooth stack. BlueZ keeps its own.
-KEYS_DIRECTORY: Final = "keys"
 
 Run = Callable[[], Awaitable[None]]
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from gateway.certificate import LINK
 from gateway.config import Config
 from gateway.database import (
     BALLAST_BYTES,
@@ -25,6 +26,7 @@ from gateway.database import (
 )
 from gateway.doctor.finding import Finding, fail, ok, warn
 from gateway.inbox import REPLAYS_MAX
+from gateway.radio.config import KEYS_DIRECTORY
 from gateway.systemd import SERVICE
 
 # Below this the store may not grow to its bound, while the log and the system want room too.
@@ -35,8 +37,8 @@ FREE_BYTES_MIN: Final = 128 * 1024 * 1024
 WRITE_S_GOOD: Final = 1.0
 _PAGE: Final = bytes(4096)
 
-# What a person must not be able to read but the account itself.
-_SECRETS: Final = ("keys", "identity")
+# What nobody but the account itself may read: bonds, and keys of certificates old and new.
+_SECRETS: Final = (f"{KEYS_DIRECTORY}/**/*", f"{LINK}-*/*")
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
@@ -102,8 +104,8 @@ def _unusable(place: Path) -> Iterator[tuple[str, str]]:
 
 
 def _secrets_open(place: Path) -> Iterator[tuple[str, str]]:
-    for name in _SECRETS:
-        for file in sorted((place / name).rglob("*")):
+    for pattern in _SECRETS:
+        for file in sorted(place.glob(pattern)):
             if file.is_file() and file.stat().st_mode & _OTHERS:
                 yield f"other accounts may read {file}", f"chmod 600 {file}"
 

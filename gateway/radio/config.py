@@ -1,11 +1,14 @@
 """RadioConfig: the ``[radio]`` part of the gateway's configuration."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
 from gateway.settings import Problem
+
+# In the data directory: bonds and address of our own Bluetooth stack. BlueZ keeps its own.
+KEYS_DIRECTORY: Final = "keys"
 
 
 class RadioConfig(Struct, frozen=True, kw_only=True):

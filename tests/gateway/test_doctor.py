@@ -80,7 +80,7 @@ def test_a_configuration_that_others_may_change_is_found(box: Box) -> None:
     assert (finding.verdict, finding.cure) == (Verdict.FAIL, f"chmod go-w {box.path}")
 
 
-@pytest.mark.parametrize("name", ["keys", "identity"])
+@pytest.mark.parametrize("name", ["keys", "identity-1a2b"])
 def test_a_key_that_others_may_read_is_found(box: Box, name: str) -> None:
     key = box.data / name / "key.pem"
     key.parent.mkdir()
