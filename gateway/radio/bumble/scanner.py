@@ -86,4 +86,5 @@ class BumbleScanner(BaseBleakScanner):
             device = self.create_or_update_device(
                 address, address, seen.local_name, report.address, seen
             )
+            device.details = report.address  # bleak keeps what it was first heard under
             self.call_detection_callbacks(device, seen)
