@@ -4,6 +4,7 @@ import hashlib
 import re
 
 _ADDRESS_OCTETS = 6
+_KEY_OCTETS = 16
 _STATIC = re.compile(r"[C-F][0-9A-F](:[0-9A-F]{2}){5}")
 
 
@@ -12,6 +13,11 @@ def static_address(seed: str) -> str:
     octets = bytearray(hashlib.sha256(f"device {seed}".encode()).digest()[:_ADDRESS_OCTETS])
     octets[0] |= 0xC0
     return octets.hex(":").upper()
+
+
+def identity_key(address: str) -> bytes:
+    """Return the Identity Resolving Key of the device with this static address: always the same."""
+    return hashlib.sha256(f"identity {address}".encode()).digest()[:_KEY_OCTETS]
 
 
 def checked_address(address: str) -> str:

@@ -16,7 +16,7 @@ from bumble.keys import MemoryKeyStore
 from bumble.pairing import PairingConfig
 
 from simulator.devices import attributes
-from simulator.devices.address import checked_address, static_address
+from simulator.devices.address import checked_address, identity_key, static_address
 from simulator.devices.clock import utc_now
 from simulator.devices.host import ASKED_MAX, Asked, Display, PeripheralHost, change_address
 from simulator.devices.quirks import Guard, Quirks
@@ -101,7 +101,11 @@ class Peripheral(ABC):
     async def switch_on(self, controller: RadioController) -> None:
         """Start the device's host."""
         controller.aborts = self.quirks.aborted_connections
-        configuration = DeviceConfiguration(name=self.name, address=hci.Address(self.device_id))
+        configuration = DeviceConfiguration(
+            name=self.name,
+            address=hci.Address(self.device_id),
+            irk=identity_key(self.device_id),
+        )
         self._device = PeripheralHost(configuration, controller, self._is_asked)
         self._device.keystore = self.bonds
         self._device.pairing_config_factory = self._pairs

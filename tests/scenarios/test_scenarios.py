@@ -136,7 +136,7 @@ async def test_lost_bond(home: Home) -> None:
         device.measure(150, 90)
         await until(has_condition(home, ConditionCode.BOND_LOST, device), WAIT_S)
         assert len(home.connections) - before <= 2  # no loop
-        assert [each.bond for each in home.health.devices] == [Bond.LOST]
+        assert [each.bond for each in home.central.devices] == [Bond.LOST]
         assert device.pending == 1  # nothing is lost: it waits in the cuff
         await pair(home, device)
         readings = await has(home, 3)
