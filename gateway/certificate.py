@@ -96,10 +96,9 @@ class Issued:
     serial: str
     valid_from: datetime
     valid_until: datetime
-    certificate: str
-    authority: str
-    broker_host: str
-    broker_port: int
+    certificate: str  # PEM
+    authority: str  # PEM
+    defaults: str  # as ``defaults`` gives them
 
 
 def enrolled(data_dir: Path) -> Enrolled | None:
@@ -181,7 +180,7 @@ def keep(data_dir: Path, issued: Issued) -> Enrolled:
     _write(fresh / "cert.pem", issued.certificate.encode())
     _write(fresh / "ca.pem", issued.authority.encode())
     _write(fresh / "identity.json", msgspec.json.encode(about))
-    _write(fresh / "enrolled.toml", _defaults(data_dir, issued).encode())
+    _write(fresh / "enrolled.toml", issued.defaults.encode())
     _sync(fresh)
     _point(data_dir, LINK, fresh.name)
     (data_dir / _NEXT).unlink()
@@ -193,6 +192,25 @@ def keep(data_dir: Path, issued: Issued) -> Enrolled:
     found = enrolled(data_dir)
     assert found is not None
     return found
+
+
+def defaults(data_dir: Path, gateway_id: str, broker_host: str, broker_port: int) -> str:
+    """Return the keys of the configuration that enrolment gives, in TOML.
+
+    The files are named through the link, so they are the right ones after a renewal too.
+    """
+    link = data_dir.absolute() / LINK
+    uplink: dict[str, str | int] = {
+        "host": broker_host,
+        "port": broker_port,
+        "ca_file": str(link / "ca.pem"),
+        "cert_file": str(link / "cert.pem"),
+        "key_file": str(link / "key.pem"),
+    }
+    lines = [f"gateway_id = {json.dumps(gateway_id)}", "", "[uplink]"]
+    # A JSON string is a TOML string too.
+    lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in uplink.items()]
+    return "\n".join(lines) + "\n"
 
 
 def wipe(data_dir: Path) -> None:
@@ -238,21 +256,6 @@ def _point(data_dir: Path, link: str, name: str) -> None:
 def _directories(data_dir: Path) -> list[Path]:
     found = data_dir.glob(f"{LINK}-*")
     return [path for path in found if path.is_dir() and not path.is_symlink()]
-
-
-def _defaults(data_dir: Path, issued: Issued) -> str:
-    """Return the keys of the configuration that enrolment gives; JSON strings are TOML's too."""
-    link = data_dir.absolute() / LINK
-    uplink: dict[str, object] = {
-        "host": issued.broker_host,
-        "port": issued.broker_port,
-        "ca_file": str(link / "ca.pem"),
-        "cert_file": str(link / "cert.pem"),
-        "key_file": str(link / "key.pem"),
-    }
-    lines = [f"gateway_id = {json.dumps(issued.gateway_id)}", "", "[uplink]"]
-    lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in uplink.items()]
-    return "\n".join(lines) + "\n"
 
 
 def _write(path: Path, content: bytes) -> None:
