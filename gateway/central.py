@@ -18,6 +18,7 @@ import structlog
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 
+from devices.models import Pairing as ModelPairing
 from devices.wire import (
     ConditionCode,
     DeviceStatus,
@@ -292,8 +293,13 @@ class Central:
         self, radio: Radio, device_id: str, sighting: Sighting, pairing: Pairing
     ) -> Visit:
         """Make the bond that was asked for; the next visit proves it."""
-        timeout_s = self._config.connect_timeout_s
-        await pairing.bond(radio, sighting.device, device_id, timeout_s=timeout_s)
+        await pairing.bond(
+            radio,
+            sighting.device,
+            device_id,
+            timeout_s=self._config.connect_timeout_s,
+            needs_bond=sighting.kind.model.pairing is not ModelPairing.NONE,
+        )
         if pairing.status.step is not PairingStep.MEASURE:
             return Visit.UNREACHED
         bonded_id = pairing.status.device_id or device_id  # an identity address by now, perhaps

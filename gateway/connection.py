@@ -97,6 +97,9 @@ async def connect(
         client = radio.client(device, lambda _: on_disconnect(), timeout_s=timeout_s, pair=pair)
         try:
             await _attempt(client, chance, timeout_s)
+        except _GoneError:
+            _log.info("session.given_up", device_id=device.address)
+            return None
         except _HangsError:
             raise
         except RADIO_ERRORS as error:
@@ -112,7 +115,7 @@ async def connect(
 
 
 async def _attempt(client: BleakClient, chance: Chance, timeout_s: float) -> None:
-    """Connect, or raise one of ``RADIO_ERRORS``."""
+    """Connect, or raise one of ``RADIO_ERRORS``; ``_GoneError`` if there is no hope."""
     began_s = time.monotonic()
     attempt = asyncio.create_task(client.connect(), name="connect")
     try:
@@ -130,7 +133,7 @@ async def _attempt(client: BleakClient, chance: Chance, timeout_s: float) -> Non
     if not await _let_go(attempt):
         raise _HangsError
     if attempt.cancelled():
-        raise TimeoutError
+        raise _GoneError
     attempt.result()
 
 
@@ -140,6 +143,10 @@ async def _let_go(attempt: "asyncio.Task[None]") -> bool:
         attempt.cancel()
         await asyncio.wait({attempt}, timeout=LET_GO_S_MAX)
     return attempt.done()
+
+
+class _GoneError(BleakError):
+    """The device has fallen silent, or others wait for it too long."""
 
 
 class _HangsError(BleakError):

@@ -8,7 +8,7 @@ the driver makes of it to the outbox at once. Nothing is ever unsubscribed at th
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -17,7 +17,15 @@ import structlog
 from bleak import BleakClient
 from bleak.backends.device import BLEDevice
 
-from devices.drivers import DriverKind, Notes, RawValue, Request, Subscribe
+from devices.drivers import (
+    Advertisement,
+    DriverKind,
+    Notes,
+    RawValue,
+    Request,
+    Subscribe,
+    driver_for,
+)
 from devices.reading import Reading
 from gateway.connection import Chance, connect, disconnect
 from gateway.database import StoreFull
@@ -151,6 +159,24 @@ class Session:
         """Take note that the device has disconnected."""
         self._is_connected = False
         self._stir()
+
+    def offered(self, services: Collection[str]) -> None:
+        """Take note of what the device offers, before anything is asked of it.
+
+        On BlueZ a known device advertises what was once remembered of it, so who was taken for
+        a scale by its services may be a cuff. What it offers now is believed before that; a name
+        is believed before both.
+        """
+        told = self._kind.model
+        found = Advertisement(self._place.device_id, service_uuids=tuple(services))
+        if not told.services or told.is_served_by(found):
+            return
+        kind = driver_for(found, self._kind.zone)
+        if kind is not None and kind.connects and kind.name != self._kind.name:
+            _log.info("session.is_another", told=told.name, found=kind.model.name)
+            self._kind = kind
+            self._driver = kind.new(self._place.device_id, self._notes.memory)
+            self._place = InboxSession(self._place.device_id, kind.name)
 
     def refused(self, refusal: Refusal) -> None:
         """Take note that the device refused the connection."""
@@ -335,6 +361,7 @@ async def serve(
         session.refused(client)
         return False
     try:
+        session.offered([service.uuid for service in client.services])
         await session.run(radio, client, idle_s=idle_s, is_pressed=chance.is_pressed)
     finally:
         await disconnect(client)  # first: what comes while it hangs up belongs to the session

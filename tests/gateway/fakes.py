@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from types import SimpleNamespace
 from typing import Any
 
 from bleak.backends.device import BLEDevice
@@ -21,6 +22,7 @@ class FakeClient:
         self.radio = radio
         self.on_disconnect = on_disconnect
         self.is_connected = False
+        self.services = [SimpleNamespace(uuid=uuid) for uuid in radio.services]
 
     async def connect(self) -> None:
         self.radio.calls.append("connect")
@@ -88,6 +90,7 @@ class FakeRadio:
         hangs: Nor does it end when it is told to.
         links_anyway: The link comes about in the moment it is told to end.
         discovery_s: From the link to its services.
+        services: What the device offers.
         bonds: Who we have a bond with.
         forgotten: Whom we were told to forget.
         pairs: Whether the last client was to encrypt first.
@@ -105,6 +108,7 @@ class FakeRadio:
         self.hangs = False
         self.links_anyway = False
         self.discovery_s = 0.0
+        self.services: list[str] = []
         self.bonds: set[str] = set()
         self.forgotten: list[str] = []
         self.pairs = False

@@ -57,16 +57,15 @@ class Home:
         device.on_event = happened
         await self.radio.attach(device)
 
-    @contextlib.asynccontextmanager
-    async def listening(
+    def build(
         self,
         *,
         allowed: tuple[str, ...] = (),
         lending: Callable[[], Lending] | None = None,
         now: Callable[[], datetime] | None = None,
         idle_s: float = 1.0,
-    ) -> AsyncIterator[None]:
-        """Run the central for as long as the block lasts."""
+    ) -> Central:
+        """Return a central, not yet running."""
         self.central = Central(
             self.plug,
             SessionConfig(idle_s=idle_s, connect_timeout_s=5.0, devices=allowed),
@@ -80,8 +79,21 @@ class Home:
             lending=lending,
             on_event=lambda event, _ids=(): self.events.append(event),
         )
+        return self.central
+
+    @contextlib.asynccontextmanager
+    async def listening(
+        self,
+        *,
+        allowed: tuple[str, ...] = (),
+        lending: Callable[[], Lending] | None = None,
+        now: Callable[[], datetime] | None = None,
+        idle_s: float = 1.0,
+    ) -> AsyncIterator[None]:
+        """Run the central for as long as the block lasts."""
+        central = self.build(allowed=allowed, lending=lending, now=now, idle_s=idle_s)
         async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(self.central.run(), name="central")
+            running = tasks.create_task(central.run(), name="central")
             await until(lambda: self.health.radio is RadioState.SCANNING)
             try:
                 yield
