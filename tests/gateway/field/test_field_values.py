@@ -7,6 +7,7 @@ import pytest
 from devices.gatt import uuids
 from devices.quantity import Quantity
 from devices.reading import ClockVerdict, Outcome
+from gateway.event import GatewayEvent
 from simulator.devices.clock import DeviceClock
 from simulator.devices.consent import ConsentScale, Unknown
 from simulator.devices.cuff import Cuff
@@ -107,6 +108,7 @@ async def test_field_16_a_failed_measurement_is_an_event_and_never_a_value(home:
     assert reading.outcome is Outcome.FAILED
     assert reading.values == ()
     assert reading.problem
+    assert home.events == [GatewayEvent.FAILED]  # somebody in the room can act on it
     assert reading.payload == ALL_NAN.hex()
 
 
