@@ -9,7 +9,7 @@ Source: BlueZ, doc/org.bluez.Agent.rst and org.bluez.AgentManager.rst.
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from bleak.backends.bluezdbus import defs
@@ -56,21 +56,20 @@ async def agent(
     (owner,) = await bus.call(
         BUS_PATH, BUS_NAME, "GetNameOwner", "s", (defs.BLUEZ_SERVICE,), to=BUS_NAME
     )
-    async with asyncio.TaskGroup() as tasks:
-        answering = _Agent(bus, owner, is_expected, ask, tasks)
-        bus.add(answering.handle)
+    answering = _Agent(bus, owner, is_expected, ask)
+    bus.add(answering.handle)
+    try:
+        capability = _ALONE if ask is None else _WITH_PERSON
+        await _manage(bus, "RegisterAgent", "os", AGENT_PATH, capability)
         try:
-            capability = _ALONE if ask is None else _WITH_PERSON
-            await _manage(bus, "RegisterAgent", "os", AGENT_PATH, capability)
-            try:
-                await _manage(bus, "RequestDefaultAgent", "o", AGENT_PATH)
-                yield
-            finally:
-                with suppress(BleakError):  # it goes with the connection at the latest
-                    await _manage(bus, "UnregisterAgent", "o", AGENT_PATH)
+            await _manage(bus, "RequestDefaultAgent", "o", AGENT_PATH)
+            yield
         finally:
-            bus.remove(answering.handle)
-            answering.stop()
+            with suppress(BleakError):  # it goes with the connection at the latest
+                await _manage(bus, "UnregisterAgent", "o", AGENT_PATH)
+    finally:
+        bus.remove(answering.handle)
+        answering.stop()
 
 
 async def _manage(bus: Bus, member: str, signature: str, *body: str) -> None:
@@ -84,13 +83,11 @@ class _Agent:
         owner: str,
         is_expected: Callable[[str], bool],
         ask: AskPasskey | None,
-        tasks: asyncio.TaskGroup,
     ) -> None:
         self._bus = bus
         self._owner = owner
         self._is_expected = is_expected
         self._ask = ask
-        self._tasks = tasks
         self._asking: asyncio.Task[None] | None = None
 
     def handle(self, message: Message) -> Message | bool | None:
@@ -123,14 +120,15 @@ class _Agent:
             return Message.new_method_return(message)
         if message.member == "RequestPasskey" and self._ask is not None:
             self.stop()
-            self._asking = self._tasks.create_task(self._passkey(message, self._ask))
+            self._asking = asyncio.create_task(self._passkey(message, self._ask), name="passkey")
             return True
         return Message.new_error(message, _REJECTED, "cannot be answered here")
 
     async def _passkey(self, message: Message, ask: AskPasskey) -> None:
-        passkey = await asked(ask)
-        if passkey is None:
-            self._bus.send(Message.new_error(message, _REJECTED, "nobody gave the number"))
-        else:
-            body: list[Any] = [passkey]
-            self._bus.send(Message.new_method_return(message, "u", body))
+        answer = Message.new_error(message, _REJECTED, "nobody gave the number")
+        try:
+            passkey = await asked(ask)
+            if passkey is not None:
+                answer = Message.new_method_return(message, "u", [passkey])
+        finally:
+            self._bus.send(answer)  # also when the pairing was given up: bluetoothd waits for it

@@ -6,14 +6,22 @@ from typing import Any, Final
 
 from bleak.backends.bluezdbus.client import BleakClientBlueZDBus
 from bleak.backends.bluezdbus.manager import BlueZManager, get_global_bluez_manager
+from bleak.backends.characteristic import BleakGATTCharacteristic
+from bleak.backends.client import NotifyCallback
 from bleak.backends.device import BLEDevice
-from bleak.exc import BleakError
+from bleak.exc import BleakDBusError, BleakError
 
+from gateway.radio.bluez.errors import is_key_missing
 from gateway.radio.passkey import PASSKEY_S_MAX
 from gateway.radio.refusal import Refusal, RefusedError
 
 # The Security Manager gives up after so long without an answer (Core 5.4, Vol 3, Part H, 3.4).
 _PAIRING_S_MAX: Final = 30.0
+
+# A subscription is answered within two connection intervals, a fraction of a second. BlueZ
+# answers none that needs a bond: it begins to pair by itself, finds no agent, and waits until
+# the device hangs up. Below what a session waits for an answer.
+_SUBSCRIBED_S_MAX: Final = 4.0
 
 # Connections of a bonded device that came up and were ended by our own controller, one after
 # the other, before it is said that the device does not have our key. BlueZ before 5.78 has no
@@ -76,23 +84,51 @@ class BluezClient(BleakClientBlueZDBus):
         else:
             await super().connect(pair, **kwargs)
 
+    async def start_notify(
+        self, characteristic: BleakGATTCharacteristic, callback: NotifyCallback, **kwargs: Any
+    ) -> None:
+        """Subscribe.
+
+        Raises:
+            RefusedError: The device wants a bond, and there is none.
+            BleakError: As bleak's.
+        """
+        manager = await get_global_bluez_manager()
+        if _is_paired(manager, self._path):
+            await super().start_notify(characteristic, callback, **kwargs)
+            return
+        try:
+            async with asyncio.timeout(_SUBSCRIBED_S_MAX):
+                await super().start_notify(characteristic, callback, **kwargs)
+        except TimeoutError as error:
+            if not self.is_connected or _is_paired(manager, self._path):
+                raise
+            problem = f"no answer to a subscription for {_SUBSCRIBED_S_MAX:.0f} s without a bond"
+            raise RefusedError(problem, Refusal.NOT_PAIRED) from error
+
     async def _connect_bonded(
         self, manager: BlueZManager, kwargs: dict[str, Any], *, pair: bool
     ) -> None:
         aborts = 0
-        async with asyncio.timeout(None) as limit:
+        limit = asyncio.timeout(None)
 
-            def changed(connected: bool) -> None:  # noqa: FBT001 # bleak's
-                nonlocal aborts
-                aborts += not connected
-                if aborts == ABORTS_MAX:
-                    limit.reschedule(asyncio.get_running_loop().time())
+        def changed(connected: bool) -> None:  # noqa: FBT001 # bleak's
+            nonlocal aborts
+            aborts += not connected
+            if aborts == ABORTS_MAX:
+                limit.reschedule(asyncio.get_running_loop().time())
 
-            watcher = manager.add_device_watcher(self._path, changed, lambda _path, _value: None)
-            try:
+        watcher = manager.add_device_watcher(self._path, changed, lambda _path, _value: None)
+        try:
+            async with limit:
                 await super().connect(pair, **kwargs)
-            finally:
-                manager.remove_device_watcher(watcher)
+        except (BleakDBusError, TimeoutError) as error:
+            if limit.expired() or (isinstance(error, BleakDBusError) and is_key_missing(error)):
+                problem = f"{self.address} is bonded, and does not have our key"
+                raise RefusedError(problem, Refusal.BOND_LOST) from error
+            raise
+        finally:
+            manager.remove_device_watcher(watcher)
 
 
 def _is_paired(manager: BlueZManager, path: str) -> bool:

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from bleak import BleakClient, BleakScanner
 from bleak.backends.bluezdbus import defs
+from bleak.backends.bluezdbus.scanner import BleakScannerBlueZDBus
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementDataCallback
 from bleak.exc import BleakBluetoothNotAvailableReason, BleakDBusError, BleakError
@@ -26,7 +27,36 @@ _log = structlog.get_logger()
 # Switching a controller off and on takes a second or two; one on USB may load its firmware.
 POWER_S_MAX: Final = 15.0
 
+# bluetoothd is switching it already; nothing tells when it has done.
+_BUSY: Final = frozenset({"org.bluez.Error.Busy", defs.BLUEZ_ERROR_IN_PROGRESS})
+_BUSY_AGAIN_S: Final = 0.25
+
 _LIBRARIES: Final = ("bleak", "dbus_fast")
+
+
+class BluezScanner(BleakScannerBlueZDBus):
+    """bleak's scanner, which may also be stopped after the adapter was switched off.
+
+    Args:
+        power_ups: How often the adapter was switched on again.
+    """
+
+    def __init__(self, *args: Any, power_ups: Callable[[], int], **others: Any) -> None:
+        super().__init__(*args, **others)
+        self._power_ups = power_ups
+        self._started_at = 0
+
+    async def start(self) -> None:
+        self._started_at = self._power_ups()
+        await super().start()
+
+    async def stop(self) -> None:
+        """Stop; what ended with the adapter's power has nothing left to stop."""
+        try:
+            await super().stop()
+        except BleakDBusError:
+            if self._power_ups() == self._started_at:
+                raise
 
 
 class BluezRadio:
@@ -42,10 +72,10 @@ class BluezRadio:
         self._path = path
         self._name = path.rpartition("/")[2]
         self._is_cycling = False
+        self._power_ups = 0
         self._expected: str | None = None
         self._asks = False
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._powered = asyncio.Event()
         bus.add(self._handle)
 
     async def start(self) -> None:
@@ -63,7 +93,11 @@ class BluezRadio:
 
     def scanner(self, detection_callback: AdvertisementDataCallback) -> BleakScanner:
         return BleakScanner(
-            detection_callback, scanning_mode="active", bluez={"adapter": self._name}
+            detection_callback,
+            scanning_mode="active",
+            backend=BluezScanner,
+            bluez={"adapter": self._name},
+            power_ups=lambda: self._power_ups,
         )
 
     def client(
@@ -127,6 +161,7 @@ class BluezRadio:
             await self._power(on=False)
             await self._power(on=True)
         finally:
+            self._power_ups += 1
             self._is_cycling = False
 
     async def lost(self) -> None:
@@ -177,9 +212,22 @@ class BluezRadio:
 
     async def _power(self, *, on: bool) -> None:
         body = (defs.ADAPTER_INTERFACE, "Powered", Variant("b", on))
-        await self._bus.call(
-            self._path, defs.PROPERTIES_INTERFACE, "Set", "ssv", body, limit_s=POWER_S_MAX
-        )
+        try:
+            async with asyncio.timeout(POWER_S_MAX):
+                while True:
+                    try:
+                        await self._bus.call(
+                            self._path, defs.PROPERTIES_INTERFACE, "Set", "ssv", body
+                        )
+                    except BleakDBusError as error:
+                        if error.dbus_error not in _BUSY:
+                            raise
+                    else:
+                        return
+                    await asyncio.sleep(_BUSY_AGAIN_S)
+        except TimeoutError as error:
+            problem = f"the Bluetooth adapter is busy for {POWER_S_MAX:.0f} s"
+            raise BleakError(problem) from error
 
     def _handle(self, message: Message) -> None:
         """Look at a signal of the bus."""
