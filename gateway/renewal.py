@@ -44,7 +44,7 @@ RETRY_S: Final = 3600.0
 PROCESS_S_MAX: Final = 60.0
 _WORDS_MAX: Final = 200
 
-_PART: Final = "certificate"
+_PART: Final = "renewal"
 
 
 class Renewal:

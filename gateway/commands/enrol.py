@@ -9,7 +9,13 @@ from typing import Final, Literal
 from devices.enrolment import BadCode, parse_code
 from gateway import certificate
 from gateway.certificate import IdentityDamaged
-from gateway.commands.terminal import BAD_CONFIGURATION, UNREACHABLE, ConfigFile, complain
+from gateway.commands.terminal import (
+    BAD_CONFIGURATION,
+    UNREACHABLE,
+    ConfigFile,
+    complain,
+    step_down,
+)
 from gateway.config import data_dir
 from gateway.enrol import Done, EnrolFailed, Failure
 from gateway.enrol import enrol as ask
@@ -41,6 +47,10 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
             "Den förnyar sig själv i god tid."
         ),
         "Done. This box is {gateway_id}, enrolled until {until}. It renews by itself in good time.",
+    ),
+    "replaced": (
+        "Starta om boxen, så att den börjar heta så.",
+        "Start this box again, so that it goes by that name.",
     ),
     "clock_off": (
         (
@@ -158,6 +168,7 @@ def enrol(
         directory = data_dir(config)
     except ConfigProblems as error:
         return complain(str(error), BAD_CONFIGURATION)
+    step_down(directory)
     said = {"server": server, "where": str(directory), "now": f"{now:%Y-%m-%d %H:%M} UTC"}
     known = _identity(directory)
     if known is not None and not replace:
@@ -174,6 +185,8 @@ def enrol(
         told = {**said, "detail": detail or str(error)}
         return complain(_words("not_kept", language, told), UNREACHABLE)
     _tell(done, language, said)
+    if known not in {None, done.enrolled.gateway_id}:
+        print(_words("replaced", language, said))
     return 0
 
 

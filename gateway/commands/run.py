@@ -31,6 +31,7 @@ from gateway.outbox import Outbox
 from gateway.plugins import load_and_tell
 from gateway.radio.config import KEYS_DIRECTORY
 from gateway.remote import Remote
+from gateway.renewal import Renewal
 from gateway.replay import replay_and_tell
 from gateway.supervise import supervised
 from gateway.systemd import Notifier, Reporter
@@ -67,6 +68,7 @@ class Box:
     heartbeat: Heartbeat
     uplink: Uplink
     watchdog: Watchdog
+    renewal: Renewal
 
 
 def build(
@@ -110,6 +112,7 @@ def build(
         now=now,
         asked_interval_s=lambda: remote.heartbeat_s,
         devices=lambda: central.devices,
+        certificate_until=lambda: renewal.certificate_until,
         storage_free_bytes=lambda: shutil.disk_usage(data_dir).free,
     )
     uplink = uplink_type(
@@ -122,6 +125,13 @@ def build(
         now=now,
         on_config=remote.take,
         on_event=feedback.tell,
+    )
+    renewal = Renewal(
+        data_dir,
+        health=health,
+        now=now,
+        is_clock_sure=lambda: not timekeeper.is_doubted,
+        on_renewed=uplink.reconnect,
     )
     return Box(
         config=config,
@@ -136,6 +146,7 @@ def build(
         heartbeat=heartbeat,
         uplink=uplink,
         watchdog=Watchdog(central, health, Pace(config.watchdog.silent_s)),
+        renewal=renewal,
     )
 
 
@@ -148,6 +159,7 @@ def intake(box: Box) -> dict[str, Run]:
         "watchdog": box.watchdog.run,
         "remote": lambda: box.remote.run(box.central.pair),
         "feedback": box.feedback.run,
+        "renewal": box.renewal.run,
     }
 
 

@@ -458,7 +458,7 @@ async def test_the_command_says_who_the_box_is_and_will_not_do_it_twice(
     status, said, _ = await run(
         config, await server.code("g-new"), server.address, "--replace", "--language", "en"
     )
-    assert (status, "This box is g-new" in said) == (0, True)
+    assert (status, "This box is g-new" in said, "again" in said) == (0, True, True)
 
 
 async def test_the_command_never_repeats_the_code(server: Registry, config: Path) -> None:
