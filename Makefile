@@ -36,6 +36,7 @@ bench: $(VENV)/dev.stamp  ## Measure; ratios come last
 
 docs: $(VENV)/dev.stamp  ## Write the documents that are generated from code
 	$(BIN)/python -m devices.asyncapi docs/
+	$(BIN)/python -m devices.models docs/
 
 # Locks are hashed and universal, and name no index.
 UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -24,8 +24,8 @@ AND_MEDICAL: Final = (
         tried=Tried.SIMULATED,
         source=(
             "andengineering/AndroidSampleCode#1 (switches off); obniz/obniz, parts/Ble/UA651BLE "
-            "(name, Pr, clock, delivers to one only). That it pairs with nothing to type is not "
-            "confirmed"
+            "(name, Pr, clock, delivers to one only; there it is said to deliver without keys once "
+            "it is paired). That it pairs with nothing to type is not confirmed"
         ),
     ),
     Model(

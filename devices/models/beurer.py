@@ -28,14 +28,15 @@ BEURER: Final = (
         vendor_frames=(uuids.BLOOD_PRESSURE_MEASUREMENT,),
         quirks="Pulse and status have their bytes swapped, a user stands there without its flag, a "
         "mean pressure of 0 is none; read by that layout, and by the profile where a record has "
-        "exactly its length. Sends all that it remembers. Stays silent if subscribed to at once.",
+        "exactly its length. Sends all that it remembers. Stays silent if subscribed to at once. "
+        "A BM 48 was seen to switch off when it was asked.",
         how_to_pair_sv=_BM_SV,
         how_to_pair_en=_BM_EN,
         tried=Tried.CAPTURED,
         source=(
             "derdilla/blood-pressure-monitor-fl#735 and #737 (captures of a BM85; the maker's list "
-            "of the others), #566 and docs/bluetooth.md (names of BM 59, BM85). Whether it shows "
-            "a number when pairing is not confirmed"
+            "of the others), #566 (BM 48) and docs/bluetooth.md (names of BM 59 and BM85; the "
+            "others are guesses). Whether it shows a number when pairing is not confirmed"
         ),
     ),
     Model(
@@ -47,14 +48,13 @@ BEURER: Final = (
         pairing=Pairing.PASSKEY,
         clocks=CLOCKS,
         sets_clock=True,
-        slots=2,
         settle_s=_SETTLE_S,
         quirks="Read by the profile: a record of another length is kept raw.",
         how_to_pair_sv=_BM_SV,
         how_to_pair_en=_BM_EN,
         tried=Tried.SIMULATED,
         source=(
-            "Taken over from BM 85 but for the layout. Names, pairing, clock and users are not "
+            "Taken over from BM 85 but for the layout. Names, pairing and clock are not "
             "confirmed for any of them"
         ),
     ),
@@ -83,7 +83,8 @@ BEURER: Final = (
         source=(
             "KristianP26/ble-scale-sync#83 (BF500), #168 (BF720), #229 (BF788), #255 (BF950), "
             "#335 (BF915: six digits, refused consent); oliexdev/openScale#753, #911, #1399 "
-            "(registering). Whether every one shows six digits is not confirmed"
+            "(registering); the manual of BF 720 (8 users, 30 measurements each). Names with a "
+            "blank are guesses; that every one shows six digits is not confirmed"
         ),
     ),
 )

@@ -14,16 +14,14 @@ MEDISANA: Final = (
         pairing=Pairing.NONE,
         clocks=CLOCKS,
         sets_clock=True,
-        slots=2,
-        quirks="Sends everything that it remembers in one session, again and again; the newest is "
-        "not the first.",
+        quirks="Sends what it remembers in one session.",
         how_to_pair_sv="Tryck på mätarens Bluetooth-knapp.",
         how_to_pair_en="Press the cuff's Bluetooth button.",
         tried=Tried.SIMULATED,
         source=(
             "bkbilly/medisanabp_ble#1 (layout, many records), #2 (name of BU 570), #4 (models). "
-            "That it needs no bond, its clock and its button are not confirmed; models under "
-            "another name are served as any cuff"
+            "That it needs no bond, its clock, its users and its button are not confirmed; "
+            "models under another name are served as any cuff"
         ),
     ),
 )

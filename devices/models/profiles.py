@@ -55,6 +55,6 @@ PROFILES: Final = (
         "Running Speed and Cadence has no step total, and Physical Activity Monitor counts a "
         "session's steps, not a day's.",
         tried=Tried.SIMULATED,
-        source="InfiniTimeOrg/InfiniTime, doc/MotionService.md and doc/ble.md",
+        source="InfiniTimeOrg/InfiniTime, doc/MotionService.md",
     ),
 )

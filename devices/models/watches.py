@@ -24,8 +24,8 @@ WATCHES: Final = (
         "Always advertises; visited every half hour.",
         tried=Tried.SIMULATED,
         source=(
-            "InfiniTimeOrg/InfiniTime: doc/MotionService.md, doc/ble.md, doc/gettingStarted. That "
-            "the clock can be read back is taken from its firmware, not from a watch"
+            "InfiniTimeOrg/InfiniTime: doc/ble.md, doc/gettingStarted, and the firmware's "
+            "CurrentTimeService, MotionService (neither wants encryption) and NimbleController"
         ),
     ),
 )

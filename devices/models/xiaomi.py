@@ -6,7 +6,7 @@ from devices.gatt import uuids
 from devices.models.model import Model, Pairing, Tried
 
 _CLOCK: Final = (
-    "Its clock begins at 1970 with new batteries and is set by the maker's program only, often to "
+    "Its clock begins at 1970 with new batteries, is set by the maker's program, and was seen in "
     "UTC; what is advertised was weighed just now, so that time is placed by the receipt. Names "
     "nobody."
 )
@@ -22,7 +22,7 @@ XIAOMI: Final = (
         pairing=Pairing.NONE,
         quirks=_CLOCK,
         tried=Tried.CAPTURED,
-        source="custom-components/ble_monitor (captures) and #292; oliexdev/openScale#37",
+        source="custom-components/ble_monitor (captures) and #292; oliexdev/openScale#37, #923",
     ),
     Model(
         name="mi_scale_v2",

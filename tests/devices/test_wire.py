@@ -98,7 +98,7 @@ def test_message_looks_as_others_expect_it() -> None:
     ("enum_type", "words"),
     [
         (Outcome, ["measured", "failed", "unreadable"]),
-        (ClockVerdict, ["ok", "corrected", "unchecked", "absent", "implausible"]),
+        (ClockVerdict, ["ok", "corrected", "unchecked", "absent", "implausible", "unknown"]),
         (wire.GatewayState, ["online", "stopped", "lost"]),
         (wire.TopicKind, ["readings", "receipts", "status", "config"]),
     ],
