@@ -25,6 +25,7 @@ from gateway.kept import Kept, write_kept
 from gateway.memory import Memory
 from gateway.outbox import Outbox
 from gateway.remote import Remote
+from gateway.renewal import Renewal
 from gateway.systemd import Reporter
 from gateway.uplink import Uplink
 from gateway.watchdog import Watchdog
@@ -39,6 +40,7 @@ PARTS: dict[str, tuple[Any, str]] = {
     "watchdog": (Watchdog, "run"),
     "remote": (Remote, "run"),
     "feedback": (Feedback, "run"),
+    "renewal": (Renewal, "run"),
     "reporter": (Reporter, "run"),
 }
 
