@@ -275,7 +275,7 @@ class Central:
 
     async def _visit(self, radio: Radio, device_id: str, sighting: Sighting) -> Visit:
         visited = await self._visitor.visit(
-            radio, device_id, sighting, lambda: self._sightings.is_pressed(time.monotonic())
+            radio, device_id, sighting, lambda: self._sightings.share_s(time.monotonic())
         )
         pairing = self._pairing
         if pairing is None or pairing.status.device_id != device_id:
@@ -293,6 +293,7 @@ class Central:
         self, radio: Radio, device_id: str, sighting: Sighting, pairing: Pairing
     ) -> Visit:
         """Make the bond that was asked for; the next visit proves it."""
+        await self._visitor.prepare_pairing(radio, device_id)
         await pairing.bond(
             radio,
             sighting.device,

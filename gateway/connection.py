@@ -54,11 +54,12 @@ class Chance:
 
     Attributes:
         heard_s: Returns when the device was last heard, monotonic seconds.
-        is_pressed: Returns whether somebody else waits whose window closes.
+        share_s: Returns how long it may last for the sake of others whose windows close; none
+            if nobody else waits.
     """
 
     heard_s: Callable[[], float]
-    is_pressed: Callable[[], bool]
+    share_s: Callable[[], float | None]
 
     @property
     def is_heard(self) -> bool:
@@ -68,7 +69,7 @@ class Chance:
     def is_gone(self, began_s: float) -> bool:
         """Return whether an attempt that has no link yet is not to be waited for any more."""
         waited_s = time.monotonic() - began_s
-        return not self.is_heard or (waited_s > LINK_PRESSED_S and self.is_pressed())
+        return not self.is_heard or (waited_s > LINK_PRESSED_S and self.share_s() is not None)
 
 
 async def connect(

@@ -47,10 +47,14 @@ SESSION_VALUES_MAX: Final = 2000
 # on and on is broken.
 REQUESTS_MAX: Final = 64
 
-# While somebody else waits whose window closes, the slot is not held through long silences.
-# Records follow each other within half a second, also at slow connection intervals; a device
-# cut short here keeps what it has not sent, and is visited again as soon as it is heard.
-IDLE_PRESSED_S: Final = 1.0
+# While others wait whose windows close, a silence is not waited out for longer than leaves them
+# their share of the time; two seconds are enough for any device that has begun to send, and
+# records follow each other within half a second, also at slow connection intervals. A device cut
+# short here keeps what it has not sent, and is visited again as soon as it is heard.
+IDLE_PRESSED_S_MIN: Final = 0.4
+IDLE_PRESSED_S_MAX: Final = 2.0
+# What a visit takes beside the silence: the link, the services, the requests.
+VISIT_S: Final = 0.5
 # Before its first record a cuff may think for a while after it was subscribed to.
 FIRST_PRESSED_S: Final = 3.0
 # A watch has told its total as soon as it was asked; it will be here later too.
@@ -183,7 +187,7 @@ class Session:
         self._tally(refusal=refusal)
 
     async def run(
-        self, radio: Radio, client: BleakClient, *, idle_s: float, is_pressed: Callable[[], bool]
+        self, radio: Radio, client: BleakClient, *, idle_s: float, chance: Chance
     ) -> None:
         """Ask what the driver wants to know, then listen until the device is done.
 
@@ -198,7 +202,7 @@ class Session:
             if waiting and asked < REQUESTS_MAX:
                 asked += 1
                 await self._carry_out(radio, client, waiting.popleft())
-            elif not await self._stirs(self._ends_s(began_s, idle_s, is_pressed)):
+            elif not await self._stirs(self._ends_s(began_s, idle_s, chance.share_s())):
                 break
             self._raise_failure()
         for request in waiting:
@@ -257,13 +261,14 @@ class Session:
         if set(self._refusals) == {Refusal.STALE_SERVICES}:
             self.refused(Refusal.STALE_SERVICES)
 
-    def _ends_s(self, began_s: float, idle_s: float, is_pressed: Callable[[], bool]) -> float:
+    def _ends_s(self, began_s: float, idle_s: float, share_s: float | None) -> float:
         """Return when it is over if nothing comes any more, monotonic seconds."""
         self._judge()
         always_there = bool(self._kind.revisit_s)
         longest_s = VISIT_S_MAX if always_there else SESSION_S_MAX
-        if is_pressed():
-            idle_s = min(idle_s, IDLE_PRESSED_S if self._yield.readings else FIRST_PRESSED_S)
+        if share_s is not None:
+            pressed_s = min(IDLE_PRESSED_S_MAX, max(IDLE_PRESSED_S_MIN, share_s - VISIT_S))
+            idle_s = min(idle_s, pressed_s if self._yield.readings else FIRST_PRESSED_S)
             longest_s = WATCH_PRESSED_S if always_there else longest_s
         return min(began_s + longest_s, self._last_s + idle_s)
 
@@ -362,7 +367,7 @@ async def serve(
         return False
     try:
         session.offered([service.uuid for service in client.services])
-        await session.run(radio, client, idle_s=idle_s, is_pressed=chance.is_pressed)
+        await session.run(radio, client, idle_s=idle_s, chance=chance)
     finally:
         await disconnect(client)  # first: what comes while it hangs up belongs to the session
         session.close()

@@ -132,12 +132,19 @@ class Sightings:
                 return device_id, sighting
         return None
 
-    def is_pressed(self, now_s: float) -> bool:
-        """Return whether somebody waits whose window closes."""
-        return any(
-            now_s - known.heard_s <= HEARD_WITHIN_S and known.closes_s != float("inf")
+    def share_s(self, now_s: float) -> float | None:
+        """Return how long one visit may last so that nobody who waits is missed.
+
+        The least share of what is left of their windows, for who is being served and each that
+        comes before; below zero where it is too late. None if nobody waits whose window closes.
+        """
+        closing = sorted(
+            known.closes_s
             for known in (self._known[device_id] for device_id in self._waiting)
+            if now_s - known.heard_s <= HEARD_WITHIN_S and known.closes_s != float("inf")
         )
+        shares = [(closes_s - now_s) / turn for turn, closes_s in enumerate(closing, start=1)]
+        return min(shares, default=None)
 
     def is_heard(self, device_id: str, now_s: float) -> bool:
         """Return whether the device still advertises, as far as can be known."""

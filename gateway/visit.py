@@ -91,7 +91,11 @@ class Visitor:
         self._forgotten_s: OrderedDict[str, float] = OrderedDict()
 
     async def visit(
-        self, radio: Radio, device_id: str, sighting: Sighting, is_pressed: Callable[[], bool]
+        self,
+        radio: Radio,
+        device_id: str,
+        sighting: Sighting,
+        share_s: Callable[[], float | None],
     ) -> Visited:
         """Visit a device that was just heard.
 
@@ -99,7 +103,7 @@ class Visitor:
             radio: The radio that heard it.
             device_id: Its address.
             sighting: As it is heard; goes on changing.
-            is_pressed: Whether somebody else waits whose window closes.
+            share_s: How long it may last for the sake of others; none if nobody waits.
 
         Raises:
             BleakError: The adapter hangs.
@@ -113,7 +117,7 @@ class Visitor:
             # Such a device switches itself off when it is touched unencrypted.
             session.refused(Refusal.NOT_PAIRED)
         else:
-            chance = Chance(lambda: sighting.heard_s, is_pressed)
+            chance = Chance(lambda: sighting.heard_s, share_s)
             visit = await self._serve(radio, sighting, session, chance)
         visited = await self._judge(radio, device_id, visit, session.result, is_bonded=is_bonded)
         _log.info(
@@ -129,6 +133,12 @@ class Visitor:
             took_ms=_ms(began_s, time.monotonic()),
         )
         return visited
+
+    async def prepare_pairing(self, radio: Radio, device_id: str) -> None:
+        """Throw away a bond that is lost, and what came with it, before a new one is made."""
+        if self._memory.of(device_id).bond is Bond.LOST:
+            await self._forget(radio, device_id)
+            self._memory.bonded(device_id, Bond.NONE)
 
     async def paired(self, radio: Radio, device_id: str) -> None:
         """Take note that a pairing was made; nothing that was remembered holds any more."""
@@ -220,19 +230,27 @@ class Visitor:
             self._memory.bonded(device_id, Bond.PROVEN)
 
     async def _forget_services(self, radio: Radio, device_id: str, *, is_bonded: bool) -> Visit:
-        """What we remember of its services is not true: throw it away once, and try again."""
+        """What we remember of its services is not true: throw it away once, and try again.
+
+        A bond would go with it, and the fault may be a wrong model on the list: that is left to
+        a person, who pairs the device anew.
+        """
+        if is_bonded:
+            self._pair_again(device_id)
+            return Visit.REFUSED
         now_s = time.monotonic()
         if now_s - self._forgotten_s.get(device_id, float("-inf")) < FORGET_AGAIN_S:
             return Visit.REFUSED
         self._forgotten_s[device_id] = now_s
         while len(self._forgotten_s) > _FORGOTTEN_MAX:
             self._forgotten_s.popitem(last=False)
-        _log.warning("session.services_forgotten", device_id=device_id, is_bonded=is_bonded)
+        _log.warning("session.services_forgotten", device_id=device_id)
+        await self._forget(radio, device_id)
+        return Visit.AGAIN
+
+    async def _forget(self, radio: Radio, device_id: str) -> None:
         async with asyncio.timeout(REQUEST_S_MAX):
             await radio.forget(device_id)
-        if is_bonded:  # the bond goes with it; without that the device would stay dumb for ever
-            self._pair_again(device_id)
-        return Visit.AGAIN
 
 
 def _ms(since_s: float, until_s: float | None) -> int | None:

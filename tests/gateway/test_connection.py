@@ -24,14 +24,14 @@ class Attempt:
     def __init__(self) -> None:
         self.radio = FakeRadio()
         self.heard_s = time.monotonic()
-        self.is_pressed = False
+        self.share_s: float | None = None
 
     async def made(self, timeout_s: float = 5.0) -> object:
         return await connect(
             self.radio,
             BLEDevice(DEVICE, None, None),
             lambda: None,
-            chance=Chance(lambda: self.heard_s, lambda: self.is_pressed),
+            chance=Chance(lambda: self.heard_s, lambda: self.share_s),
             timeout_s=timeout_s,
             pair=False,
         )
@@ -89,7 +89,7 @@ async def test_a_silent_device_lets_go_of_the_adapter_when_it_was_not_heard_for_
 
 @pytest.mark.usefixtures("brisk")
 async def test_a_silent_device_lets_go_sooner_when_somebody_else_waits(attempt: Attempt) -> None:
-    attempt.radio.never_links = attempt.is_pressed = True
+    attempt.radio.never_links, attempt.share_s = True, 10.0
     attempt.heard_s += 60  # heard over and over, and yet not reached
     async with asyncio.timeout(2):
         assert await attempt.made(timeout_s=60) is None
@@ -112,7 +112,7 @@ async def test_once_there_is_a_link_finding_the_services_may_take_its_time(
     attempt: Attempt,
 ) -> None:
     attempt.radio.discovery_s = 1.0
-    attempt.is_pressed = True
+    attempt.share_s = 10.0
     attempt.heard_s -= 60
     assert isinstance(await attempt.made(), FakeClient)
 

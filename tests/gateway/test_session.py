@@ -34,7 +34,14 @@ from gateway.inbox import Inbox
 from gateway.outbox import Outbox
 from gateway.radio import Refusal
 from gateway.replay import replay_unfinished
-from gateway.session import REQUESTS_MAX, Session, serve
+from gateway.session import (
+    IDLE_PRESSED_S_MAX,
+    IDLE_PRESSED_S_MIN,
+    REQUESTS_MAX,
+    VISIT_S,
+    Session,
+    serve,
+)
 from tests.gateway.fakes import NEVER, FakeRadio, refused
 from tests.gateway.home import ZONE, until
 from tests.gateway.material import DEVICE, START, reading
@@ -54,7 +61,7 @@ class Served:
         self, inbox: Inbox, outbox: Outbox, kind: DriverKind = CUFF, **options: Any
     ) -> None:
         self.radio = FakeRadio()
-        self.is_pressed = False
+        self.share_s: float | None = None
         self.idle_s = 0.5
         self.events: list[tuple[GatewayEvent, int]] = []
         self.session = Session(
@@ -73,7 +80,7 @@ class Served:
             self.radio,
             BLEDevice(DEVICE, None, None),
             self.session,
-            chance=Chance(lambda: heard_s, lambda: self.is_pressed),
+            chance=Chance(lambda: heard_s, lambda: self.share_s),
             timeout_s=1,
             idle_s=self.idle_s,
         )
@@ -252,7 +259,7 @@ async def test_a_watch_is_left_sooner_when_somebody_else_waits(
 ) -> None:
     monkeypatch.setattr(session_module, "WATCH_PRESSED_S", 0.3)
     visit = Served(inbox, outbox, Scripted(MEASUREMENT).kind(like=WATCH))
-    visit.is_pressed = True
+    visit.share_s = 1.0
     async with asyncio.timeout(5), walking(visit):
         await visit.serve()
 
@@ -273,25 +280,33 @@ async def walking(visit: Served) -> AsyncIterator[None]:
         steps.cancel()
 
 
-async def test_a_silent_device_is_left_sooner_when_somebody_else_waits(
-    visit: Served, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("share_s", "at_least_s"),
+    [
+        (-5.0, IDLE_PRESSED_S_MIN),
+        (1.5, 1.5 - VISIT_S),
+        (20.0, IDLE_PRESSED_S_MAX),
+    ],
+)
+async def test_a_silent_device_is_left_sooner_when_others_wait(
+    visit: Served, share_s: float, at_least_s: float
 ) -> None:
-    monkeypatch.setattr(session_module, "IDLE_PRESSED_S", 0.1)
     visit.radio.early = [RECORD]
-    visit.idle_s, visit.is_pressed = 60, True
-    async with asyncio.timeout(5):
+    visit.idle_s, visit.share_s = 60, share_s
+    began_s = time.monotonic()
+    async with asyncio.timeout(10):
         await visit.serve()
+    assert at_least_s <= time.monotonic() - began_s < at_least_s + 1
 
 
 async def test_before_its_first_record_a_device_may_think_longer(
-    visit: Served, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+    visit: Served, outbox: Outbox
 ) -> None:
-    monkeypatch.setattr(session_module, "IDLE_PRESSED_S", 0.05)
-    visit.idle_s, visit.is_pressed = 60, True
+    visit.idle_s, visit.share_s = 60, 0.0
     async with asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(visit.serve())
         await until(lambda: "read" in visit.radio.calls)
-        await asyncio.sleep(0.5)  # ten times what would do after a record
+        await asyncio.sleep(2 * IDLE_PRESSED_S_MIN)  # too long after a record
         visit.radio.send(RECORD)
         assert await serving
     assert outbox.depth == 1
