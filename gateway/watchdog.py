@@ -57,9 +57,10 @@ TALKATIVE_GAP_S: Final = 3600.0
 # A decreasing sequence of gaps longer than `silent_s`; more than this need not be told apart.
 _GAPS_MAX: Final = 64
 
-# An adapter answers a reset within milliseconds, one that loads its firmware within seconds;
-# bluetoothd gives up by itself after 10 s.
-STEP_S_MAX: Final = 20.0
+# Both stacks give a command up after 10 s without an answer. A power cycle of a mute adapter
+# spends one such wait on letting go of the scanner, and then takes up to 15 s.
+STEP_S_MAX: Final = 30.0
+assert STEP_S_MAX < STEP_S  # a step is over before the next is due
 
 
 class Step(enum.StrEnum):

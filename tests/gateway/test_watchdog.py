@@ -1,13 +1,16 @@
 """The watchdog's ladder, in a house that the test makes talk or fall silent."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from bleak.exc import BleakError
 
 from devices.wire import ConditionCode
 from gateway.health import Health, RadioState
+from gateway.inbox import Inbox
+from gateway.lending import Lending
+from gateway.outbox import Outbox
 from gateway.watchdog import (
     ACQUAINTED_S,
     LOOK_S,
@@ -20,6 +23,9 @@ from gateway.watchdog import (
     Step,
     Watchdog,
 )
+from simulator.devices.step_counter import StepCounter
+from simulator.radio import Cure, Fault, VirtualRadio
+from tests.gateway.home import Home, until
 
 SILENT_S = 120.0
 HOUR_S = 3600.0
@@ -223,9 +229,11 @@ class Adapter:
             raise BleakError(problem)
 
 
-async def looking(watchdog: Watchdog, until: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not until():
+async def looking(
+    watchdog: Watchdog, condition: Callable[[], bool], within_s: float = 20.0
+) -> None:
+    async with asyncio.timeout(within_s):
+        while not condition():
             await watchdog.look()
             await asyncio.sleep(0.005)
 
@@ -269,3 +277,52 @@ async def test_the_radio_is_not_touched_while_it_serves() -> None:
     health.radio = RadioState.SCANNING
     await watchdog.look()
     assert adapter.told == ["restart"]
+
+
+@pytest.fixture
+async def home(inbox: Inbox, outbox: Outbox) -> AsyncIterator[Home]:
+    async with VirtualRadio() as radio:
+        yield Home(radio, inbox, outbox)
+
+
+async def hears(home: Home) -> None:
+    """A watch that always advertises comes into the house, and nothing is served."""
+    await home.attach(StepCounter(interval_ms=50))
+    await until(lambda: home.central.heard_any_s > float("-inf"))
+
+
+def nobody() -> Lending:
+    return Lending({}, serves_others=False)
+
+
+def steps(home: Home) -> list[str]:
+    return [each.step for each in home.health.radio_steps]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(100)
+async def test_an_adapter_that_answers_nothing_but_a_reset_is_reset(home: Home) -> None:
+    async with home.listening(lending=nobody):
+        await hears(home)
+        home.radio.stick(Fault.MUTE, Cure.RESET)
+        watchdog = Watchdog(home.central, home.health, HURRIED)
+        # Each command it does not answer is waited for, 10 s by the stack's own limit.
+        await looking(watchdog, lambda: "heard_again" in steps(home), 80.0)
+    assert steps(home) == ["scanner_restart_failed", "adapter_power_cycled", "heard_again"]
+    assert home.health.conditions == ()
+
+
+async def test_an_adapter_that_obeys_and_stays_deaf_is_told_of_where_something_always_spoke(
+    home: Home,
+) -> None:
+    async with home.listening(lending=nobody):
+        await hears(home)
+        watchdog = Watchdog(home.central, home.health, HURRIED)
+        watchdog._ladder._began_s -= 2 * ACQUAINTED_S  # it has spoken for two days
+        home.radio.stick(Fault.DEAF, Cure.NOTHING)
+        await looking(watchdog, lambda: "given_up" in steps(home))
+        told = {each.code for each in home.health.conditions}
+        before = home.radio.adapter.resets
+        await looking(watchdog, lambda: home.radio.adapter.resets >= before + 2)  # for ever
+    assert told == {ConditionCode.RADIO_SILENT}
+    assert steps(home)[:3] == ["scanner_restarted", "adapter_power_cycled", "given_up"]
