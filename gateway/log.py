@@ -7,8 +7,8 @@ from typing import Literal
 import structlog
 
 
-def configure(format_: Literal["auto", "json", "text"]) -> None:
-    """Set the process's log up, to standard error."""
+def configure(format_: Literal["auto", "json", "text"], *, quiet: bool = False) -> None:
+    """Set the process's log up, to standard error; *quiet* keeps all but errors out of it."""
     as_text = format_ == "text" or (format_ == "auto" and sys.stderr.isatty())
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if as_text else structlog.processors.JSONRenderer()
@@ -21,6 +21,8 @@ def configure(format_: Literal["auto", "json", "text"]) -> None:
             structlog.processors.format_exc_info,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.ERROR if quiet else logging.INFO
+        ),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
