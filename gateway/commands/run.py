@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-import structlog
-
+from devices.wire import GatewayState
 from gateway import log
 from gateway.central import Central
 from gateway.commands.terminal import (
@@ -20,12 +19,14 @@ from gateway.commands.terminal import (
     configuration,
 )
 from gateway.config import Config
+from gateway.control import Control
 from gateway.database import Database, StoreInUse, StoreTooNew, from_us
 from gateway.feedback import Feedback
 from gateway.health import Health
 from gateway.heartbeat import Heartbeat
 from gateway.inbox import Inbox
 from gateway.lending import local
+from gateway.log import get_logger
 from gateway.memory import Memory
 from gateway.outbox import Outbox
 from gateway.plugins import load_and_tell
@@ -39,7 +40,7 @@ from gateway.timekeeper import MachineClocks, Timekeeper, keep_telling
 from gateway.uplink import DRAIN_S, Uplink
 from gateway.watchdog import Pace, Watchdog
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 # A session that is told to stop disconnects first; its device answers within this or never.
 INTAKE_STOP_S_MAX: Final = 2.0
@@ -69,18 +70,14 @@ class Box:
     uplink: Uplink
     watchdog: Watchdog
     renewal: Renewal
+    control: Control
 
 
 def build(
     config: Config, database: Database, wake: asyncio.Event, *, uplink_type: type[Uplink] = Uplink
 ) -> Box:
     """Build the parts on an open database; *wake* is set whenever there is something to send."""
-    newest_us = database.newest_us()
-    timekeeper = Timekeeper(
-        MachineClocks(),
-        timedelta(seconds=config.clock.doubt_after_boot_s),
-        floor=None if newest_us is None else from_us(newest_us),
-    )
+    timekeeper = _timekeeper(config, database)
     now, data_dir = timekeeper.now, config.data_dir
     inbox = Inbox(database, timekeeper)
     outbox = Outbox(database, inbox, on_append=wake.set, now=now)
@@ -147,6 +144,21 @@ def build(
         uplink=uplink,
         watchdog=Watchdog(central, health, Pace(config.watchdog.silent_s)),
         renewal=renewal,
+        control=Control(
+            data_dir,
+            pair=central.pair,
+            status=lambda: heartbeat.status(GatewayState.ONLINE),
+            now=now,
+        ),
+    )
+
+
+def _timekeeper(config: Config, database: Database) -> Timekeeper:
+    newest_us = database.newest_us()
+    return Timekeeper(
+        MachineClocks(),
+        timedelta(seconds=config.clock.doubt_after_boot_s),
+        floor=None if newest_us is None else from_us(newest_us),
     )
 
 
@@ -160,6 +172,7 @@ def intake(box: Box) -> dict[str, Run]:
         "remote": lambda: box.remote.run(box.central.pair),
         "feedback": box.feedback.run,
         "renewal": box.renewal.run,
+        "control": box.control.run,
     }
 
 

@@ -1,11 +1,13 @@
 """The composed gateway, and the commands that look at one."""
 
 import asyncio
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,8 @@ from gateway.commands.reset import NOT_CONFIRMED
 from gateway.commands.run import Box, build, intake, operate
 from gateway.commands.terminal import IN_USE
 from gateway.config import load
-from gateway.database import LOCK_NAME, Database
+from gateway.control import Control
+from gateway.database import FILE_NAME, LOCK_NAME, Database
 from gateway.feedback import Feedback
 from gateway.inbox import Inbox
 from gateway.kept import Kept, write_kept
@@ -29,7 +32,7 @@ from gateway.renewal import Renewal
 from gateway.systemd import Reporter
 from gateway.uplink import Uplink
 from gateway.watchdog import Watchdog
-from tests.gateway.material import DEVICE, START, reading, toml
+from tests.gateway.material import DEVICE, START, gateway, reading, toml
 
 # Each part, and what starts it.
 PARTS: dict[str, tuple[Any, str]] = {
@@ -41,6 +44,7 @@ PARTS: dict[str, tuple[Any, str]] = {
     "remote": (Remote, "run"),
     "feedback": (Feedback, "run"),
     "renewal": (Renewal, "run"),
+    "control": (Control, "run"),
     "reporter": (Reporter, "run"),
 }
 
@@ -246,3 +250,41 @@ def test_a_service_that_could_not_work_is_refused_with_a_cure(tmp_path: Path) ->
         ran = call("install-service", config, "--root", f"{tmp_path}/r")
         assert (ran.returncode, "right below /var/lib" in ran.stderr) == (2, True)
     assert not (tmp_path / "r").exists()
+
+
+def test_status_of_a_gateway_that_does_not_run_is_read_from_its_store(lived_in: Path) -> None:
+    told = json.loads(call("status", lived_in, "--json").stdout)
+    assert (told["inbox"], told["outbox"], told["running"]) == (0, 1, None)
+    assert [device["device_id"] for device in told["devices"]] == [DEVICE]
+    shown = call("status", lived_in)
+    assert shown.returncode == 0, shown.stderr
+    assert DEVICE in shown.stdout
+
+
+def test_status_of_a_running_gateway_is_said_by_itself(lived_in: Path) -> None:
+    running = gateway("run", lived_in)
+    try:
+        deadline_s = time.monotonic() + 30
+        while not (told := json.loads(call("status", lived_in, "--json").stdout))["running"]:
+            assert time.monotonic() < deadline_s
+        while not (wrong := told["running"].get("conditions")):
+            told = json.loads(call("status", lived_in, "--json").stdout)
+        shown = call("status", lived_in).stdout
+    finally:
+        running.terminate()
+        running.communicate(timeout=20)
+    assert told["running"]["gateway"] == "g-test"
+    assert "conditions" in shown
+    assert all(condition["code"] in shown for condition in wrong)
+
+
+@pytest.mark.parametrize("content", [b"", b"no database"], ids=["without tables", "garbage"])
+def test_status_of_a_store_without_tables_is_words_and_no_traceback(
+    lived_in: Path, content: bytes
+) -> None:
+    for file in (lived_in.parent / "data").glob(f"{FILE_NAME}*"):
+        file.unlink()
+    (lived_in.parent / "data" / FILE_NAME).write_bytes(content)
+    ran = call("status", lived_in)
+    assert (ran.returncode, "gateway doctor" in ran.stderr) == (1, True)
+    assert "Traceback" not in ran.stderr
