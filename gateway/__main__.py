@@ -13,6 +13,7 @@ app = App(name="gateway", help="The box in the home: Bluetooth → durable outbo
 # name, module and function, what the list of commands says
 _COMMANDS: Final = (
     ("enrol", "enrol:enrol", "Give this box its identity, with a one-time code."),
+    ("pair", "pair:pair", "Connect a measuring device to this box."),
     ("run", "run:run_command", "Run the gateway until it is told to stop."),
     ("status", "status:status", "Show what waits and what is wrong, beside a running gateway."),
     ("doctor", "doctor:doctor", "Look at everything that can be wrong, with a cure for each."),

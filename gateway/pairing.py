@@ -12,15 +12,15 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
-import structlog
 from bleak import BleakClient
 from bleak.backends.device import BLEDevice
 from bleak.exc import BleakError
 
 from devices.wire import PairingRequest, PairingStatus, PairingStep
+from gateway.log import get_logger
 from gateway.radio import AskPasskey, PasskeyNotGiven, Radio, Refusal
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 # Tries to connect while a device is searched for. Each has its own window of advertising; a
 # device that is heard and cannot be reached so often is too far away.

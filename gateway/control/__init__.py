@@ -4,6 +4,7 @@ from gateway.control.client import Conversation, NobodyListens, ask_status, conv
 from gateway.control.message import (
     PAIR_WITHIN_S_MAX,
     SOCKET_NAME,
+    Answer,
     AskPair,
     Cancel,
     GivePasskey,
@@ -15,6 +16,7 @@ from gateway.control.server import Control, Pair, Passkey, pairing_request
 __all__ = [
     "PAIR_WITHIN_S_MAX",
     "SOCKET_NAME",
+    "Answer",
     "AskPair",
     "Cancel",
     "Control",
