@@ -12,6 +12,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
+from dbus_fast import BusType, Message, MessageType
+from dbus_fast.aio import MessageBus
+
 VHCI: Final = "/dev/vhci"
 _VENDOR: Final = 0xFF  # "make a controller", and its answer
 _PRIMARY: Final = 0x00
@@ -26,6 +29,10 @@ _HEADERS: Final = {
     0x05: (4, 2, 2),
 }
 _ISO: Final = 0x05
+
+# bluetoothd finds an adapter and powers it on by itself; under emulation that takes a while.
+_POWERED_S_MAX: Final = 60.0
+_LOOK_S: Final = 0.2
 _ISO_LENGTH_MASK: Final = 0x3FFF
 
 
@@ -41,13 +48,41 @@ async def adapter(host: str, port: int) -> AsyncIterator[str]:
         try:
             async with asyncio.TaskGroup() as tasks:
                 pump = tasks.create_task(_forward_to_kernel(reader, device))
-                yield await asyncio.wait_for(named, 10)
+                name = await asyncio.wait_for(named, 10)
+                async with asyncio.timeout(_POWERED_S_MAX):
+                    await _powered(name)
+                yield name
                 pump.cancel()
         finally:
             asyncio.get_running_loop().remove_reader(device)
             writer.close()
     finally:
         os.close(device)
+
+
+async def _powered(name: str) -> None:
+    """Wait until bluetoothd has powered the adapter on."""
+    bus = await MessageBus(bus_type=BusType.SYSTEM).connect()
+    try:
+        while True:
+            answer = await bus.call(_is_powered(name))
+            told = answer is not None and answer.message_type is MessageType.METHOD_RETURN
+            if told and answer.body[0].value:
+                return
+            await asyncio.sleep(_LOOK_S)
+    finally:
+        bus.disconnect()
+
+
+def _is_powered(name: str) -> Message:
+    return Message(
+        destination="org.bluez",
+        path=f"/org/bluez/{name}",
+        interface="org.freedesktop.DBus.Properties",
+        member="Get",
+        signature="ss",
+        body=["org.bluez.Adapter1", "Powered"],
+    )
 
 
 def _forward_from_kernel(
