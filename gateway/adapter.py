@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import structlog
 from bleak import BleakScanner
 from bleak.backends.scanner import AdvertisementDataCallback
 from bleak.exc import BleakError
 
 from gateway.connection import RADIO_ERRORS
+from gateway.log import get_logger
 from gateway.radio import Radio, RadioConfig, open_radio
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 # BlueZ answers within milliseconds, and itself gives an adapter up after 10 s.
 COMMAND_S_MAX: Final = 12.0

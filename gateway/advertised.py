@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import structlog
-
 from devices.drivers import Driver, DriverKind, RawValue
 from gateway.database import StoreFull
 from gateway.event import OnEvent, tell, tell_nobody
 from gateway.inbox import Inbox, InboxSession
+from gateway.log import get_logger
 from gateway.outbox import Outbox
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 # Silent for so long, the scale is off. Longer than the 30 s within which a Mi Scale adds the
 # impedance to a weight it has told before.

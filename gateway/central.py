@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-import structlog
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 
@@ -36,6 +35,7 @@ from gateway.health import Health, RadioState
 from gateway.hearing import Hearing
 from gateway.inbox import Inbox
 from gateway.lending import Lending, local
+from gateway.log import get_logger
 from gateway.memory import Memory
 from gateway.outbox import Outbox
 from gateway.pairing import Pairing, PairingBusy
@@ -43,7 +43,7 @@ from gateway.radio import AskPasskey, Radio, RadioConfig
 from gateway.sighting import Sighting, Sightings, Visit
 from gateway.visit import Visitor
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 # Waits before the radio is opened again: doubled from the first to the last.
 REOPEN_S_MIN: Final = 0.5

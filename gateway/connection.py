@@ -12,15 +12,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
 from bleak import BleakClient
 from bleak.backends.device import BLEDevice
 from bleak.exc import BleakError
 
+from gateway.log import get_logger
 from gateway.radio import Radio, Refusal
 from gateway.sighting import HEARD_WITHIN_S
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 # What the radio's own libraries raise when the world is to blame. EOFError: D-Bus went away.
 RADIO_ERRORS: Final = (BleakError, OSError, EOFError)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-import structlog
-
 from devices.wire import (
     RADIO_STEPS_MAX,
     Condition,
@@ -17,9 +15,10 @@ from devices.wire import (
     PairingStatus,
     RadioStep,
 )
+from gateway.log import get_logger
 from gateway.pulse import Pulse
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 # A heartbeat is read by a person: so many problems, so many characters each.
 PROBLEMS_MAX: Final = 20

@@ -13,14 +13,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-import structlog
-
 from devices.drivers import Notes
 from devices.wire import DEVICES_MAX, Bond, DeviceStatus
 from gateway.database import Database, StoreFull, from_us, to_us
 from gateway.lending import Lending
+from gateway.log import get_logger
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 T = TypeVar("T")
 

@@ -8,13 +8,12 @@ imported or added is named, and does not stop the rest.
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
-import structlog
-
 from devices.drivers import DevicePackage, add_package
 from devices.wire import ConditionCode
 from gateway.health import Health
+from gateway.log import get_logger
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 GROUP: Final = "egenmonitor.devices"
 

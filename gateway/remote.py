@@ -12,8 +12,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from devices.errors import MalformedMessage
 from devices.models import model_named
 from devices.wire import (
@@ -28,9 +26,10 @@ from gateway.control import Pair
 from gateway.health import Health
 from gateway.kept import Kept, Unreadable, read_kept, write_kept
 from gateway.lending import Lending, remote
+from gateway.log import get_logger
 from gateway.pairing import Failure, PairingBusy
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 # What a refusal says of the message; the status carries 500 characters (devices.reading.Problem).
 _PROBLEM_CHARACTERS_MAX: Final = 400

@@ -18,14 +18,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from devices.wire import ConditionCode
 from gateway import certificate
 from gateway.certificate import Enrolled, IdentityDamaged
 from gateway.health import Health
+from gateway.log import get_logger
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 # Of the certificate's life. With 90 days, 30 are left for a server that is away, or a box that
 # stands in a cupboard during a summer.

@@ -2,8 +2,6 @@
 
 from zoneinfo import ZoneInfo
 
-import structlog
-
 from devices.clock import place_untimed
 from devices.drivers import driver_named, driver_names
 from devices.reading import Reading
@@ -11,9 +9,10 @@ from devices.wire import ConditionCode
 from gateway.database import Database, StoreFull
 from gateway.health import Health
 from gateway.inbox import Inbox, InboxSession
+from gateway.log import get_logger
 from gateway.outbox import Outbox
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 def replay_and_tell(

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import structlog
 from bleak import BleakClient
 
 from devices.drivers import Read, Request, SetClock, Subscribe, Write
 from devices.gatt.date_time import encode_clock
 from gateway.connection import RADIO_ERRORS, REQUEST_S_MAX
+from gateway.log import get_logger
 from gateway.radio import Radio, Refusal
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 Take = Callable[[str, bytes | bytearray], None]
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-import structlog
 from bleak import BleakClient
 from bleak.backends.device import BLEDevice
 
@@ -31,11 +30,12 @@ from gateway.connection import Chance, connect, disconnect
 from gateway.database import StoreFull
 from gateway.event import OnEvent, tell, tell_nobody
 from gateway.inbox import Inbox, InboxSession
+from gateway.log import get_logger
 from gateway.outbox import Outbox
 from gateway.radio import Radio, Refusal
 from gateway.request import ask
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 # A cuff's full memory, 200 records, takes 10 to 40 s.
 SESSION_S_MAX: Final = 120.0

@@ -9,12 +9,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
-
 from devices.wire import ConditionCode
 from gateway.health import Health
+from gateway.log import get_logger
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 # Waits before a part is started again: doubled from the first to the last. The first is short
 # since most failures are a single bad moment; the last keeps a part that can never work from

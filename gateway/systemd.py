@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from gateway.health import Health
+from gateway.log import get_logger
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 SERVICE: Final = "egenmonitor-gateway"
 

@@ -10,8 +10,6 @@ from datetime import datetime
 from random import Random
 from typing import Final
 
-import structlog
-
 from devices.errors import MalformedMessage
 from devices.wire import (
     MESSAGE_BYTES_MAX,
@@ -37,9 +35,10 @@ from gateway.dispatch import Dispatch, Send
 from gateway.event import GatewayEvent, OnEvent, tell_nobody
 from gateway.health import Health
 from gateway.heartbeat import Heartbeat, last_will
+from gateway.log import get_logger
 from gateway.outbox import Outbox
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 # How long readings may still go out after SIGTERM. They are durable anyway, so this is for
 # the nurse, not for safety; short enough for someone who waits at a terminal.

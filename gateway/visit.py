@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import structlog
-
 from devices.wire import Bond, ConditionCode
 from gateway.config import SessionConfig
 from gateway.connection import REQUEST_S_MAX, Chance
@@ -21,13 +19,14 @@ from gateway.database import StoreFull
 from gateway.event import GatewayEvent, OnEvent
 from gateway.health import Health
 from gateway.inbox import Inbox
+from gateway.log import get_logger
 from gateway.memory import Memory
 from gateway.outbox import Outbox
 from gateway.radio import Radio, Refusal
 from gateway.session import Session, Yield, serve
 from gateway.sighting import Sighting, Visit
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 # What is remembered of a device's services goes stale with a firmware update. Thrown away once,
 # it is true again; a device that lacks what it should have would otherwise be forgotten for ever.

@@ -17,13 +17,12 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-import structlog
-
 from devices.wire import ConditionCode
 from gateway.connection import RADIO_ERRORS
 from gateway.health import Health, RadioState
+from gateway.log import get_logger
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 # Between two looks. A tenth of a percent of a core would be too much for looking more often, and
 # it stays below a third of STEP_S, so that each step's effect is seen before the next is due.

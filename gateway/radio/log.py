@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-import structlog
+from gateway.log import get_logger
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 _WORDS_MAX: Final = 200
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")

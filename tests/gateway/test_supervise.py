@@ -5,9 +5,9 @@ import io
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
-import structlog
 
 from devices.wire import ConditionCode
+from gateway import log
 from gateway.health import Health
 from gateway.pulse import HOPELESS_S, Pulse
 from gateway.supervise import GOOD_WHILE_S, RESTART_S_MAX, RESTART_S_MIN, Patience, supervised
@@ -36,11 +36,10 @@ class Faulty:
 @pytest.fixture
 def told() -> Iterator[io.StringIO]:
     """What the log says."""
-    before = structlog.get_config()
     text = io.StringIO()
-    structlog.configure(logger_factory=structlog.WriteLoggerFactory(text))
+    log.configure("json", text)
     yield text
-    structlog.configure(**before)
+    log.configure("json")
 
 
 async def ending(task: asyncio.Task[None]) -> None:

@@ -11,15 +11,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-import structlog
 from bleak.backends.bluezdbus import defs
 from bleak.exc import BleakError
 from dbus_fast import Message, MessageType
 
+from gateway.log import get_logger
 from gateway.radio.bluez.bus import BUS_NAME, BUS_PATH, Bus
 from gateway.radio.passkey import AskPasskey, asked
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 AGENT_INTERFACE: Final = "org.bluez.Agent1"
 MANAGER_INTERFACE: Final = "org.bluez.AgentManager1"

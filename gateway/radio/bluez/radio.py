@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-import structlog
 from bleak import BleakClient, BleakScanner
 from bleak.backends.bluezdbus import defs
 from bleak.backends.bluezdbus.scanner import BleakScannerBlueZDBus
@@ -14,6 +13,7 @@ from bleak.backends.scanner import AdvertisementDataCallback
 from bleak.exc import BleakBluetoothNotAvailableReason, BleakDBusError, BleakError
 from dbus_fast import ErrorType, Message, Variant
 
+from gateway.log import get_logger
 from gateway.radio.bluez.agent import agent
 from gateway.radio.bluez.bus import BUS_NAME, GONE, Bus, is_signal, not_available, open_bus
 from gateway.radio.bluez.client import BluezClient
@@ -22,7 +22,7 @@ from gateway.radio.log import heard_in_our_log
 from gateway.radio.passkey import AskPasskey
 from gateway.radio.refusal import Refusal
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 # Switching a controller off and on takes a second or two; one on USB may load its firmware.
 POWER_S_MAX: Final = 15.0

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import structlog
 from bumble import hci
 from bumble.keys import KeyStore, PairingKeys
 
-_log = structlog.get_logger()
+from gateway.log import get_logger
+
+_log = get_logger()
 
 FILE_NAME: Final = "bonds.json"
 SET_ASIDE_NAME: Final = "bonds.unreadable.json"
