@@ -22,10 +22,10 @@ SILENT_S: Final = 40.0
 FRAMES_MAX: Final = 500
 
 # Without a lending list everybody is served, in a block of flats the neighbours' scales too, and
-# anybody with a transmitter can make up more. In a day: as many scales as a stairwell has, ten
+# anybody with a transmitter can make up more. In a day: as many scales as a stairwell has, forty
 # weighings of each. Whoever was heard before goes on being heard.
 STRANGERS_MAX: Final = 16
-STRANGER_FRAMES_MAX: Final = 500
+STRANGER_FRAMES_MAX: Final = 2000
 _DAY_S: Final = 86_400.0
 
 

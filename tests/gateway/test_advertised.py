@@ -3,8 +3,15 @@ from datetime import timedelta
 import pytest
 
 from devices.drivers import driver_named
-from gateway.advertised import FRAMES_MAX, SILENT_S, AdvertisedSessions
+from gateway.advertised import (
+    FRAMES_MAX,
+    SILENT_S,
+    STRANGER_FRAMES_MAX,
+    STRANGERS_MAX,
+    AdvertisedSessions,
+)
 from gateway.database import Database, StoreFull
+from gateway.event import GatewayEvent
 from gateway.inbox import Inbox
 from gateway.outbox import Outbox
 from gateway.replay import replay_unfinished
@@ -74,3 +81,65 @@ def test_a_full_outbox_leaves_the_frames_for_a_replay(
     assert inbox.depth == 1
     assert replay_unfinished(inbox, outbox, ZONE) == 1
     assert (inbox.depth, outbox.depth) == (0, 1)
+
+
+def test_neighbours_scales_cannot_fill_the_store(inbox: Inbox, outbox: Outbox) -> None:
+    """Where nothing is listed everybody is served, and anybody can make up addresses."""
+    listening = sessions(inbox, outbox)
+    for number in range(STRANGERS_MAX * 3):
+        take_stranger(listening, stranger(number), 1, 0.0)
+    assert inbox.depth == STRANGERS_MAX
+
+
+def test_a_stranger_that_never_settles_has_its_bound_a_day(inbox: Inbox, outbox: Outbox) -> None:
+    listening = sessions(inbox, outbox)
+    kept = 0
+    for number in range(STRANGER_FRAMES_MAX * 2):
+        before = inbox.depth
+        take_stranger(listening, DEVICE, number, 0.0)
+        kept += inbox.depth > before
+        listening.finish_all()
+    assert kept == STRANGER_FRAMES_MAX
+    take_stranger(listening, DEVICE, 1, 86_401.0)
+    assert inbox.depth == 1
+
+
+def test_who_was_heard_first_goes_on_being_heard(inbox: Inbox, outbox: Outbox) -> None:
+    listening = sessions(inbox, outbox)
+    for number in range(STRANGERS_MAX * 3):
+        take_stranger(listening, stranger(number), 1, 0.0)
+    before = inbox.depth
+    take_stranger(listening, stranger(0), 2, 1.0)
+    take_stranger(listening, stranger(STRANGERS_MAX), 2, 1.0)
+    assert inbox.depth == before + 1
+
+
+def test_a_listed_scale_has_no_such_bound(inbox: Inbox, outbox: Outbox) -> None:
+    listening = sessions(inbox, outbox)
+    for number in range(STRANGERS_MAX * 3):
+        listening.take(stranger(number), SCALE, unsettled(1), 0.0, is_listed=True)
+    assert inbox.depth == STRANGERS_MAX * 3
+
+
+def test_the_room_and_the_memory_are_told_of_a_weight_once(inbox: Inbox, outbox: Outbox) -> None:
+    events: list[GatewayEvent] = []
+    served: list[str] = []
+    listening = AdvertisedSessions(
+        inbox,
+        outbox,
+        lambda: START,
+        on_event=lambda event, _ids=(): events.append(event),
+        on_served=served.append,
+    )
+    for second in range(10):
+        listening.take(DEVICE, SCALE, COUNTS, float(second))
+    assert events == [GatewayEvent.RECEIVED]
+    assert served == [DEVICE]
+
+
+def stranger(number: int) -> str:
+    return f"C0:00:00:00:00:{number:02X}"
+
+
+def take_stranger(listening: AdvertisedSessions, device_id: str, frame: int, now_s: float) -> None:
+    listening.take(device_id, SCALE, unsettled(frame), now_s, is_listed=False)

@@ -442,3 +442,27 @@ async def test_history_that_was_told_before_is_no_news(
     assert again.events == []
     assert again.session.result.readings == 1
     assert again.session.result.new_readings == 0
+
+
+SCALE = driver_named("weight_scale", ZONE)
+
+
+async def test_who_was_taken_for_a_scale_and_offers_a_cuffs_services_is_a_cuff(
+    inbox: Inbox, outbox: Outbox
+) -> None:
+    """On BlueZ a known device advertises what was remembered of it once."""
+    visit = Served(inbox, outbox, SCALE)
+    visit.radio.services = [uuids.BATTERY_SERVICE, uuids.BLOOD_PRESSURE_SERVICE]
+    visit.radio.early = [RECORD]
+    await visit.serve()
+    assert list(visit.radio.sends) == [uuids.BLOOD_PRESSURE_MEASUREMENT]
+    assert outbox.depth == 1
+
+
+async def test_a_device_that_offers_what_it_advertised_is_what_it_said(
+    inbox: Inbox, outbox: Outbox
+) -> None:
+    visit = Served(inbox, outbox, SCALE)
+    visit.radio.services = [uuids.BLOOD_PRESSURE_SERVICE, uuids.WEIGHT_SCALE_SERVICE]
+    await visit.serve()
+    assert uuids.WEIGHT_MEASUREMENT in visit.radio.sends

@@ -106,3 +106,63 @@ def test_what_a_device_advertises_while_it_is_being_connected_to_brings_no_secon
     assert not heard(sightings, "W", 0.1, WATCH)
     sightings.visited("W", Visit.FRUITFUL, 5)
     assert sightings.next(5) is None
+
+
+def test_a_device_that_refuses_is_tried_once_a_window() -> None:
+    sightings = Sightings()
+    heard(sightings, "A", 0)
+    sightings.next(0)
+    sightings.visited("A", Visit.REFUSED, 1)
+    for at_s in range(2, 60):
+        assert not heard(sightings, "A", at_s)
+    assert heard(sightings, "A", 59 + NEW_WINDOW_AFTER_S + 1)
+
+
+def test_a_device_that_refuses_and_advertises_without_end_is_tried_once_an_hour() -> None:
+    sightings = Sightings()
+    visits = 0
+    for at_s in range(0, 7200, 5):
+        if heard(sightings, "A", at_s):
+            sightings.next(at_s)
+            sightings.visited("A", Visit.REFUSED, at_s)
+            visits += 1
+    assert visits == 2
+
+
+def test_a_device_that_was_paired_is_served_as_soon_as_it_is_heard() -> None:
+    sightings = Sightings()
+    heard(sightings, "A", 0)
+    sightings.next(0)
+    sightings.visited("A", Visit.REFUSED, 1)
+    sightings.forgive("A")
+    assert heard(sightings, "A", 2)
+
+
+def test_a_device_that_our_program_fails_in_comes_after_the_others() -> None:
+    sightings = Sightings()
+    heard(sightings, "A", 0)
+    sightings.next(0)
+    sightings.visited("A", Visit.BROKEN, 1)
+    sightings.drop_all()  # the part is started again
+    assert not heard(sightings, "A", 2)
+    assert heard(sightings, "B", 2)
+
+
+def test_what_another_opening_of_the_radio_found_is_visited_by_nobody() -> None:
+    sightings = Sightings()
+    heard(sightings, "A", 0)
+    sightings.drop_all()
+    assert sightings.next(0.1) is None
+    assert heard(sightings, "A", 0.2)
+    assert visited(sightings, "A", 0.2) == "A"
+
+
+def test_a_device_that_is_to_be_paired_is_waited_for_by_a_person() -> None:
+    sightings = Sightings()
+    heard(sightings, "A", 0)
+    sightings.next(0)
+    sightings.visited("A", Visit.REFUSED, 1)
+    heard(sightings, "B", 2)
+    device = BLEDevice("A", None, None)
+    assert sightings.heard("A", device, CUFF, 3, is_wanted=True)
+    assert visited(sightings, "A", 3) == "A"
