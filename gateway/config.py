@@ -215,7 +215,7 @@ class WatchdogConfig(Struct, frozen=True, kw_only=True):
             le=86_400,
             description="seconds without any advertisement that are looked into, 1 to 86400",
         ),
-    ] = 300.0
+    ] = 120.0  # who always advertises has then been missed eleven times in a row: Core 5.4, 10.24 s
 
 
 class LogConfig(Struct, frozen=True, kw_only=True):
