@@ -36,6 +36,7 @@ from gateway.renewal import Renewal
 from gateway.replay import replay_and_tell
 from gateway.supervise import supervised
 from gateway.systemd import Notifier, Reporter
+from gateway.thrift import keep_lean
 from gateway.timekeeper import MachineClocks, Timekeeper, keep_telling
 from gateway.uplink import DRAIN_S, Uplink
 from gateway.watchdog import Pace, Watchdog
@@ -173,6 +174,7 @@ def intake(box: Box) -> dict[str, Run]:
         "feedback": box.feedback.run,
         "renewal": box.renewal.run,
         "control": box.control.run,
+        "thrift": keep_lean,
     }
 
 
