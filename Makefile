@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 ROOMS := devices gateway ingest alerts simulator
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick check format bench docs lock clean
+.PHONY: help demo test test-quick test-bluez check format bench docs lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,14 @@ test: $(VENV)/dev.stamp  ## Run every test; real components where they are insta
 
 test-quick: $(VENV)/dev.stamp  ## Run the tests that take less than ten seconds each
 	$(BIN)/python -m pytest -m "not slow and not browser" $(ARGS)
+
+# KERNEL is an unpacked Debian kernel: tests/bluez/kernel.sh DIRECTORY
+KERNEL ?= $(CURDIR)/.cache/kernel
+test-bluez: $(VENV)/dev.stamp  ## Run the radio's scenarios on a real bluetoothd, in a virtual machine
+	$(BIN)/python -m compileall -q devices gateway simulator tests
+	$(BIN)/python tests/bluez/machine.py --kernel $(KERNEL) --set EGENMONITOR_SCENARIO_RADIO=bluez \
+		$(CURDIR)/$(BIN)/python -m pytest -q -p no:randomly -p no:cacheprovider --color=no \
+		--tb=short --durations=6 tests/scenarios
 
 check: $(VENV)/dev.stamp  ## Lint, formatting, types, import contracts
 	$(BIN)/ruff check .
