@@ -1,4 +1,4 @@
-"""The demo's care record: two units, two nurses, the invented people, their loans and plans.
+"""The demo's care record: two units, two nurses, a technician, the invented people and their plans.
 
 Written as the JSON file that ``python -m alerts seed`` reads. Passwords are random, made when
 the file is, and stand only there (mode 0600).
@@ -51,6 +51,14 @@ _STAFF: Final = (
         "phone": "0980-319 203",
         "username": "lisa",
     },
+    {
+        "key": "tove",
+        "unit": "hemsjukvard",
+        "name": "Tove Provtekniker",
+        "role": "Tekniker",
+        "phone": "0980-319 204",
+        "username": "tove",
+    },
 )
 # Loans begin before the first measurement of the history does.
 _LENT_BEFORE: Final = timedelta(days=3)
@@ -82,10 +90,17 @@ class Login:
 
 
 def write(
-    path: Path, *, gateways: Sequence[str], history_from: datetime, now: datetime
+    path: Path,
+    *,
+    gateways: Sequence[str],
+    gateway_at_home: str | None = None,
+    history_from: datetime,
+    now: datetime,
 ) -> list[Login]:
     """Write the care record with new passwords to *path*; return the logins in it."""
-    record = build(gateways=gateways, history_from=history_from, now=now)
+    record = build(
+        gateways=gateways, gateway_at_home=gateway_at_home, history_from=history_from, now=now
+    )
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(record, file, ensure_ascii=False, indent=1)
@@ -97,11 +112,18 @@ def read_logins(path: Path) -> list[Login]:
     return logins(json.loads(path.read_text(encoding="utf-8")))
 
 
-def build(*, gateways: Sequence[str], history_from: datetime, now: datetime) -> dict[str, Any]:
+def build(
+    *,
+    gateways: Sequence[str],
+    gateway_at_home: str | None = None,
+    history_from: datetime,
+    now: datetime,
+) -> dict[str, Any]:
     """Return the care record.
 
     Args:
         gateways: Ids of the gateways that may send.
+        gateway_at_home: The one that stands at everybody's: their loans are its lending list.
         history_from: When the first measurement of the history can have been made.
         now: When the record is made.
     """
@@ -109,7 +131,9 @@ def build(*, gateways: Sequence[str], history_from: datetime, now: datetime) -> 
         "units": [dict(unit) for unit in _UNITS],
         "staff": [{**member, "password": _password()} for member in _STAFF],
         "gateways": list(gateways),
-        "patients": [_patient(person, history_from, now) for person in PEOPLE],
+        "patients": [
+            {**_patient(person, history_from, now), "gateway": gateway_at_home} for person in PEOPLE
+        ],
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from alerts.care.people import TECHNICIAN
 from alerts.care.record import CareRecord, Loan, Patient, doubles, overlap
 
 # 10,000 patients with a year of plan versions are some 20 MB.
@@ -102,7 +103,15 @@ def _unknown(record: CareRecord, units: set[str], staff: set[str]) -> Iterator[s
     for person in record.staff:
         if person.unit not in units:
             yield f"staff {person.key}: there is no unit {person.unit!r}"
+    gateways = set(record.gateways)
+    technicians = {
+        person.key for person in record.staff if person.role.casefold() == TECHNICIAN.casefold()
+    }
     for patient in record.patients:
+        if patient.gateway is not None and patient.gateway not in gateways:
+            yield f"patient {patient.key}: there is no gateway {patient.gateway!r}"
+        if patient.contact in technicians:
+            yield f"patient {patient.key}: contact {patient.contact!r} is a technician"
         if patient.contact is not None and patient.contact not in staff:
             yield f"patient {patient.key}: contact {patient.contact!r} is not among the staff"
         if patient.unit is not None and patient.unit not in units:

@@ -12,6 +12,9 @@ from typing import Final
 from psycopg import AsyncConnection, sql
 from psycopg.rows import class_row
 
+# The role of staff who look after gateways and devices.
+TECHNICIAN: Final = "Tekniker"
+
 # One nurse follows 70–80 patients; a queue without contacts can be longer.
 PATIENTS_MAX = 500
 
@@ -26,6 +29,11 @@ class Viewer:
     staff_id: int | None = None
     unit_id: int | None = None
     patient_id: int | None = None
+
+    @property
+    def is_technician(self) -> bool:
+        """Whether she looks after gateways and devices, and is to see no patient."""
+        return self.staff_id is not None and self.role.casefold() == TECHNICIAN.casefold()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -195,6 +195,8 @@ class Patient(_Part):
     unit: Key | None = None  # by default the contact's; needed when there is no contact
     username: Username | None = None
     password: Password | None = None
+    # The gateway that stands at her home; null leaves it as it is.
+    gateway: Annotated[str, AfterValidator(_gateway_id)] | None = None
     loans: tuple[Loan, ...] = ()
     plans: tuple[Plan, ...] = ()
 

@@ -139,6 +139,8 @@ class _Seeding:
         if patient.username and patient.password:
             secret = patient.password.get_secret_value()
             self._write_account(patient.username, secret, patient_id=patient_id)
+        if patient.gateway is not None:
+            self._write_home(patient_id, patient.gateway)
         for loan in patient.loans:
             self._write_loan(patient.key, patient_id, loan)
         for plan in patient.plans:
@@ -158,6 +160,19 @@ class _Seeding:
                 "on conflict (patient_id) where until_at is null do nothing",
                 (patient_id, staff_id),
             )
+
+    def _write_home(self, patient_id: int, gateway_id: str) -> None:
+        """Let the gateway stand at the patient's, if another did before. History stays."""
+        self._connection.execute(
+            "update gateway_home set until_at = greatest(now(), from_at) "
+            "where patient_id = %s and until_at is null and gateway_id <> %s",
+            (patient_id, gateway_id),
+        )
+        self._connection.execute(
+            "insert into gateway_home (gateway_id, patient_id, from_at) values (%s, %s, now()) "
+            "on conflict (gateway_id, patient_id) where until_at is null do nothing",
+            (gateway_id, patient_id),
+        )
 
     def _write_account(
         self,

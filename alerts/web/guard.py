@@ -59,8 +59,15 @@ Anyone = Annotated[Session, Depends(anyone)]
 
 
 async def staff(found: Anyone) -> Session:
-    """Return the session of a staff member."""
-    if found.viewer.staff_id is None:
+    """Return the session of a staff member who cares for patients."""
+    if found.viewer.staff_id is None or found.viewer.is_technician:
+        raise HTTPException(404)
+    return found
+
+
+async def technician(found: Anyone) -> Session:
+    """Return the session of a technician, who sees gateways and devices and no patient."""
+    if not found.viewer.is_technician:
         raise HTTPException(404)
     return found
 
@@ -73,6 +80,7 @@ async def patient(found: Anyone) -> Session:
 
 
 Staff = Annotated[Session, Depends(staff)]
+Technician = Annotated[Session, Depends(technician)]
 Patient = Annotated[Session, Depends(patient)]
 FormToken = Annotated[str, Form(alias="csrf", max_length=TOKEN_CHARS_MAX)]
 

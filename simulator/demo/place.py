@@ -97,6 +97,7 @@ class Place:
         made = care_record.write(
             self.care_record,
             gateways=(GATEWAY_ID, HISTORY_GATEWAY_ID),
+            gateway_at_home=GATEWAY_ID,
             history_from=begun.history_from,
             now=begun.at,
         )

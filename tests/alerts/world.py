@@ -58,12 +58,12 @@ PATIENTS = {
 }
 
 
-def _staff(key: str, unit: str, name: str) -> dict[str, Any]:
+def _staff(key: str, unit: str, name: str, role: str = "distriktssköterska") -> dict[str, Any]:
     return {
         "key": key,
         "unit": unit,
         "name": name,
-        "role": "distriktssköterska",
+        "role": role,
         "phone": "0980-319 202",
         "username": key,
         "password": PASSWORD,
@@ -106,6 +106,7 @@ def care_record() -> dict[str, Any]:
             _staff("anna", "a", "Anna Provberg"),
             _staff("eva", "a", "Eva Testström"),
             _staff("lisa", "b", "Lisa Testek"),
+            _staff("tove", "a", "Tove Tekniktest", role="Tekniker"),
         ],
         "gateways": [GATEWAY],
         "patients": [_patient(key) for key in PATIENTS],
@@ -151,10 +152,10 @@ class World:
         """Return the viewer behind a user name."""
         if key in PATIENTS:
             return Viewer(name=PATIENTS[key][0], patient_id=self.patient(key))
-        name, unit_id = self.rows(
-            "select name, unit_id from staff where staff_id = %s", self.staff(key)
+        name, role, unit_id = self.rows(
+            "select name, role, unit_id from staff where staff_id = %s", self.staff(key)
         )[0]
-        return Viewer(name=name, staff_id=self.staff(key), unit_id=unit_id)
+        return Viewer(name=name, role=role, staff_id=self.staff(key), unit_id=unit_id)
 
     def alert(self, key: str) -> int:
         """Return the id of the patient's newest alert."""

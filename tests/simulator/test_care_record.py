@@ -17,7 +17,11 @@ HISTORY_FROM = NOW - timedelta(days=30)
 
 def write(path: Path) -> list[care_record.Login]:
     return care_record.write(
-        path, gateways=["demo-dosa-1", "demo-dosa-0"], history_from=HISTORY_FROM, now=NOW
+        path,
+        gateways=["demo-dosa-1", "demo-dosa-0"],
+        gateway_at_home="demo-dosa-1",
+        history_from=HISTORY_FROM,
+        now=NOW,
     )
 
 
@@ -48,9 +52,13 @@ def test_alerts_accepts_it_and_a_second_time_changes_nothing(
         ).fetchall()
         loans = connection.execute("select count(*) from device_loan").fetchone()
         gateways = connection.execute("select gateway_id from gateway order by 1").fetchall()
+        homes = connection.execute(
+            "select gateway_id, count(*) from gateway_home where until_at is null group by 1"
+        ).fetchall()
     assert [count for (count,) in plans] == [1] * 11 + [2]
     assert loans == (sum(len(person.kit) for person in PEOPLE),)
     assert gateways == [("demo-dosa-0",), ("demo-dosa-1",)]
+    assert homes == [("demo-dosa-1", len(PEOPLE))]
 
 
 def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
@@ -63,7 +71,13 @@ def test_passwords_are_new_in_each_file_and_found_again_in_it(tmp_path: Path) ->
     second = write(tmp_path / "second.json")
     assert {login.password for login in first}.isdisjoint(login.password for login in second)
     assert care_record.read_logins(tmp_path / "first.json") == first
-    assert [login.username for login in first] == ["anna", "lisa", "marta", "kalle"]
+    assert [login.username for login in first] == [
+        "anna",
+        "lisa",
+        "tove",
+        "marta",
+        "kalle",
+    ]
 
 
 def test_loans_and_plans_begin_before_the_history(tmp_path: Path) -> None:

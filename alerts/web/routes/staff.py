@@ -34,10 +34,12 @@ Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 @router.get("/")
 async def first_page(request: Request, services: Services, found: Anyone) -> Response:
-    """Show a staff member her worklist; send a patient to her own page."""
+    """Show a staff member her worklist; send a patient and a technician to their own pages."""
     viewer = found.viewer
     if viewer.staff_id is None:
         return RedirectResponse("/me", 303)
+    if viewer.is_technician:
+        return RedirectResponse("/teknik", 303)
     async with services.pool.connection() as connection:
         listed = await worklist(connection, viewer)
         await log.append_shown(connection, viewer.staff_id, [row.alert_id for row in listed.rows])

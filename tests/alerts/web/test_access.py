@@ -7,29 +7,47 @@ from fastapi import FastAPI
 from starlette.routing import Mount
 
 from tests.alerts.conftest import Login
-from tests.alerts.world import D, S, World
+from tests.alerts.world import GATEWAY, D, S, World
 
-ROLES = ("anonymous", "other nurse", "patient", "owner")
-USERS = {"anonymous": None, "other nurse": "lisa", "patient": "ingrid", "owner": "anna"}
+ROLES = ("anonymous", "other nurse", "patient", "owner", "technician")
+USERS = {
+    "anonymous": None,
+    "other nurse": "lisa",
+    "patient": "ingrid",
+    "owner": "anna",
+    "technician": "tove",
+}
 
 LOGIN, NONE = 303, 404
 # What each role is answered about Märta, whose contact is Anna. An address that the application
 # has and that is not here fails the test below.
-MATRIX: dict[tuple[str, str], tuple[int, int, int, int]] = {
-    ("GET", "/livez"): (200, 200, 200, 200),
-    ("GET", "/readyz"): (200, 200, 200, 200),
-    ("GET", "/login"): (200, 200, 200, 200),
-    ("POST", "/login"): (403, 403, 403, 403),  # without the form's own token
-    ("POST", "/logout"): (LOGIN, 303, 303, 303),
-    ("GET", "/"): (LOGIN, 200, 303, 200),
-    ("GET", "/patients/{patient_id}"): (LOGIN, NONE, NONE, 200),
-    ("POST", "/alerts/{alert_id}/acknowledge"): (LOGIN, NONE, NONE, 303),
-    ("POST", "/alerts/{alert_id}/close"): (LOGIN, NONE, NONE, 303),
-    ("GET", "/me"): (LOGIN, NONE, 200, NONE),
-    ("GET", "/events"): (401, 200, NONE, 200),
+MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
+    ("GET", "/livez"): (200, 200, 200, 200, 200),
+    ("GET", "/readyz"): (200, 200, 200, 200, 200),
+    ("GET", "/login"): (200, 200, 200, 200, 200),
+    ("POST", "/login"): (403, 403, 403, 403, 403),  # without the form's own token
+    ("POST", "/logout"): (LOGIN, 303, 303, 303, 303),
+    ("GET", "/"): (LOGIN, 200, 303, 200, 303),
+    ("GET", "/patients/{patient_id}"): (LOGIN, NONE, NONE, 200, NONE),
+    ("POST", "/alerts/{alert_id}/acknowledge"): (LOGIN, NONE, NONE, 303, NONE),
+    ("POST", "/alerts/{alert_id}/close"): (LOGIN, NONE, NONE, 303, NONE),
+    ("GET", "/me"): (LOGIN, NONE, 200, NONE, NONE),
+    ("GET", "/events"): (401, 200, NONE, 200, NONE),
     # For boxes, which prove themselves in the request; this application enrols none.
-    ("POST", "/enrol"): (NONE, NONE, NONE, NONE),
-    ("POST", "/enrol/renew"): (NONE, NONE, NONE, NONE),
+    ("POST", "/enrol"): (NONE, NONE, NONE, NONE, NONE),
+    ("POST", "/enrol/renew"): (NONE, NONE, NONE, NONE, NONE),
+    ("GET", "/teknik"): (LOGIN, NONE, NONE, NONE, 200),
+    ("POST", "/teknik/koder"): (LOGIN, NONE, NONE, NONE, NONE),  # no gateway is enrolled here
+    ("GET", "/teknik/{gateway_id}"): (LOGIN, NONE, NONE, NONE, 200),
+    ("GET", "/teknik/{gateway_id}/nu"): (LOGIN, NONE, NONE, NONE, 200),
+    # Forms with nothing in them.
+    ("POST", "/teknik/{gateway_id}/matare"): (LOGIN, NONE, NONE, NONE, 409),
+    ("POST", "/teknik/{gateway_id}/retur"): (LOGIN, NONE, NONE, NONE, 409),
+    ("POST", "/teknik/{gateway_id}/ihopparning"): (LOGIN, NONE, NONE, NONE, 409),
+    ("POST", "/teknik/{gateway_id}/nummer"): (LOGIN, NONE, NONE, NONE, 409),
+    ("POST", "/teknik/{gateway_id}/avbryt"): (LOGIN, NONE, NONE, NONE, 409),
+    ("GET", "/teknik/{gateway_id}/avstall"): (LOGIN, NONE, NONE, NONE, 200),
+    ("POST", "/teknik/{gateway_id}/avstall"): (LOGIN, NONE, NONE, NONE, 422),
 }
 
 
@@ -60,14 +78,16 @@ async def test_a_route_answers_each_role_as_listed(
     world: World, browse: Login, method: str, path: str, role: str
 ) -> None:
     await world.measure_soon("marta", {S: 192.0, D: 112.0})
-    address = path.format(patient_id=world.patient("marta"), alert_id=world.alert("marta"))
+    address = path.format(
+        patient_id=world.patient("marta"), alert_id=world.alert("marta"), gateway_id=GATEWAY
+    )
     async with browse(USERS[role]) as client:
         if method == "GET":
             answer = await client.get(address)
         else:
             answer = await client.submit(address, outcome="contacted", seen="1000")
     assert answer.status_code == MATRIX[method, path][ROLES.index(role)]
-    if answer.status_code == NONE or USERS[role] is None:
+    if answer.status_code == NONE or USERS[role] in (None, "tove"):
         for secret in ("Märta", "Provlind", "189001", "192/112"):
             assert secret not in answer.text
     state = world.one("select state from alert")
@@ -77,7 +97,7 @@ async def test_a_route_answers_each_role_as_listed(
         assert state == "open"
 
 
-@pytest.mark.parametrize("role", ["anonymous", "patient"])
+@pytest.mark.parametrize("role", ["anonymous", "patient", "technician"])
 async def test_a_stream_is_for_staff(browse: Login, role: str) -> None:
     async with browse(USERS[role]) as client:
         answer = await client.get("/events")
@@ -103,6 +123,16 @@ async def test_a_colleague_sees_a_patient_without_contact_and_no_other(
             for key in ("marta", "kalle", "ingrid", "sven", "olga")
         }
     assert answers == {"marta": 404, "kalle": 404, "ingrid": 404, "sven": 200, "olga": 404}
+
+
+async def test_a_technician_sees_no_patient_not_even_those_of_her_unit(
+    world: World, browse: Login
+) -> None:
+    async with browse("tove") as client:
+        for key in ("marta", "sven"):
+            assert (await client.get(f"/patients/{world.patient(key)}")).status_code == 404
+        first = await client.get("/")
+    assert first.headers["location"] == "/teknik"
 
 
 async def test_access_ends_with_the_relation(world: World, browse: Login) -> None:

@@ -1,0 +1,1 @@
+"""Gateways and devices as technicians see them: no patient is named here, nor can be found."""

@@ -1,0 +1,280 @@
+"""The technician's pages: the fleet of gateways, one of them, and what can be done with it.
+
+No patient is named here, and no page here leads to one.
+"""
+
+# ruff: noqa: FAST003 - the dependency ``Asked`` takes the gateway's id from the address
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Form, HTTPException, Path, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from psycopg import AsyncConnection
+
+from alerts.enrolment import codes
+from alerts.enrolment.revocation import revoke
+from alerts.fleet import actions, queries, words
+from alerts.fleet.actions import Answer
+from alerts.fleet.gateway import DEVICE_QUIET, Gateway, Urgency
+from alerts.web.guard import OwnForm, Technician
+from alerts.web.pages import fragment, page
+from alerts.web.services import Services, ServicesOf
+from alerts.web.session import Session
+from devices.models import model_named
+from devices.wire import DeviceStatus
+
+router = APIRouter(prefix="/teknik")
+
+Id = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Text = Annotated[str, Form(max_length=200)]
+
+# What a page may say after a redirect; anything else is not said.
+_DONE = {
+    "lent": "Mätaren är utlånad. Dosan får veta det om några sekunder.",
+    "lent_home": words.ANSWERS[Answer.DONE_FOR_HOME],
+    "returned": "Mätaren är återlämnad.",
+    "passkey": "Numret är skickat till dosan.",
+    "cancelled": "Ihopparningen är avbruten.",
+    "revoked": "Dosan är avställd.",
+}
+
+
+@router.get("")
+async def fleet_page(
+    request: Request,
+    services: Services,
+    found: Technician,
+    sok: Annotated[str, Query(max_length=64)] = "",
+    klart: str = "",
+) -> Response:
+    """List the gateways, the most urgent first."""
+    now = datetime.now(UTC)
+    async with services.pool.connection() as connection:
+        everyone = await queries.gateways(connection, sok.strip())
+        pending = await codes.pending_codes(connection)
+        retired = await queries.retired(connection)
+    everyone.sort(key=lambda one: (-one.urgency(now), one.gateway_id))
+    return page(
+        request,
+        "fleet.html",
+        session=found,
+        now=now,
+        sought=sok.strip(),
+        done=_DONE.get(klart, ""),
+        gateways=everyone,
+        counts=Counter(one.urgency(now) for one in everyone),
+        most=queries.LISTED_MAX,
+        pending=pending,
+        retired=retired,
+        can_enrol=services.registrar is not None,
+        Urgency=Urgency,
+        urgencies=words.URGENCIES,
+        words=words,
+    )
+
+
+@router.post("/koder", dependencies=[OwnForm])
+async def new_code(
+    request: Request, services: Services, found: Technician, gateway_id: Text = ""
+) -> Response:
+    """Make an enrolment code, for a new gateway or one that there is; show it, this once."""
+    if services.registrar is None:
+        raise HTTPException(404)
+    staff_id = _staff_id(found)
+    async with services.pool.connection() as connection, connection.transaction():
+        if gateway_id and await queries.gateway(connection, gateway_id) is None:
+            raise HTTPException(404)
+        made = await codes.new_code(connection, gateway_id or None, made_by=staff_id)
+        if gateway_id:
+            await actions.note(connection, gateway_id, "code_made", staff_id)
+    return page(request, "gateway_code.html", session=found, made=made)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Who asks for which gateway."""
+
+    request: Request
+    services: ServicesOf
+    found: Session
+    gateway_id: str
+
+
+async def _asked(request: Request, services: Services, found: Technician, gateway_id: Id) -> _Asked:
+    return _Asked(request, services, found, gateway_id)
+
+
+Asked = Annotated[_Asked, Depends(_asked)]
+
+
+@router.get("/{gateway_id}")
+async def gateway_page(asked: Asked, klart: str = "") -> Response:
+    """Show a gateway: what is wrong, its devices, what happened."""
+    return await _gateway_page(asked, done=_DONE.get(klart, ""))
+
+
+@router.get("/{gateway_id}/nu")
+async def live(asked: Asked) -> Response:
+    """Return the part of a gateway's page that follows a pairing."""
+    async with asked.services.pool.connection() as connection:
+        gateway = await _gateway(connection, asked.gateway_id)
+        pairing = await queries.last_pairing(connection, asked.gateway_id)
+    return HTMLResponse(
+        fragment("_pairing.html", session=asked.found, **_pairing_context(gateway, pairing))
+    )
+
+
+@router.post("/{gateway_id}/matare", dependencies=[OwnForm])
+async def lend(asked: Asked, device: Text = "", model: Text = "") -> Response:
+    """Lend a device through this gateway."""
+    async with asked.services.pool.connection() as connection:
+        staff_id = _staff_id(asked.found)
+        answer = await actions.lend(connection, staff_id, asked.gateway_id, device, model)
+    told = {Answer.DONE: "lent", Answer.DONE_FOR_HOME: "lent_home"}
+    return await _answer(asked, answer, told, typed=device)
+
+
+@router.post("/{gateway_id}/retur", dependencies=[OwnForm])
+async def take_back(asked: Asked, device: Text = "") -> Response:
+    """Take a device back."""
+    async with asked.services.pool.connection() as connection:
+        staff_id, device_id = _staff_id(asked.found), device.strip().upper()
+        answer = await actions.take_back(connection, staff_id, asked.gateway_id, device_id)
+    return await _answer(asked, answer, {Answer.DONE: "returned"})
+
+
+@router.post("/{gateway_id}/ihopparning", dependencies=[OwnForm])
+async def ask_pairing(asked: Asked, model: Text = "", device: Text = "") -> Response:
+    """Ask the gateway to pair with a device."""
+    async with asked.services.pool.connection() as connection:
+        staff_id = _staff_id(asked.found)
+        answer = await actions.ask_pairing(connection, staff_id, asked.gateway_id, model, device)
+    return await _answer(asked, answer, {Answer.DONE: ""})
+
+
+@router.post("/{gateway_id}/nummer", dependencies=[OwnForm])
+async def give_passkey(asked: Asked, passkey: Text = "") -> Response:
+    """Give the number that the device shows."""
+    async with asked.services.pool.connection() as connection:
+        answer = await actions.give_passkey(connection, asked.gateway_id, passkey)
+    return await _answer(asked, answer, {Answer.DONE: "passkey"})
+
+
+@router.post("/{gateway_id}/avbryt", dependencies=[OwnForm])
+async def cancel_pairing(asked: Asked) -> Response:
+    """Let the pairing be."""
+    async with asked.services.pool.connection() as connection:
+        answer = await actions.cancel_pairing(connection, _staff_id(asked.found), asked.gateway_id)
+    return await _answer(asked, answer, {Answer.DONE: "cancelled"})
+
+
+@router.get("/{gateway_id}/avstall")
+async def revoke_page(asked: Asked) -> Response:
+    """Ask whether it is meant."""
+    async with asked.services.pool.connection() as connection:
+        gateway = await _gateway(connection, asked.gateway_id)
+    if gateway.retired_at is not None:
+        return RedirectResponse(f"/teknik/{asked.gateway_id}", 303)
+    return _revoke_page(asked, gateway)
+
+
+@router.post("/{gateway_id}/avstall", dependencies=[OwnForm])
+async def revoke_gateway(asked: Asked, sure: Text = "") -> Response:
+    """Revoke a gateway: it may not send any more."""
+    async with asked.services.pool.connection() as connection:
+        gateway = await _gateway(connection, asked.gateway_id)
+        if sure != "ja":
+            told = "Kryssa i rutan först. Inget har ändrats."
+            return _revoke_page(asked, gateway, told=told, status=422)
+        async with connection.transaction():
+            await revoke(connection, asked.gateway_id, by=_staff_id(asked.found))
+            await actions.note(connection, asked.gateway_id, "revoked", _staff_id(asked.found))
+    return RedirectResponse("/teknik?klart=revoked", 303)
+
+
+def _revoke_page(asked: _Asked, gateway: Gateway, *, told: str = "", status: int = 200) -> Response:
+    return page(
+        asked.request,
+        "gateway_revoke.html",
+        session=asked.found,
+        status=status,
+        gateway=gateway,
+        told=told,
+    )
+
+
+def _staff_id(found: Session) -> int:
+    assert found.viewer.staff_id is not None  # a technician is one of the staff
+    return found.viewer.staff_id
+
+
+async def _gateway(connection: AsyncConnection, gateway_id: str) -> Gateway:
+    gateway = await queries.gateway(connection, gateway_id)
+    if gateway is None:
+        raise HTTPException(404)
+    return gateway
+
+
+async def _answer(
+    asked: _Asked, answer: Answer, told: Mapping[Answer, str], *, typed: str = ""
+) -> Response:
+    """Go back to the page; if it was not done, show it again with the reason."""
+    if answer in told:
+        said = f"?klart={told[answer]}" if told[answer] else ""
+        return RedirectResponse(f"/teknik/{asked.gateway_id}{said}", 303)
+    return await _gateway_page(asked, refused=words.ANSWERS[answer], typed=typed, status=409)
+
+
+async def _gateway_page(
+    asked: _Asked, *, done: str = "", refused: str = "", typed: str = "", status: int = 200
+) -> Response:
+    async with asked.services.pool.connection() as connection:
+        gateway = await _gateway(connection, asked.gateway_id)
+        history = await queries.history(connection, asked.gateway_id)
+        pairing = await queries.last_pairing(connection, asked.gateway_id)
+    context = _pairing_context(gateway, pairing)
+    now: datetime = context["now"]
+    return page(
+        asked.request,
+        "gateway.html",
+        session=asked.found,
+        status=status,
+        done=done,
+        refused=refused,
+        typed=typed,
+        history=history,
+        devices=_devices(gateway),
+        quiet=DEVICE_QUIET,
+        can_enrol=asked.services.registrar is not None,
+        urgencies=words.URGENCIES,
+        urgency=gateway.urgency(now),
+        troubles=gateway.troubles(now),
+        **context,
+    )
+
+
+def _devices(gateway: Gateway) -> list[tuple[DeviceStatus, bool]]:
+    """Return what is known of each device, and whether it is lent here; lent ones first."""
+    said = gateway.status.devices if gateway.status else ()
+    told = {each.device_id: each for each in said}
+    lent = [
+        (told.get(device_id, DeviceStatus(device_id=device_id, model=model)), True)
+        for device_id, model in sorted(gateway.lent.items())
+    ]
+    others = [(each, False) for key, each in sorted(told.items()) if key not in gateway.lent]
+    return lent + others
+
+
+def _pairing_context(gateway: Gateway, pairing: queries.Pairing | None) -> dict[str, Any]:
+    model = model_named(pairing.model) if pairing else None
+    return {
+        "now": datetime.now(UTC),
+        "gateway": gateway,
+        "pairing": pairing,
+        "how_to_pair": model.how_to_pair_sv if model else "",
+        "words": words,
+    }
