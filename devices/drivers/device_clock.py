@@ -35,7 +35,8 @@ class DeviceClock:
     def __init__(self, zone: ZoneInfo, *, sets: bool) -> None:
         self._zone = zone
         self._sets = sets
-        self._told: dict[str, bool] = {}  # characteristics that answered: did they tell a time
+        self._answered: set[str] = set()  # readably or not: only the first answer is an offset
+        self._unset: str | None = None  # one that says that it was never set
         self._by: str | None = None  # the one that told the offset
         self._set: str | None = None  # the one that was to be set
         self._is_refused = False
@@ -53,17 +54,19 @@ class DeviceClock:
 
     def answered(self, raw: RawValue) -> None:
         """Take what a clock characteristic tells; unreadable bytes tell nothing."""
+        is_first = raw.source not in self._answered
+        self._answered.add(raw.source)
         try:
             local = _local(raw)
         except MalformedPayload:
             return
         found_s = None if local is None else offset(local, self._zone, raw.received_at)
-        if raw.source in self._told:
+        if not is_first:
             if raw.source == self._set:
                 self._held = found_s is not None and abs(found_s) <= RIGHT_WITHIN_S
-            return
-        self._told[raw.source] = local is not None
-        if self.offset_s is None and found_s is not None:
+        elif found_s is None:
+            self._unset = self._unset or raw.source
+        elif self.offset_s is None:
             self.offset_s, self._by = found_s, raw.source
 
     def unanswered(self, request: Request) -> None:
@@ -85,9 +88,9 @@ class DeviceClock:
 
     def _wrong(self) -> str | None:
         """Return the characteristic of a clock that is to be set."""
-        if self.offset_s is not None:
-            return self._by if abs(self.offset_s) > RIGHT_WITHIN_S else None
-        return next(iter(self._told), None)  # answered, and said that it was never set
+        if self.offset_s is None:
+            return self._unset
+        return self._by if abs(self.offset_s) > RIGHT_WITHIN_S else None
 
 
 def _local(raw: RawValue) -> datetime | None:

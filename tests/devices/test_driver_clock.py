@@ -4,17 +4,19 @@ from datetime import UTC, datetime
 
 import pytest
 
-from devices.drivers import Read, SetClock, Subscribe, driver_for
+from devices.drivers import RawValue, Read, SetClock, Subscribe, driver_for
 from devices.gatt import uuids
 from devices.models import Advertisement
 from devices.reading import ClockVerdict
 from tests.devices.conversation import Device, converse, replay
 from tests.devices.sessions import (
     BATTERY,
+    CLOCK_RIGHT,
     CUFF,
     CURRENT_TIME,
     DATE_TIME,
     DEVICE,
+    NOW,
     STOCKHOLM,
     driver,
     numbers,
@@ -138,6 +140,15 @@ def test_clock_that_tells_nonsense_is_not_set() -> None:
     device = Device({CUFF: [FULL]}, ABOUT | {CURRENT_TIME: "0102"})
     requests = converse(driver("blood_pressure"), device).requests
     assert not any(isinstance(request, SetClock) for request in requests)
+
+
+def test_clock_that_told_nonsense_first_gives_no_offset_later() -> None:
+    """What is held is told by then: a replay that knew better would tell it otherwise."""
+    session = driver("blood_pressure")
+    session.connected()
+    for payload in (bytes(3), bytes.fromhex(CLOCK_RIGHT)):
+        session.received(RawValue(CURRENT_TIME, payload, NOW))
+    assert session.notes.clock_offset_s is None
 
 
 def test_model_that_may_not_be_set_is_not() -> None:
