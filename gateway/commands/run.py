@@ -1,6 +1,7 @@
 """``gateway run``: the composition root. Builds the parts, runs them, stops against the flow."""
 
 import asyncio
+import os
 import shutil
 import signal
 from collections.abc import Awaitable, Callable
@@ -47,6 +48,9 @@ _log = get_logger()
 INTAKE_STOP_S_MAX: Final = 2.0
 # After the drain: the goodbye and the disconnect.
 GOODBYE_S_MAX: Final = 1.0
+
+# All of it, and a little: a part that hangs in a library is not waited for any longer.
+STOP_S_MAX: Final = INTAKE_STOP_S_MAX + DRAIN_S + GOODBYE_S_MAX + 0.5
 
 # Sessions left by a full store are tried again so often.
 REPLAY_INTERVAL_S: Final = 30.0
@@ -235,6 +239,7 @@ def stop_on_signal() -> asyncio.Event:
 
     def told() -> None:
         stop.set()
+        loop.call_later(STOP_S_MAX, _leave)
         for number in signals:
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)  # all that matters is on the disk
@@ -242,6 +247,12 @@ def stop_on_signal() -> asyncio.Event:
     for number in signals:
         loop.add_signal_handler(number, told)
     return stop
+
+
+def _leave() -> None:
+    """End the process, whatever still hangs: all that matters is on the disk."""
+    _log.warning("gateway.left", cure="a part did not stop; nothing is lost by it")
+    os._exit(os.EX_OK)
 
 
 async def _keep_replaying(box: Box) -> None:

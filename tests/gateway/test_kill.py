@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import select
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, Process
@@ -14,6 +15,7 @@ from random import Random
 import pytest
 
 from devices.wire import GatewayState
+from gateway.commands.run import STOP_S_MAX
 from gateway.database import depths
 from simulator.devices.clock import DeviceClock
 from simulator.devices.cuff import Cuff
@@ -129,6 +131,19 @@ async def test_sigterm_drains_says_goodbye_and_ends_well(town: Town) -> None:
     assert depths(town.data)[:2] == (0, 0)
     assert len(town.receiver.stored) >= 5
     await town.receiver.until(lambda: town.receiver.statuses[-1].state is GatewayState.STOPPED)
+
+
+async def test_a_radio_that_hangs_keeps_nobody_waiting(town: Town) -> None:
+    async with town.gateway() as gateway:
+        await town.measure(3)
+        await until(lambda: len(town.receiver.stored) == 3)
+        gateway.send_signal(signal.SIGTERM)
+        ended = os.pidfd_open(gateway.pid)
+        # Blocking, on purpose: the virtual radio lives in this thread, and answers no more.
+        assert select.select([ended], [], [], STOP_S_MAX + 1)[0]
+        os.close(ended)
+        assert await gateway.wait() == 0
+    assert depths(town.data)[:2] == (0, 0)
 
 
 async def test_a_second_signal_ends_it_at_once_and_loses_nothing(town: Town) -> None:
