@@ -12,6 +12,7 @@ from tests.devices.conversation import Device, converse, replay
 from tests.devices.sessions import (
     BATTERY,
     CLOCK_RIGHT,
+    CLOCK_SLOW,
     CUFF,
     CURRENT_TIME,
     DATE_TIME,
@@ -210,6 +211,26 @@ def test_clock_that_follows_local_time_is_left_alone_on_the_nights_it_changes(at
 def test_replay_knows_nothing_of_the_setting(off_s: float | None, obeys: bool | None) -> None:
     session = converse(driver("blood_pressure"), cuff(off_s, obeys=obeys))
     assert replay(driver("blood_pressure"), session) == session.readings
+
+
+def test_record_that_comes_after_the_setting_is_placed_by_the_clock_it_was_made_by() -> None:
+    values = [
+        RawValue(CURRENT_TIME, bytes.fromhex(CLOCK_SLOW), NOW),
+        RawValue(BATTERY, b"H", NOW),
+        RawValue(CURRENT_TIME, bytes.fromhex(CLOCK_RIGHT), NOW),
+        RawValue(CUFF, bytes.fromhex(FULL), NOW),
+    ]
+    live, replayed = driver("blood_pressure"), driver("blood_pressure")
+    live.connected()
+    readings = [*live.received(values[0]), *live.received(values[1])]
+    assert SetClock(CURRENT_TIME) in live.asks()
+    readings += [*live.received(values[2]), *live.received(values[3])]
+    [reading] = readings
+    assert live.notes.clock_set is True
+    assert reading.clock_offset_s == -960
+    replayed.connected()
+    again = [each for value in values for each in replayed.received(value)]
+    assert [*again, *replayed.finished()] == readings
 
 
 def test_watch_is_set_since_its_midnight_ends_the_day() -> None:

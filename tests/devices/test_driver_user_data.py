@@ -122,7 +122,7 @@ def test_next_procedure_waits_for_the_end_of_the_one_before() -> None:
     driver.connected()
     [register] = [each for each in driver.asks() if isinstance(each, Write)]
     assert driver.asks() == ()
-    driver.received(RawValue(POINT, bytes.fromhex("200201"), NOW))  # to what nobody asked
+    driver.received(RawValue(POINT, bytes.fromhex(REFUSED), NOW))  # to what nobody asked
     assert driver.asks() == ()
     driver.received(RawValue(POINT, bytes.fromhex(REGISTERED), NOW))
     [consent] = driver.asks()
