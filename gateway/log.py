@@ -48,7 +48,7 @@ def configure(
 ) -> None:
     """Set the process's log up: to standard error, if no *stream* is named.
 
-    *quiet* leaves out what is no warning: for commands that a person runs.
+    *quiet* leaves out all but errors: for commands that a person runs.
     """
     stream = stream or sys.stderr
     as_text = format_ == "text" or (format_ == "auto" and stream.isatty())
@@ -56,7 +56,7 @@ def configure(
     handler.setFormatter(_Text() if as_text else _Json())
     logger = logging.getLogger(_NAME)
     logger.handlers = [handler]
-    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    logger.setLevel(logging.ERROR if quiet else logging.INFO)
     logger.propagate = False
 
 
