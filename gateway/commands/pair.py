@@ -5,6 +5,7 @@ measurement goes where every measurement goes.
 """
 
 import asyncio
+import logging
 import re
 import sys
 from collections.abc import AsyncIterator
@@ -87,7 +88,8 @@ def pair(
     """
     settings = configuration(config)
     step_down(settings.data_dir)
-    log.configure(settings.log.format, quiet=True)
+    log.configure(settings.log.format)
+    logging.disable(logging.WARNING)  # what went wrong is said in words, to a person
     plugins.load()
     try:
         which = _which(model, device, language, may_ask=not as_json and sys.stdin.isatty())

@@ -26,6 +26,7 @@ _POLICY = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configura
     <allow send_type="method_return"/><allow send_type="error"/><allow send_type="signal"/>
     <{verdict} send_destination="org.bluez"/>
     <allow send_destination="org.freedesktop.DBus"/>
+    <allow send_interface="org.bluez.Agent1"/>
     <allow receive_sender="*"/>
   </policy>
 </busconfig>
