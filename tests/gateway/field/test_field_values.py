@@ -1,5 +1,6 @@
 """What is wrong with what devices say: clocks, failures, vendors' frames, users (14 to 18)."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,8 +18,12 @@ from tests.gateway.field.field import BRISK, cuff, systolics, told_of, value, wo
 from tests.gateway.home import ZONE, Home
 
 CLOCKS = (uuids.short(uuids.CURRENT_TIME), uuids.short(uuids.DATE_TIME))
+PAUSING = replace(BRISK, pause_s=0.6)
 # What a shop cuff indicated when it could not measure (blood-pressure-monitor-fl#80).
 ALL_NAN = bytes.fromhex("16ff07ff07ff07e80706170e230aff070000")
+
+# From a Beurer BM85, pulse and status with swapped bytes (blood-pressure-monitor-fl#735).
+BEURER = bytes.fromhex("566a0047000000ea07080b121f00003f000000")
 
 
 def _year(year: int) -> timedelta:
@@ -66,15 +71,17 @@ async def test_field_15_the_clock_is_read_then_set_then_read_back(
 ) -> None:
     clock = DeviceClock(offset=timedelta(minutes=-16))
     quirks = Quirks(has_date_time_clock=has_date_time_clock)
-    device = Cuff("BP-1", habits=BRISK, clock=clock, quirks=quirks)
+    device = Cuff("BP-1", habits=PAUSING, clock=clock, quirks=quirks)
     await home.attach(device)
     async with home.listening():
         device.measure(142, 88)
-        (reading,) = await home.has(1)
+        device.measure(143, 88)  # comes when the clock is right, and was stamped when it was not
+        readings = await home.has(2)
         await home.is_quiet()
         assert told_of(home, device).clock_set is True
     assert abs(clock.read() - datetime.now(ZONE).replace(tzinfo=None)) < timedelta(seconds=3)
-    assert reading.clock_offset_s == pytest.approx(-16 * 60, abs=3)  # as it was before
+    for reading in readings:
+        assert reading.clock_offset_s == pytest.approx(-16 * 60, abs=3)  # as it was before
     on_the_clock = [each.what for each in work(device) if each.uuid in CLOCKS]
     assert on_the_clock == ["READ_REQUEST", "WRITE_REQUEST", "READ_REQUEST"]
     assert work(device)[0].what == "WRITE_REQUEST"  # the subscription came first
@@ -86,17 +93,18 @@ async def test_field_15_a_clock_that_cannot_be_set_costs_no_reading(
     home: Home, habit: ClockHabit
 ) -> None:
     clock = DeviceClock(offset=timedelta(minutes=-16))
-    device = Cuff("BP-1", habits=BRISK, clock=clock, quirks=Quirks(clock=habit))
+    device = Cuff("BP-1", habits=PAUSING, clock=clock, quirks=Quirks(clock=habit))
     await home.attach(device)
     async with home.listening():
         device.measure(142, 88)
-        device.measure(143, 88)
+        device.measure(143, 88)  # comes after the clock was tried in vain
         readings = await home.has(2)
         await home.is_quiet()
         assert told_of(home, device).clock_set is False
     assert systolics(readings) == [142, 143]
     assert {each.clock for each in readings} == {ClockVerdict.CORRECTED}
     assert any(each.what == "WRITE_REQUEST" and each.uuid in CLOCKS for each in work(device))
+    assert home.connections == [device.device_id]
 
 
 async def test_field_16_a_failed_measurement_is_an_event_and_never_a_value(home: Home) -> None:
@@ -115,8 +123,8 @@ async def test_field_16_a_failed_measurement_is_an_event_and_never_a_value(home:
 async def test_field_17_a_vendors_frame_is_kept_raw_and_never_taken_for_a_value(
     home: Home,
 ) -> None:
-    """What it sends before its records has the length of a record, and is none."""
-    frame = bytes.fromhex("1e") + bytes(range(0x80, 0x92))
+    """By the profile these bytes are a pressure of next to nothing, and a pulse."""
+    frame = bytes.fromhex("04 8081 8283 8485 8687")
     device = cuff("SBM69", prelude=(frame,))
     await home.attach(device)
     async with home.listening():
@@ -127,6 +135,16 @@ async def test_field_17_a_vendors_frame_is_kept_raw_and_never_taken_for_a_value(
     assert kept.outcome is Outcome.UNREADABLE
     assert kept.values == ()
     assert value(measured, Quantity.SYSTOLIC) == 142
+
+
+async def test_field_17_a_makers_own_layout_is_read_as_the_maker_meant_it(home: Home) -> None:
+    device = cuff("BM85")
+    await home.attach(device)
+    async with home.listening():
+        device.record(BEURER)
+        (reading,) = await home.has(1)
+    assert [value(reading, each) for each in (Quantity.SYSTOLIC, Quantity.PULSE)] == [106, 63]
+    assert reading.payload == BEURER.hex()
 
 
 async def test_field_18_the_slot_is_the_devices_own_number(home: Home) -> None:
