@@ -105,6 +105,13 @@ def test_registration_that_cannot_be_written_is_not_counted() -> None:
     assert driver.notes.memory == {"user_registrations": "0"}
 
 
+def test_consent_that_cannot_be_written_costs_nothing() -> None:
+    told, driver = Device({WEIGHT: [WEIGHED], POINT: []}), scale(KNOWN)
+    converse(driver, told)
+    assert told.written == [CONSENT]
+    assert driver.notes.memory == KNOWN
+
+
 def test_registration_whose_answer_is_lost_is_counted() -> None:
     """The scale may have given a slot away: without an end all of them would go."""
     memory: Mapping[str, str] = {}
