@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,8 +17,14 @@ import pytest
 from devices.wire import ConditionCode
 from gateway.health import Health, RadioState
 from gateway.systemd import Notifier, Reporter, Unit
+from simulator.devices.clock import DeviceClock
+from simulator.devices.cuff import Cuff
+from simulator.devices.recording import Habits
+from simulator.embedded.broker import Broker
+from simulator.radio import VirtualRadio
 from tests.conftest import missing
 from tests.gateway.material import gateway, toml
+from tests.gateway.receiver import receiving
 
 UNIT = Unit(
     python=Path("/opt/egenmonitor/bin/python"),
@@ -200,3 +207,66 @@ def test_the_unit_lets_the_gateway_ask_whether_the_clock_is_set() -> None:
     lines = UNIT.text().splitlines()
     assert not any(line.startswith("ProtectClock=yes") for line in lines)
     assert "SystemCallFilter=adjtimex clock_adjtime" in lines
+
+
+def calls_in(group: str) -> set[str]:
+    """Return the system calls in one of systemd's groups."""
+    calls: set[str] = set()
+    for line in systemd_analyze("syscall-filter", group).splitlines()[1:]:
+        word = line.strip()
+        if word.startswith("@"):
+            calls |= calls_in(word)
+        elif word and not word.startswith("#"):
+            calls.add(word)
+    return calls
+
+
+def calls_allowed(unit: str) -> set[str]:
+    """Return the system calls that *unit* lets through, read as systemd reads its lines."""
+    allowed = calls_in("@default")
+    for line in unit.splitlines():
+        if line.startswith("SystemCallFilter="):
+            words = line.removeprefix("SystemCallFilter=").split()
+            takes_away = words[0].startswith("~")
+            for word in (each.removeprefix("~") for each in words):
+                named = calls_in(word) if word.startswith("@") else {word}
+                allowed = allowed - named if takes_away else allowed | named
+    return allowed
+
+
+# As root, SQLite gives its files to the owner of the database. The service is not root.
+_OF_ROOT = {"fchown"}
+
+
+def only_child(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text())
+
+
+async def test_all_that_a_gateway_asks_of_the_kernel_is_allowed(
+    tmp_path: Path, embedded_broker: Broker
+) -> None:
+    """From the first start over a measurement and its receipt to the end."""
+    if shutil.which("strace") is None:
+        missing("strace", "the program is not installed")
+    allowed, trace = calls_allowed(UNIT.text()), tmp_path / "trace"
+    device = Cuff("BP-1", habits=Habits(wake_s=0.0), clock=DeviceClock())
+    async with VirtualRadio() as radio, receiving(embedded_broker.port) as receiver:
+        await radio.attach(device)
+        config = toml(tmp_path, transport=radio.transport, port=embedded_broker.port)
+        command = [sys.executable, "-m", "gateway", "run", "--config", str(config)]
+        traced = await asyncio.create_subprocess_exec(
+            "strace", "-f", "-qq", "-I", "2", "-o", str(trace), *command
+        )
+        try:
+            device.measure(142, 88)
+            await receiver.until(lambda: bool(receiver.stored))
+            os.kill(only_child(traced.pid), signal.SIGTERM)
+            async with asyncio.timeout(20):
+                assert await traced.wait() == 0
+        finally:
+            if traced.returncode is None:
+                os.kill(only_child(traced.pid), signal.SIGKILL)
+                await traced.wait()
+    asked = set(re.findall(r"^\d+ +([a-z0-9_]+)\(", trace.read_text(), re.MULTILINE))
+    assert {"clock_adjtime", "sendto", "fsync"} & asked  # it was seen at work
+    assert asked - allowed <= _OF_ROOT
