@@ -39,14 +39,8 @@ class DeviceClock:
         self._unset: str | None = None  # one that says that it was never set
         self._by: str | None = None  # the one that told the offset
         self._set: str | None = None  # the one that was to be set
-        self._is_refused = False
         self.offset_s: float | None = None  # device clock minus gateway clock, before setting
-        self._held: bool | None = None
-
-    @property
-    def held(self) -> bool | None:
-        """Whether setting held; none if it was not tried, or if nobody can tell."""
-        return False if self._held is None and self._is_refused else self._held
+        self.held: bool | None = None  # whether setting held, by the clock read again
 
     def is_clock(self, raw: RawValue) -> bool:
         """Return whether *raw* is a clock's answer."""
@@ -63,23 +57,18 @@ class DeviceClock:
         found_s = None if local is None else offset(local, self._zone, raw.received_at)
         if not is_first:
             if raw.source == self._set:
-                self._held = found_s is not None and abs(found_s) <= RIGHT_WITHIN_S
+                self.held = found_s is not None and abs(found_s) <= RIGHT_WITHIN_S
         elif found_s is None:
             self._unset = self._unset or raw.source
         elif self.offset_s is None:
             self.offset_s, self._by = found_s, raw.source
 
-    def unanswered(self, request: Request) -> None:
-        """Take note that setting was refused.
-
-        The clock may be set all the same: "data field ignored" (CTS 1.1, section 3.1.2.1) is an
-        error too. So reading it again has the last word.
-        """
-        if isinstance(request, SetClock):
-            self._is_refused = True
-
     def asks(self) -> Sequence[Request]:
-        """Return what sets the clock and reads it again, once, if it is off or not set."""
+        """Return what sets the clock and reads it again, once, if it is off or not set.
+
+        Reading it again alone tells whether it held. A refusal does not: "data field ignored"
+        (CTS 1.1, section 3.1.2.1) is an error too, and the clock is set all the same.
+        """
         wrong = self._wrong()
         if not self._sets or self._set is not None or wrong is None:
             return ()

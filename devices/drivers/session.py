@@ -182,7 +182,6 @@ class Session:
 
     def unanswered(self, request: Request) -> None:
         """Take note that *request* will not be answered."""
-        self._clock.unanswered(request)
         if isinstance(request, Read):
             self._waiting.discard(request.characteristic)
 
