@@ -34,6 +34,8 @@ WINDOW_S: Final = 30.0
 FRUITLESS_WAIT_S: Final = 30.0
 # A device that could not be connected to still has something to tell.
 UNREACHED_WAIT_S: Final = 5.0
+# One whose record found no room is asked again while its window lasts: a receipt makes room.
+NO_ROOM_WAIT_S: Final = 10.0
 WAIT_S_MAX: Final = 600.0
 
 # A device that refuses us is tried once a window. One that advertises without an end has no
@@ -49,6 +51,7 @@ class Visit(enum.Enum):
     UNREACHED = "unreached"  # no connection
     REFUSED = "refused"  # it does not let us in, and will not until somebody pairs it
     AGAIN = "again"  # something was put right, or a bond was made: visited again at once
+    NO_ROOM = "no_room"  # nothing could be kept: not the device's fault
     BROKEN = "broken"  # our own program failed in it: others first
 
 
@@ -164,6 +167,8 @@ class Sightings:
             known.failures, known.not_before_s = 0, now_s
         elif visit is Visit.REFUSED:
             known.not_before_s = now_s + REFUSED_WAIT_S
+        elif visit is Visit.NO_ROOM:
+            known.not_before_s = now_s + NO_ROOM_WAIT_S
         elif visit is Visit.BROKEN:
             known.not_before_s = now_s + WAIT_S_MAX
         else:

@@ -17,13 +17,15 @@ from gateway.config import SessionConfig
 from gateway.connection import REQUEST_S_MAX, Chance
 from gateway.database import StoreFull
 from gateway.event import GatewayEvent, OnEvent
+from gateway.haul import Haul
 from gateway.health import Health
 from gateway.inbox import Inbox
+from gateway.lending import Lending
 from gateway.log import get_logger
 from gateway.memory import Memory
 from gateway.outbox import Outbox
 from gateway.radio import Radio, Refusal
-from gateway.session import Session, Yield, serve
+from gateway.session import Session, serve
 from gateway.sighting import Sighting, Visit
 
 _log = get_logger()
@@ -46,7 +48,7 @@ class Visited:
     """
 
     visit: Visit
-    result: Yield
+    result: Haul
     is_bonded: bool
 
 
@@ -133,6 +135,17 @@ class Visitor:
         )
         return visited
 
+    def follow(self, lending: Lending) -> None:
+        """Take back what was told of devices that are not served any more; recall the lost."""
+        for condition in self._health.conditions:
+            device_id = condition.device_id
+            if device_id is not None and not lending.serves(device_id):
+                self._health.solved(ConditionCode.NOT_PAIRED, device_id)
+                self._health.solved(ConditionCode.BOND_LOST, device_id)
+        for device_id in self._memory.with_bond(Bond.LOST):
+            if lending.serves(device_id):
+                self._tell_lost(device_id)
+
     async def prepare_pairing(self, radio: Radio, device_id: str) -> None:
         """Throw away a bond that is lost, and what came with it, before a new one is made."""
         if self._memory.of(device_id).bond is Bond.LOST:
@@ -176,7 +189,7 @@ class Visitor:
             )
         except StoreFull as error:
             self._health.problem(ConditionCode.STORAGE_FULL, f"a measurement was not kept: {error}")
-            return Visit.FRUITLESS
+            return Visit.NO_ROOM
         if not connected:
             return Visit.UNREACHED
         if not session.result.new_readings:
@@ -185,7 +198,7 @@ class Visitor:
         return Visit.FRUITFUL
 
     async def _judge(
-        self, radio: Radio, device_id: str, visit: Visit, result: Yield, *, is_bonded: bool
+        self, radio: Radio, device_id: str, visit: Visit, result: Haul, *, is_bonded: bool
     ) -> Visited:
         """Take the consequences of how it went."""
         match result.refusal:
@@ -207,10 +220,13 @@ class Visitor:
 
     def _pair_again(self, device_id: str) -> None:
         self._memory.bonded(device_id, Bond.LOST)
+        self._tell_lost(device_id)
+        self._on_event(GatewayEvent.PAIR_AGAIN)
+
+    def _tell_lost(self, device_id: str) -> None:
         self._health.solved(ConditionCode.NOT_PAIRED, device_id)
         words = f"{device_id} does not know this gateway any more: pair them again"
         self._health.problem(ConditionCode.BOND_LOST, words, device_id)
-        self._on_event(GatewayEvent.PAIR_AGAIN)
 
     def _tell_not_paired(self, device_id: str) -> None:
         if self._memory.of(device_id).bond is not Bond.NONE:  # our half of it was lost
@@ -219,7 +235,7 @@ class Visitor:
         words = f"{device_id} gives nothing to a gateway it is not paired with: pair them"
         self._health.problem(ConditionCode.NOT_PAIRED, words, device_id)
 
-    def _let_in(self, device_id: str, result: Yield, *, is_bonded: bool) -> None:
+    def _let_in(self, device_id: str, result: Haul, *, is_bonded: bool) -> None:
         self._health.solved(ConditionCode.NOT_PAIRED, device_id)
         self._health.solved(ConditionCode.BOND_LOST, device_id)
         self._forgotten_s.pop(device_id, None)

@@ -9,6 +9,7 @@ from gateway.sighting import (
     FRUITLESS_WAIT_S,
     HEARD_WITHIN_S,
     NEW_WINDOW_AFTER_S,
+    NO_ROOM_WAIT_S,
     WAIT_S_MAX,
     Sightings,
     Visit,
@@ -166,3 +167,15 @@ def test_a_device_that_is_to_be_paired_is_waited_for_by_a_person() -> None:
     device = BLEDevice("A", None, None)
     assert sightings.heard("A", device, CUFF, 3, is_wanted=True)
     assert visited(sightings, "A", 3) == "A"
+
+
+def test_a_device_whose_record_found_no_room_is_asked_again_within_its_window() -> None:
+    """Its wait does not grow: that the disk is full is not its fault."""
+    sightings = Sightings()
+    now_s = 0.0
+    for _ in range(5):
+        assert heard(sightings, "A", now_s)
+        assert sightings.next(now_s) is not None
+        sightings.visited("A", Visit.NO_ROOM, now_s)
+        assert not heard(sightings, "A", now_s + NO_ROOM_WAIT_S - 1)
+        now_s += NO_ROOM_WAIT_S
