@@ -161,7 +161,7 @@ async def test_a_bluetoothd_that_hangs_is_an_error_in_time(
 async def test_a_bond_is_what_bluez_says(bluez: StandIn, radio: Radio, name: str) -> None:
     assert not await radio.is_bonded(DEVICE)
     bluez.add(DEVICE, {name: YES})
-    bluez.add(STRANGER, **{name: Variant("b", False)})
+    bluez.add(STRANGER, {name: Variant("b", False)})
     assert await radio.is_bonded(DEVICE)
     assert await radio.is_bonded(DEVICE.lower())
     assert not await radio.is_bonded(STRANGER)
