@@ -6,7 +6,6 @@ is connected to at once, with what its own advertisement brought.
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -17,14 +16,7 @@ from zoneinfo import ZoneInfo
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 
-from devices.models import Pairing as ModelPairing
-from devices.wire import (
-    ConditionCode,
-    DeviceStatus,
-    PairingRequest,
-    PairingStatus,
-    PairingStep,
-)
+from devices.wire import ConditionCode, DeviceStatus, PairingRequest, PairingStatus
 from gateway.adapter import Adapter
 from gateway.advertised import AdvertisedSessions
 from gateway.config import SessionConfig
@@ -39,8 +31,9 @@ from gateway.log import get_logger
 from gateway.memory import Memory
 from gateway.outbox import Outbox
 from gateway.pairing import Pairing, PairingBusy
-from gateway.radio import AskPasskey, Radio, RadioConfig
-from gateway.sighting import Sighting, Sightings, Visit
+from gateway.radio import AskPasskey, RadioConfig
+from gateway.serving import BEAT_S, Serving
+from gateway.sighting import Sightings
 from gateway.visit import Visitor
 
 _log = get_logger()
@@ -49,15 +42,8 @@ _log = get_logger()
 REOPEN_S_MIN: Final = 0.5
 REOPEN_S_MAX: Final = 30.0
 
-# How often silence is looked for among devices that only advertise.
-_LOOK_S: Final = 5.0
-# The same while somebody stands waiting for a pairing.
+# How often it is looked whether the time of a pairing is up.
 _PAIRING_LOOK_S: Final = 1.0
-
-# The longest lawful round of the serve loop: a pairing waits two minutes for a person who reads
-# a number, a session of a full memory lasts two, and each of the adapter's commands has its own
-# bound of seconds. Twice that is a loop that hangs.
-BEAT_S: Final = 600.0
 
 
 class Central:
@@ -98,7 +84,6 @@ class Central:
     ) -> None:
         listed = local(config.devices)
         self._lending = lending or (lambda: listed)
-        self._config = config
         self._memory = memory
         self._health = health
         self._now = now
@@ -113,7 +98,7 @@ class Central:
             advertised=self._advertised,
             memory=memory,
         )
-        self._visitor = Visitor(
+        visitor = Visitor(
             config,
             idle_s=idle_s,
             inbox=inbox,
@@ -125,8 +110,16 @@ class Central:
             on_event=on_event,
         )
         self._adapter = Adapter(radio, keys, self._heard)
-        self._pairing: Pairing | None = None
-        self._stirred = asyncio.Event()  # a device waits, or a pairing was asked for
+        self._serving = Serving(
+            slot=self._adapter.slot,
+            lending=self._lending,
+            hearing=self._hearing,
+            sightings=self._sightings,
+            advertised=self._advertised,
+            visitor=visitor,
+            health=health,
+            connect_timeout_s=config.connect_timeout_s,
+        )
         self._failed: asyncio.Future[None] | None = None  # hearing failed
 
     @property
@@ -151,7 +144,7 @@ class Central:
     async def power_cycle(self) -> None:
         """Switch the adapter off and on; raises as ``Adapter.power_cycle``."""
         await self._adapter.power_cycle()
-        self._stirred.set()
+        self._serving.stirred.set()
 
     async def pair(
         self,
@@ -169,15 +162,18 @@ class Central:
         Raises:
             PairingBusy: Another pairing is going on.
         """
-        if self._pairing is not None:
+        if self._hearing.pairing is not None:
             raise PairingBusy
         pairing = Pairing(request, ask_passkey=ask_passkey, tell=tell, now=self._now)
-        self._pairing = self._hearing.pairing = pairing
-        self._stirred.set()
+        self._hearing.pairing = pairing
         try:
-            return await pairing.over()
+            while True:
+                pairing.look()  # its time runs also while there is no radio
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_PAIRING_LOOK_S):
+                        return await pairing.over()
         finally:
-            self._pairing = self._hearing.pairing = None
+            self._hearing.pairing = None
             pairing.cancel()
 
     async def run(self) -> None:
@@ -190,7 +186,7 @@ class Central:
                     await self._with_radio()
                 except* RADIO_ERRORS as errors:
                     words = "; ".join(_words(error) for error in _leaves(errors))
-                self._finish_silent(float("inf"))  # without a radio there is only silence
+                self._serving.finish_silent(float("inf"))  # without a radio there is only silence
                 was_open = self._health.radio is not RadioState.LOST
                 failures = 0 if was_open else failures + 1
                 self._health.radio = RadioState.LOST
@@ -198,12 +194,12 @@ class Central:
                     ConditionCode.RADIO_LOST, f"the Bluetooth radio does not work: {words}"
                 )
                 self._health.pulse.beat("central", BEAT_S)
-                self._stirred.clear()
+                self._serving.stirred.clear()
                 with suppress(TimeoutError):  # the watchdog may have cured it
                     async with asyncio.timeout(
                         min(REOPEN_S_MAX, REOPEN_S_MIN * 2.0 ** min(failures, 10))
                     ):
-                        await self._stirred.wait()
+                        await self._serving.stirred.wait()
         finally:
             self._health.radio = RadioState.STOPPED
             with suppress(StoreFull):  # told already; the frames stay in the inbox
@@ -220,93 +216,18 @@ class Central:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._adapter.raise_when_lost(), name="radio-lost")
                 tasks.create_task(_raise_what(self._failed), name="hearing")
-                tasks.create_task(self._serve_all(radio), name="serve")
+                tasks.create_task(self._serving.run(radio), name="serve")
 
     def _heard(self, device: BLEDevice, advertisement: AdvertisementData) -> None:
         """Take an advertisement; called by the scanner, dozens of times a second."""
         try:
             if self._hearing.take(device, advertisement):
-                self._stirred.set()
+                self._serving.stirred.set()
         except StoreFull as error:
             self._health.problem(ConditionCode.STORAGE_FULL, f"a measurement was not kept: {error}")
         except Exception as error:  # noqa: BLE001 - the scanner would swallow it; raised in `run`
             if self._failed is not None and not self._failed.done():
                 self._failed.set_exception(error)
-
-    async def _serve_all(self, radio: Radio) -> None:
-        while True:
-            self._stirred.clear()
-            self._health.pulse.beat("central", BEAT_S)
-            now_s = time.monotonic()
-            self._finish_silent(now_s)
-            if self._pairing is not None:
-                self._pairing.look()
-            if (found := self._sightings.next(now_s)) is not None:
-                await self._serve(radio, *found)
-                continue
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_S if self._pairing is None else _PAIRING_LOOK_S):
-                    await self._stirred.wait()
-
-    def _finish_silent(self, now_s: float) -> None:
-        try:
-            self._advertised.finish_silent(now_s)
-        except StoreFull as error:
-            self._health.problem(
-                ConditionCode.STORAGE_FULL, f"a measurement waits in the inbox: {error}"
-            )
-
-    async def _serve(self, radio: Radio, device_id: str, sighting: Sighting) -> None:
-        visit = Visit.BROKEN  # if our own program fails in it: others first
-        async with self._adapter.slot:
-            self._health.radio = RadioState.CONNECTED
-            try:
-                pairing = self._pairing
-                if pairing is not None and pairing.wants(device_id, sighting.kind.model.name):
-                    visit = await self._bond(radio, device_id, sighting, pairing)
-                else:
-                    visit = await self._visit(radio, device_id, sighting)
-            except (*RADIO_ERRORS, asyncio.CancelledError):
-                visit = Visit.UNREACHED
-                raise
-            finally:
-                self._health.radio = RadioState.SCANNING
-                self._sightings.visited(device_id, visit, time.monotonic())
-
-    async def _visit(self, radio: Radio, device_id: str, sighting: Sighting) -> Visit:
-        visited = await self._visitor.visit(
-            radio, device_id, sighting, lambda: self._sightings.share_s(time.monotonic())
-        )
-        pairing = self._pairing
-        if pairing is None or pairing.status.device_id != device_id:
-            return visited.visit
-        if refusal := visited.result.refusal:
-            pairing.refused(device_id, refusal)
-            return visited.visit
-        pairing.served(
-            device_id, new_readings=visited.result.new_readings, is_bonded=visited.is_bonded
-        )
-        # Somebody stands there and measures: no waiting after a visit in vain.
-        return Visit.AGAIN if visited.visit is Visit.FRUITLESS else visited.visit
-
-    async def _bond(
-        self, radio: Radio, device_id: str, sighting: Sighting, pairing: Pairing
-    ) -> Visit:
-        """Make the bond that was asked for; the next visit proves it."""
-        await self._visitor.prepare_pairing(radio, device_id)
-        await pairing.bond(
-            radio,
-            sighting.device,
-            device_id,
-            timeout_s=self._config.connect_timeout_s,
-            needs_bond=sighting.kind.model.pairing is not ModelPairing.NONE,
-        )
-        if pairing.status.step is not PairingStep.MEASURE:
-            return Visit.UNREACHED
-        bonded_id = pairing.status.device_id or device_id  # an identity address by now, perhaps
-        await self._visitor.paired(radio, bonded_id)
-        self._sightings.forgive(bonded_id)
-        return Visit.AGAIN
 
 
 async def _raise_what(failed: "asyncio.Future[None]") -> None:

@@ -59,6 +59,11 @@ class Hearing:
         self.heard_any_s = float("-inf")
         self.pairing: Pairing | None = None
 
+    def serves(self, device_id: str, lending: Lending) -> bool:
+        """Return whether the device is served: a pairing's has to prove its bond, listed or not."""
+        is_guest = self.pairing is not None and self.pairing.status.device_id == device_id
+        return is_guest or lending.serves(device_id)
+
     def take(self, device: BLEDevice, advertisement: AdvertisementData) -> bool:
         """Take an advertisement; return whether a device came to wait for a visit.
 
@@ -68,7 +73,7 @@ class Hearing:
         now_s = self.heard_any_s = time.monotonic()
         lending = self._lending()
         device_id = device.address.removesuffix(_TYPE_SUFFIX).upper()
-        is_served = lending.serves(device_id) or self._is_guest(device_id)
+        is_served = self.serves(device_id, lending)
         if not is_served and self.pairing is None:
             return False
         kind = self._kind(device_id, lending.model(device_id), device, advertisement)
@@ -90,10 +95,6 @@ class Hearing:
 
     def _is_wanted(self, device_id: str, model: str) -> bool:
         return self.pairing is not None and self.pairing.wants(device_id, model)
-
-    def _is_guest(self, device_id: str) -> bool:
-        """Return whether the device is being paired: it has to prove its bond, listed or not."""
-        return self.pairing is not None and self.pairing.status.device_id == device_id
 
     def _kind(
         self, device_id: str, model: str, device: BLEDevice, advertisement: AdvertisementData

@@ -97,6 +97,10 @@ class Memory:
         """Return what is known of a device; blank for one that is not known."""
         return self._known.get(device_id) or Known(device_id=device_id)
 
+    def with_bond(self, bond: Bond) -> tuple[str, ...]:
+        """Return the devices whose bond is so."""
+        return tuple(known.device_id for known in self._known.values() if known.bond is bond)
+
     def heard(self, device_id: str, model: str) -> None:
         """Take note of an advertisement; writes nothing."""
         self._put(replace(self.of(device_id), model=model, heard_at=self._now()))

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -29,60 +29,24 @@ from devices.reading import Reading
 from gateway.connection import Chance, connect, disconnect
 from gateway.database import StoreFull
 from gateway.event import OnEvent, tell, tell_nobody
+from gateway.haul import Haul, verdict
 from gateway.inbox import Inbox, InboxSession
 from gateway.log import get_logger
 from gateway.outbox import Outbox
+from gateway.patience import Patience
 from gateway.radio import Radio, Refusal
 from gateway.request import ask
 
 _log = get_logger()
 
-# A cuff's full memory, 200 records, takes 10 to 40 s.
-SESSION_S_MAX: Final = 120.0
-# A device that always advertises, such as a watch on a walk, never falls silent by itself.
-VISIT_S_MAX: Final = 15.0
 # 200 records and as many frames beside them; a device that talks on is broken.
 SESSION_VALUES_MAX: Final = 2000
 # Subscriptions, clocks, battery, firmware and a registration are a dozen; a driver that asks
 # on and on is broken.
 REQUESTS_MAX: Final = 64
 
-# While others wait whose windows close, a silence is not waited out for longer than leaves them
-# their share of the time; two seconds are enough for any device that has begun to send, and
-# records follow each other within half a second, also at slow connection intervals. A device cut
-# short here keeps what it has not sent, and is visited again as soon as it is heard.
-IDLE_PRESSED_S_MIN: Final = 0.4
-IDLE_PRESSED_S_MAX: Final = 2.0
-# What a visit takes beside the silence: the link, the services, the requests.
-VISIT_S: Final = 0.5
-# Before its first record a cuff may think for a while after it was subscribed to.
-FIRST_PRESSED_S: Final = 3.0
-# A watch has told its total as soon as it was asked; it will be here later too.
-WATCH_PRESSED_S: Final = 3.0
-
 # How often it is looked whether somebody else waits.
 _LOOK_S: Final = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Yield:
-    """What a session brought.
-
-    Attributes:
-        values: Raw values kept.
-        readings: Readings made of them, those told before too.
-        new_readings: Those of them that the outbox took.
-        may_listen: Whether a subscription was granted; none: the connection went before that.
-        refusal: Why it gave nothing, if the device said so.
-        first_s: When the first new reading was durable, monotonic seconds.
-    """
-
-    values: int = 0
-    readings: int = 0
-    new_readings: int = 0
-    may_listen: bool | None = None
-    refusal: Refusal | None = None
-    first_s: float | None = None
 
 
 class Session:
@@ -123,7 +87,7 @@ class Session:
         self._on_notes = on_notes
         self._on_event = on_event
         self._notes = Notes(memory=memory)
-        self._yield = Yield()
+        self._haul = Haul()
         self._refusals: list[Refusal | None] = []  # why subscriptions were not granted
         self._last_s = time.monotonic()  # the last sign of life
         self._stirred = asyncio.Event()  # a value came, the connection went, or taking failed
@@ -132,9 +96,9 @@ class Session:
         self._failure: Exception | None = None
 
     @property
-    def result(self) -> Yield:
+    def result(self) -> Haul:
         """What it brought so far."""
-        return self._yield
+        return self._haul
 
     def take(self, source: str, payload: bytes | bytearray) -> None:
         """Take a value, inside the radio's callback: durable when this returns.
@@ -152,7 +116,7 @@ class Session:
         except Exception as error:
             self._fail(error)
             raise
-        self._tally(values=self._yield.values + 1)
+        self._tally(values=self._haul.values + 1)
         try:
             self._keep(self._driver.received(raw))
         except Exception as error:  # noqa: BLE001 - the radio would swallow it; `run` raises it again
@@ -195,14 +159,15 @@ class Session:
             StoreFull: A value could not be kept; what was kept before is.
         """
         await asyncio.sleep(self._kind.model.settle_s)
-        began_s = self._last_s = time.monotonic()
+        self._last_s = time.monotonic()
+        patience = Patience(idle_s, always_there=bool(self._kind.revisit_s), chance=chance)
         waiting, asked = deque(self._driver.connected()), 0
         while self._goes_on:
             waiting.extend(() if waiting else self._driver.asks())
             if waiting and asked < REQUESTS_MAX:
                 asked += 1
                 await self._carry_out(radio, client, waiting.popleft())
-            elif not await self._stirs(self._ends_s(began_s, idle_s, chance.share_s())):
+            elif not await self._stirs(patience):
                 break
             self._raise_failure()
         for request in waiting:
@@ -222,8 +187,8 @@ class Session:
 
     @property
     def _goes_on(self) -> bool:
-        is_refused = self._yield.refusal is not None
-        return self._is_connected and not is_refused and self._yield.values < SESSION_VALUES_MAX
+        is_refused = self._haul.refusal is not None
+        return self._is_connected and not is_refused and self._haul.values < SESSION_VALUES_MAX
 
     async def _carry_out(self, radio: Radio, client: BleakClient, request: Request) -> None:
         """Carry out one request, and judge what a refused subscription means."""
@@ -242,7 +207,7 @@ class Session:
         )
         self._last_s = time.monotonic()
         if isinstance(request, Subscribe) and (answer.is_given or self._is_connected):
-            self._tally(may_listen=self._yield.may_listen or answer.is_given)  # one is enough
+            self._tally(may_listen=self._haul.may_listen or answer.is_given)  # one is enough
             if not answer.is_given:
                 self._refusals.append(answer.refusal)
         if not answer.is_given:
@@ -251,29 +216,13 @@ class Session:
 
     def _judge(self) -> None:
         """All subscriptions were asked for: if none was granted, say why."""
-        if self._yield.may_listen or not self._refusals or self._yield.refusal is not None:
-            return
-        for refusal in (Refusal.BOND_LOST, Refusal.PAIRING_FAILED, Refusal.NOT_PAIRED):
-            if refusal in self._refusals:
-                self.refused(refusal)
-                return
-        # One that is not there may be an option; none at all is not what such a device is.
-        if set(self._refusals) == {Refusal.STALE_SERVICES}:
-            self.refused(Refusal.STALE_SERVICES)
+        if self._haul.may_listen is False and self._haul.refusal is None:
+            self._tally(refusal=verdict(self._refusals))
 
-    def _ends_s(self, began_s: float, idle_s: float, share_s: float | None) -> float:
-        """Return when it is over if nothing comes any more, monotonic seconds."""
-        self._judge()
-        always_there = bool(self._kind.revisit_s)
-        longest_s = VISIT_S_MAX if always_there else SESSION_S_MAX
-        if share_s is not None:
-            pressed_s = min(IDLE_PRESSED_S_MAX, max(IDLE_PRESSED_S_MIN, share_s - VISIT_S))
-            idle_s = min(idle_s, pressed_s if self._yield.readings else FIRST_PRESSED_S)
-            longest_s = WATCH_PRESSED_S if always_there else longest_s
-        return min(began_s + longest_s, self._last_s + idle_s)
-
-    async def _stirs(self, until_s: float) -> bool:
+    async def _stirs(self, patience: Patience) -> bool:
         """Wait for a sign of life; return whether to go on. Also returns now and then."""
+        self._judge()
+        until_s = patience.ends_s(self._last_s, has_begun=self._haul.readings > 0)
         left_s = until_s - time.monotonic()
         if left_s <= 0:
             return False
@@ -310,10 +259,10 @@ class Session:
         self._learn()
         if not readings:
             return
-        self._tally(readings=self._yield.readings + len(readings))
+        self._tally(readings=self._haul.readings + len(readings))
         if new:
-            first_s = self._yield.first_s or time.monotonic()
-            self._tally(new_readings=self._yield.new_readings + new, first_s=first_s)
+            first_s = self._haul.first_s or time.monotonic()
+            self._tally(new_readings=self._haul.new_readings + new, first_s=first_s)
             tell(readings, self._on_event)
 
     def _learn(self) -> None:
@@ -325,7 +274,7 @@ class Session:
             self._on_notes(notes)
 
     def _tally(self, **what: object) -> None:
-        self._yield = replace(self._yield, **what)  # type: ignore[arg-type] # its own fields
+        self._haul = replace(self._haul, **what)  # type: ignore[arg-type] # its own fields
 
     def _raise_failure(self) -> None:
         if self._failure is not None:

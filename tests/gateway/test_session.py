@@ -25,23 +25,17 @@ from devices.drivers import (
 from devices.gatt import uuids
 from devices.gatt.date_time import CurrentTime
 from devices.reading import Reading
+from gateway import patience as patience_module
 from gateway import request as request_module
-from gateway import session as session_module
 from gateway.connection import Chance
 from gateway.database import Database, StoreFull
 from gateway.event import GatewayEvent
 from gateway.inbox import Inbox
 from gateway.outbox import Outbox
+from gateway.patience import IDLE_PRESSED_S_MAX, IDLE_PRESSED_S_MIN, VISIT_S
 from gateway.radio import Refusal
 from gateway.replay import replay_unfinished
-from gateway.session import (
-    IDLE_PRESSED_S_MAX,
-    IDLE_PRESSED_S_MIN,
-    REQUESTS_MAX,
-    VISIT_S,
-    Session,
-    serve,
-)
+from gateway.session import REQUESTS_MAX, Session, serve
 from tests.gateway.fakes import NEVER, FakeRadio, refused
 from tests.gateway.home import ZONE, until
 from tests.gateway.material import DEVICE, START, reading
@@ -247,7 +241,7 @@ async def test_what_is_not_there_is_told_to_the_driver(inbox: Inbox, outbox: Out
 async def test_a_watch_that_never_falls_silent_is_left_after_a_while(
     inbox: Inbox, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_module, "VISIT_S_MAX", 0.3)
+    monkeypatch.setattr(patience_module, "VISIT_S_MAX", 0.3)
     visit = Served(inbox, outbox, Scripted(MEASUREMENT).kind(like=WATCH))
     async with asyncio.timeout(5), walking(visit):
         await visit.serve()
@@ -257,7 +251,7 @@ async def test_a_watch_that_never_falls_silent_is_left_after_a_while(
 async def test_a_watch_is_left_sooner_when_somebody_else_waits(
     inbox: Inbox, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_module, "WATCH_PRESSED_S", 0.3)
+    monkeypatch.setattr(patience_module, "WATCH_PRESSED_S", 0.3)
     visit = Served(inbox, outbox, Scripted(MEASUREMENT).kind(like=WATCH))
     visit.share_s = 1.0
     async with asyncio.timeout(5), walking(visit):

@@ -192,7 +192,7 @@ async def test_a_full_store_is_told_until_something_finds_room(
 ) -> None:
     door = Door(store, inbox, Outbox(store, inbox, rows_max=0))
     door.radio.early = [RECORD]
-    assert await door.knock() is Visit.FRUITLESS
+    assert await door.knock() is Visit.NO_ROOM
     assert door.told == [(ConditionCode.STORAGE_FULL, None)]
 
 
