@@ -170,8 +170,13 @@ ANSWERS: Final = {
     Answer.RETIRED: "Dosan är avställd.",
 }
 
-# The models' titles are in English where they name a profile and not a product.
+# Where a model's title holds English words.
 _TITLES: Final = {
+    "beurer_bm85": "Beurer BM 85, BM 59, BM 48 och Elite 900",
+    "beurer_bm": "Beurer BM- och BC-serien, övriga",
+    "omron_hem7xxx": "Omron HEM-7xxx med standardprofil (X2 Smart+, X4 Smart, BP5150 med flera)",
+    "mi_scale_v1": "Xiaomi Mi Scale (v1) och Mi Smart Scale 2",
+    "infinitime": "PineTime-klocka med InfiniTime",
     "standard_cuff": "Annan blodtrycksmätare",
     "standard_scale": "Annan våg",
     "standard_watch": "Annan klocka",
@@ -268,7 +273,7 @@ def event(kind: str, detail: Mapping[str, Any]) -> str:
         "until": known.get("until", "")[:10],  # the day
         "to": known.get("to") or "okänt",
     }
-    return _EVENTS.get(kind, kind).format_map(words).strip()
+    return _EVENTS.get(kind, kind).format_map(words).strip() or kind
 
 
 def _among(words: Mapping[_E, str], kinds: type[_E], text: str) -> str:

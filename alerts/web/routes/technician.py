@@ -26,6 +26,7 @@ from alerts.web.services import Services, ServicesOf
 from alerts.web.session import Session
 from devices.models import model_named
 from devices.wire import DeviceStatus
+from ingest.status import BATTERY_LOW_PERCENT
 
 router = APIRouter(prefix="/teknik")
 
@@ -249,6 +250,7 @@ async def _gateway_page(
         history=history,
         devices=_devices(gateway),
         quiet=DEVICE_QUIET,
+        battery_low=BATTERY_LOW_PERCENT,
         can_enrol=asked.services.registrar is not None,
         urgencies=words.URGENCIES,
         urgency=gateway.urgency(now),

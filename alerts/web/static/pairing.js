@@ -9,44 +9,45 @@ function goesOn() {
   return live.querySelector("[data-open]") !== null;
 }
 
-// Somebody is typing the number: what she has written must not vanish under her fingers.
-function isTyping() {
-  const field = live.querySelector("input[name=passkey]");
-  return field !== null && (field.value !== "" || field === document.activeElement);
-}
-
 async function look() {
   timer = 0;
-  if (document.visibilityState === "visible" && !isTyping()) {
+  if (document.visibilityState === "visible") {
     try {
       const answer = await fetch(live.dataset.live, { redirect: "error" });
       if (answer.ok) show(await answer.text());
-    } catch { /* away for a moment, or logged out: the link says so */ }
+    } catch { /* away for a moment, or logged out: the next click says so */ }
   }
   follow();
 }
 
+function forms(part) {
+  return [...part.querySelectorAll("form")].map((form) => form.getAttribute("action")).join();
+}
+
 function show(html) {
-  if (isTyping()) return; // she began while we asked
   const template = document.createElement("template");
   template.innerHTML = html; // our own server's, escaped there
   const fresh = template.content.firstElementChild;
   const old = live.firstElementChild;
   const told = old.querySelector("[role=status]");
   const news = fresh.querySelector("[role=status]");
-  const sameForms = old.querySelectorAll("form").length === fresh.querySelectorAll("form").length;
-  if (told && news && sameForms) { // a region that stays is read aloud when it changes
-    if (told.textContent !== news.textContent) told.replaceChildren(...news.childNodes);
-    return;
+  if (told && news && told.textContent !== news.textContent) {
+    told.replaceChildren(...[...news.childNodes].map((node) => node.cloneNode(true)));
   }
+  if (forms(old) === forms(fresh)) return; // a region that stays is read aloud as it changes
+  const typed = old.querySelector("input[name=passkey]")?.value;
+  if (typed && "open" in fresh.dataset) return; // must not vanish under somebody's fingers
+  const wasHere = old.contains(document.activeElement);
   live.replaceChildren(fresh);
-  live.querySelector("input[name=passkey]")?.focus();
+  const number = fresh.querySelector("input[name=passkey]");
+  if (number) number.focus();
+  else if (wasHere) fresh.focus();
 }
 
 function follow() {
   if (goesOn() && !timer) timer = setTimeout(look, EVERY_MS);
 }
 
-for (const link of live.querySelectorAll(".by-hand")) link.hidden = goesOn();
+live.classList.add("followed"); // the link to load it again is for who has no script
 document.addEventListener("visibilitychange", follow);
 follow();
