@@ -113,6 +113,7 @@ class PlainScreen:
         )
         self._bar = self._progress.add_task("", total=len(_ORDER) - 1)
         self._keyboard = Keyboard()
+        self._said = {PairingStep.PASSKEY}  # that is said by asking
 
     def __enter__(self) -> Self:
         if self._model is not None:
@@ -136,7 +137,8 @@ class PlainScreen:
             self._console.print(failure_words(status.problem, self._model, self._language))
             return
         self._progress.update(self._bar, completed=_ORDER.index(status.step))
-        if status.step is not PairingStep.PASSKEY:  # that is said by asking
+        if status.step not in self._said:  # it may be tried more than once
+            self._said.add(status.step)
             self._console.print(STEPS[status.step][self._language])
 
     async def passkey(self) -> int:
