@@ -37,6 +37,6 @@ async def examine(
     for outward in (adapter(config), broker(config)):
         async for finding in outward:
             yield finding
-    for look in (home.lending(config), home.feedback(config)):
+    for look in (home.lending(config), home.packages(), home.feedback(config)):
         for finding in look:
             yield finding

@@ -13,6 +13,7 @@ from gateway.database import from_us, read_only
 from gateway.doctor.finding import Finding, fail, ok, warn
 from gateway.kept import Unreadable, read_kept
 from gateway.lending import local, remote
+from gateway.plugins import load
 from gateway.timekeeper import Clocks
 
 _SET_NTP: Final = "timedatectl set-ntp true, and open UDP port 123 outwards"
@@ -85,3 +86,12 @@ def feedback(config: Config) -> Iterator[Finding]:
         yield fail("feedback", words, "put the account into the group gpio, or correct chip")
     else:
         yield ok("feedback", f"lines of {output.chip}")
+
+
+def packages() -> Iterator[Finding]:
+    """Look whether third-party packages of devices can be used."""
+    broken = load()
+    for name, why in broken.items():
+        yield fail("packages", f"{name} is not used: {why}", f"update or remove {name}")
+    if not broken:
+        yield ok("packages", "every package of devices that is installed can be used")

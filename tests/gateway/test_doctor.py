@@ -5,6 +5,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,7 +26,7 @@ from simulator.embedded.broker import Broker
 from simulator.radio import VirtualRadio
 from tests.gateway.bluetoothd import bluetoothd, bus
 from tests.gateway.certificates import Authority
-from tests.gateway.material import START, reading, toml
+from tests.gateway.material import START, gateway, reading, toml
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -296,7 +297,7 @@ def test_the_command_prints_a_line_a_check_and_a_cure_and_ends_with_1(box: Box) 
     ran = doctor(box.path, "--json")
     findings = json.loads(ran.stdout)
     assert ran.returncode == 1, ran.stderr
-    assert len({each["check"] for each in findings}) == len(findings) == 11
+    assert len({each["check"] for each in findings}) == len(findings) == 12
     assert all(bool(each["cure"]) == (each["verdict"] != "ok") for each in findings)
     shown = doctor(box.path)
     assert shown.returncode == 1
@@ -311,3 +312,25 @@ def test_a_bad_configuration_is_a_finding_too(box: Box) -> None:
     (finding,) = json.loads(ran.stdout)
     assert (ran.returncode, finding["check"]) == (1, "configuration")
     assert "uplink.hots" in finding["words"]
+
+
+def test_it_works_beside_a_running_gateway_and_takes_nothing_from_it(box: Box) -> None:
+    running = gateway("run", box.path)
+    try:
+        deadline_s = time.monotonic() + 30
+        while not place.is_running(box.data):
+            assert time.monotonic() < deadline_s
+        found = {each["check"]: each for each in json.loads(doctor(box.path, "--json").stdout)}
+        assert running.poll() is None
+    finally:
+        running.terminate()
+        assert running.communicate(timeout=20)
+    assert running.returncode == 0
+    assert {found[each]["verdict"] for each in ("gateway", "store", "disk", "adapter")} == {"ok"}
+
+
+def test_a_package_of_devices_that_is_broken_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert only(home.packages()).verdict is Verdict.OK
+    monkeypatch.setattr(home, "load", lambda: {"acme": "acme.devices: ImportError('x')"})
+    finding = only(home.packages())
+    assert (finding.verdict, finding.cure) == (Verdict.FAIL, "update or remove acme")

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from devices.wire import (
@@ -154,13 +155,13 @@ def test_each_step_at_the_radio_and_each_word_of_a_pairing_is_told_soon(
 ) -> None:
     health = Health()
     beat = heartbeat(inbox, outbox, health)
-    for change in (
+    searching = PairingStatus(request_id="p-1", step=PairingStep.SEARCHING)
+    changes: list[Callable[[], None]] = [
         lambda: health.radio_step("adapter_power_cycled"),
-        lambda: setattr(
-            health, "pairing", PairingStatus(request_id="p-1", step=PairingStep.PAIRING)
-        ),
+        lambda: setattr(health, "pairing", searching),
         lambda: health.config(3),
-    ):
+    ]
+    for change in changes:
         beat.say(GatewayState.ONLINE, 100.0)
         assert beat.due_at_s() == 160.0
         change()
