@@ -27,6 +27,9 @@ T = TypeVar("T")
 # too. The row least worth keeping goes first: without a bond or a memory, longest unchanged.
 KEPT_MAX: Final = 256
 
+# As long as a word of a status may be (devices.wire.limits.Word).
+WORD_MAX: Final = 64
+
 _READ: Final = "select device_id, model, bond, notes, memory, heard_us, served_us from device"
 _WRITE: Final = "insert or replace into device values (?, ?, ?, ?, ?, ?, ?, ?)"
 _PRUNE: Final = (
@@ -56,6 +59,11 @@ class Known:
     served_at: datetime | None = None
 
     @property
+    def is_ours(self) -> bool:
+        """Whether it ever gave anything or was paired; the neighbours' are none of ours."""
+        return self.served_at is not None or self.bond is not Bond.NONE
+
+    @property
     def status(self) -> DeviceStatus:
         """The same, as the heartbeat tells it."""
         notes, heard_at = self.notes, self.heard_at
@@ -65,7 +73,7 @@ class Known:
             heard_at=heard_at and heard_at.replace(second=0, microsecond=0),
             served_at=self.served_at,
             battery_percent=notes.battery_percent,
-            firmware=notes.firmware or "",
+            firmware=_word(notes.firmware or ""),
             clock_offset_s=notes.clock_offset_s,
             clock_set=notes.clock_set,
             bond=self.bond,
@@ -133,14 +141,18 @@ class Memory:
         self._write(device_id)
 
     def statuses(self, lending: Lending) -> tuple[DeviceStatus, ...]:
-        """Return what to tell of the devices served: the listed, then the others last heard."""
+        """Return what to tell: of the devices listed, then of others that are ours."""
         listed = [self.of(device_id) for device_id in lending.models]
         told = [
             (replace(known, model=lending.model(known.device_id)) if not known.model else known)
             for known in listed
         ]
         if lending.serves_others:
-            told += [k for k in reversed(self._known.values()) if k.device_id not in lending.models]
+            told += [
+                known
+                for known in reversed(self._known.values())
+                if known.device_id not in lending.models and known.is_ours
+            ]
         return tuple(known.status for known in told[:DEVICES_MAX])
 
     def _put(self, known: Known) -> None:
@@ -166,6 +178,11 @@ class Memory:
 def recorded(connection: sqlite3.Connection) -> list[Known]:
     """Return what is on the disk, for who looks beside a running gateway; last changed first."""
     return [_from_row(row) for row in connection.execute(f"{_READ} order by updated_us desc")]
+
+
+def _word(text: str) -> str:
+    """Return what a device calls itself as a status may hold it: a short line."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:WORD_MAX]
 
 
 def _merged(before: Notes, now: Notes) -> Notes:

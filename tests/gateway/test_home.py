@@ -422,8 +422,10 @@ async def test_a_bug_in_one_devices_driver_keeps_nobody_else_waiting_for_long(
                     failures += 1
 
         running = tasks.create_task(restart_for_ever())
-        poison.measure(200, 120)
+        for n in range(30):
+            poison.measure(200, 120, n)  # more than one session takes before it fails
         await until(lambda: failures > 0)
+        assert poison.pending > 0
         other.measure(142, 88)
         readings = await home.has(1)
         running.cancel()

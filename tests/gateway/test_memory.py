@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from devices.drivers import Notes
-from devices.wire import Bond, encode_status
+from devices.wire import Bond, decode_status, encode_status
 from devices.wire.status import GatewayState, GatewayStatus
 from gateway.database import Database
 from gateway.lending import Lending, local
@@ -133,10 +133,23 @@ def test_the_heartbeat_tells_of_every_lent_device_also_one_never_heard(store: Da
 def test_others_are_told_of_where_everybody_is_served_newest_first(store: Database) -> None:
     memory = Memory(store, Clock())
     for number in range(100):
-        memory.heard(device(number), "standard_cuff")
+        memory.served(device(number))
+    memory.heard(OTHER, "standard_cuff")  # a neighbour's, that never gave anything
     told = memory.statuses(local(()))
     assert [each.device_id for each in told[:2]] == [device(99), device(98)]
     status = GatewayStatus(
         v=1, gateway="g", state=GatewayState.ONLINE, at=datetime.now(UTC), devices=told
     )
     assert encode_status(status)
+
+
+def test_whatever_a_device_calls_its_firmware_the_status_can_be_read(store: Database) -> None:
+    memory = Memory(store, Clock())
+    memory.noted(DEVICE, Notes(firmware="  1.0\n\x07 " + "x" * 500))
+    memory.served(DEVICE)
+    (told,) = memory.statuses(local((DEVICE,)))
+    assert told.firmware.startswith("1.0 x")
+    status = GatewayStatus(
+        v=1, gateway="g", state=GatewayState.ONLINE, at=datetime.now(UTC), devices=(told,)
+    )
+    assert decode_status(encode_status(status)) == status
