@@ -263,7 +263,8 @@ class Session:
         if new:
             first_s = self._haul.first_s or time.monotonic()
             self._tally(new_readings=self._haul.new_readings + new, first_s=first_s)
-            tell(readings, self._on_event)
+            if not self._kind.revisit_s:  # what a watch counts all day is no act of measuring
+                tell(readings, self._on_event)
 
     def _learn(self) -> None:
         notes = self._driver.notes
