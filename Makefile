@@ -40,6 +40,7 @@ format: $(VENV)/dev.stamp  ## Format the code
 	$(BIN)/ruff format .
 
 bench: $(VENV)/dev.stamp  ## Measure; ratios come last
+	$(BIN)/python bench/gateway.py
 	$(BIN)/python bench/ingest.py
 
 docs: $(VENV)/dev.stamp  ## Write the documents that are generated from code
