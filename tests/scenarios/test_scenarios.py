@@ -29,9 +29,10 @@ HABITS = Habits(wake_s=0.0, window_s=WAIT_S, linger_s=0.5)
 HURRIED = Pace(silent_s=1.0, look_s=0.2, step_s=2.0, pause_s_min=2.0, pause_s_max=2.0)
 
 
-def bonding_cuff(quirks: Quirks | None = None) -> Cuff:
+def bonding_cuff(name: str, quirks: Quirks | None = None) -> Cuff:
+    """Return a cuff of its own for each story: bluetoothd remembers those of the stories before."""
     return Cuff(
-        "BP-1",
+        name,
         habits=HABITS,
         clock=DeviceClock(),
         quirks=quirks or Quirks(guard=Guard.SUBSCRIPTIONS),
@@ -61,7 +62,7 @@ async def pair(home: Home, device: Cuff) -> list[PairingStep]:
         if not steps or steps[-1] is not status.step:
             steps.append(status.step)
             if status.step is PairingStep.MEASURE:
-                device.measure(121, 81)
+                device.measure(121 + device.produced, 81)  # no two alike
 
     request = PairingRequest(
         request_id="pairing-1",
@@ -82,7 +83,7 @@ def has_condition(home: Home, code: ConditionCode, device: Cuff) -> Callable[[],
 
 
 async def test_measure(home: Home) -> None:
-    device = Cuff("BP-1", habits=HABITS, clock=DeviceClock())
+    device = bonding_cuff("BP-1", Quirks())
     await home.attach(device)
     async with home.listening():
         device.measure(142, 88, 71)
@@ -93,7 +94,7 @@ async def test_measure(home: Home) -> None:
 
 
 async def test_pair(home: Home) -> None:
-    device = bonding_cuff()
+    device = bonding_cuff("BP-2")
     await home.attach(device)
     async with home.listening():
         steps = await pair(home, device)
@@ -105,7 +106,7 @@ async def test_pair(home: Home) -> None:
 
 async def test_pair_by_a_displayed_number(home: Home) -> None:
     shown = Quirks(guard=Guard.SUBSCRIPTIONS, pairing=Pairing.SHOWS_PASSKEY, passkey=4711)
-    device = bonding_cuff(shown)
+    device = bonding_cuff("BP-3", shown)
     await home.attach(device)
     async with home.listening():
         steps = await pair(home, device)
@@ -114,7 +115,7 @@ async def test_pair_by_a_displayed_number(home: Home) -> None:
 
 
 async def test_bonded_device_comes_back(home: Home) -> None:
-    device = bonding_cuff()
+    device = bonding_cuff("BP-4")
     await home.attach(device)
     async with home.listening():
         await pair(home, device)
@@ -126,7 +127,7 @@ async def test_bonded_device_comes_back(home: Home) -> None:
 
 
 async def test_lost_bond(home: Home) -> None:
-    device = bonding_cuff()
+    device = bonding_cuff("BP-5")
     await home.attach(device)
     async with home.listening():
         await pair(home, device)
@@ -140,11 +141,11 @@ async def test_lost_bond(home: Home) -> None:
         await pair(home, device)
         readings = await has(home, 3)
         assert not has_condition(home, ConditionCode.BOND_LOST, device)()
-    assert {systolic(each) for each in readings} == {121, 150}
+    assert {systolic(each) for each in readings} == {121, 150, 123}
 
 
 async def test_watchdog_power_cycles_an_adapter_that_is_stuck(home: Home) -> None:
-    device, watch = bonding_cuff(Quirks()), StepCounter(interval_ms=100)
+    device, watch = bonding_cuff("BP-6", Quirks()), StepCounter(interval_ms=100)
     await home.attach(device)
     await home.attach(watch)
     async with home.listening():
