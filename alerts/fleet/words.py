@@ -111,7 +111,9 @@ _TROUBLES: Final[dict[str, Words]] = {
 
 _STEPS: Final = {
     "scanner_restarted": "Sökningen efter mätare startades om",
+    "scanner_restart_failed": "Sökningen efter mätare kunde inte startas om",
     "adapter_power_cycled": "Bluetooth stängdes av och sattes på",
+    "power_cycle_failed": "Bluetooth kunde inte stängas av och sättas på",
     "given_up": "Inget hjälpte. Dosan fortsätter att försöka",
     "heard_again": "Mätare hörs igen",
 }
