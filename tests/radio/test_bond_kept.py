@@ -1,6 +1,7 @@
 """Bonds outlive the program, the address we are known by, and the addresses devices take."""
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,22 @@ async def test_a_device_that_changes_its_address_is_found_again(
         async with radio.scanner(ear):
             made = cuff.measure(121, 80)
             assert await fetch_from(radio, ear, cuff.device_id) == [made]
+
+
+async def test_a_device_with_an_identity_key_is_also_found_under_the_address_it_keeps(
+    room: VirtualRadio, radio: Radio, ear: Ear
+) -> None:
+    """Bumble would scan for such a device by itself, beside our scanner."""
+    cuff = await _cuff(room, changes_address=True)
+    cuff.hold_button()
+    (device, _), *_ = await ear.until(bool)
+    await _pair(radio, ear, device.address)
+    await room.detach(cuff)
+    cuff.quirks = replace(cuff.quirks, changes_address=False)
+    await room.attach(cuff)
+    made = cuff.measure(120, 80)
+    assert await fetch(radio, ear, cuff) == [made]
+    assert room.adapter.scans_started == 1
 
 
 async def test_a_stranger_with_the_address_of_a_bonded_device_gets_nothing(
