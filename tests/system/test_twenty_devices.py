@@ -34,8 +34,8 @@ CONNECTED = 20
 # with its record, and says so by not being drained.
 WINDOW_S = 30.0
 HABITS = Habits(wake_s=0.0, window_s=WINDOW_S, linger_s=1.0)
-# On the air for two advertisements and gone: heard, and never reached.
-GONE = Habits(wake_s=0.0, window_s=0.15)
+# On the air for one advertisement and gone: heard, and never reached.
+GONE = Habits(wake_s=0.0, window_s=0.05)
 
 
 class Block:
