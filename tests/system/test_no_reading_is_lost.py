@@ -1,25 +1,32 @@
 """R1: kill -9 anything, lose nothing, store nothing twice."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from devices.gatt.blood_pressure import BloodPressure
+from simulator.demo.supervisor import Program
 from simulator.devices.cuff import Cuff
 from simulator.devices.recording import MEMORY_RECORDS_MAX, Habits
-from simulator.embedded.broker import Broker
+from simulator.embedded.broker import Broker, Mosquitto
 from simulator.embedded.postgres import Postgres
 from simulator.radio import VirtualRadio
+from tests.conftest import missing
 from tests.system.chain import Chain, care_record
 
 READINGS = 1000
 # Six an hour is the most a device may measure before ingest doubts it (docs/plausibility.md).
 BETWEEN = timedelta(minutes=10)
 ALWAYS_ON_AIR = Habits(wake_s=0.0, window_s=None, linger_s=0.1)
+# So that a thousand records are still on their way when the last of the kills comes.
+SLOW_TALKERS = Habits(wake_s=0.0, window_s=None, linger_s=0.1, pause_s=0.05)
+KILLS = 60
 
 # A gateway that takes the broker's acknowledgement for a receipt: what others do.
 DELETES_ON_PUBACK = """
@@ -53,12 +60,12 @@ def chain(
     chain.stop()
 
 
-def full_cuffs(readings: int) -> list[Cuff]:
+def full_cuffs(readings: int, habits: Habits = ALWAYS_ON_AIR) -> list[Cuff]:
     """Return cuffs with so many records in all, each record's bytes different from the rest's."""
     cuffs = []
     now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
     for first in range(0, readings, MEMORY_RECORDS_MAX):
-        cuff = Cuff(f"Cuff {first}", habits=ALWAYS_ON_AIR)
+        cuff = Cuff(f"Cuff {first}", habits=habits)
         for number in range(first, min(first + MEMORY_RECORDS_MAX, readings)):
             age = (number - first + 1) * BETWEEN
             record = BloodPressure(
@@ -71,6 +78,17 @@ def full_cuffs(readings: int) -> list[Cuff]:
             cuff.record(record.encode())
         cuffs.append(cuff)
     return cuffs
+
+
+def assert_each_is_stored_once(chain: Chain, cuffs: list[Cuff]) -> None:
+    """Every payload that a cuff sent is there once, and no other."""
+    assert [cuff.pending for cuff in cuffs] == [0] * len(cuffs)
+    assert chain.stored() == READINGS
+    assert chain.rows("select count(distinct payload) from reading") == [(READINGS,)]
+    assert chain.rows("select quantity_id, count(*) from sample group by 1 order by 1") == [
+        (quantity_id, READINGS) for quantity_id in (1, 2, 3, 4)
+    ]
+    assert chain.rows("select reason, count(*) from quarantine group by 1") == []
 
 
 def _holds(chain: Chain, readings: int) -> bool:
@@ -104,14 +122,46 @@ async def test_a_kill_of_each_part_in_the_middle_of_a_thousand_readings_loses_no
 
     await chain.until(f"{READINGS} readings stored", lambda: chain.stored() >= READINGS)
     await chain.until("the gateway has every receipt", lambda: chain.waiting() == 0)
-    assert [cuff.pending for cuff in cuffs] == [0] * len(cuffs)
-    # Once each: every payload that a cuff sent, and no other.
-    assert chain.stored() == READINGS
-    assert chain.rows("select count(distinct payload) from reading") == [(READINGS,)]
-    assert chain.rows("select quantity_id, count(*) from sample group by 1 order by 1") == [
-        (quantity_id, READINGS) for quantity_id in (1, 2, 3, 4)
-    ]
-    assert chain.rows("select reason, count(*) from quarantine group by 1") == []
+    assert_each_is_stored_once(chain, cuffs)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_sixty_kills_of_gateway_and_broker_at_random_moments_lose_none(
+    tmp_path: Path, radio: VirtualRadio
+) -> None:
+    if Mosquitto.program() is None:
+        missing("mosquitto", "the program is not installed")
+    seed = Random().randrange(2**32)
+    print(f"seed {seed}")  # noqa: T201 - shown when the test fails
+    random = Random(seed)
+    cuffs = full_cuffs(READINGS, SLOW_TALKERS)
+    with Postgres(tmp_path / "postgres") as postgres, Mosquitto(tmp_path / "broker") as broker:
+        chain = Chain(tmp_path, postgres, broker, radio.transport)
+        chain.prepare(care_record([cuff.device_id for cuff in cuffs]))
+        try:
+            chain.ingest.start()
+            chain.gateway.start()
+            for cuff in cuffs:
+                await radio.attach(cuff)
+            await chain.until("a reading stored", partial(_holds, chain, 1))
+            victims: list[Program | Broker] = [chain.gateway, chain.broker] * (KILLS // 2)
+            random.shuffle(victims)
+            for victim in victims:
+                # The moment is the point: from before the first connection to amid the sending.
+                await asyncio.sleep(random.uniform(0.1, 1.3))
+                victim.kill()
+                victim.start()
+            stored = chain.stored()
+            print(f"{stored} stored before the last kill")  # noqa: T201
+            assert stored < READINGS, "the load ended before the kills"
+            for cuff in cuffs:
+                cuff.habits = ALWAYS_ON_AIR
+            await chain.until("all stored", partial(_holds, chain, READINGS))
+            await chain.until("the gateway has every receipt", lambda: chain.waiting() == 0)
+            assert_each_is_stored_once(chain, cuffs)
+        finally:
+            chain.stop()
 
 
 @pytest.mark.parametrize(
