@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Final
 
 from devices.wire import Bond, ConditionCode
+from gateway.call import call
 from gateway.config import SessionConfig
 from gateway.connection import REQUEST_S_MAX, Chance
 from gateway.database import StoreFull
@@ -25,7 +26,7 @@ from gateway.log import get_logger
 from gateway.memory import Memory
 from gateway.outbox import Outbox
 from gateway.radio import Radio, Refusal
-from gateway.session import Session, serve
+from gateway.session import Session
 from gateway.sighting import Sighting, Visit
 
 _log = get_logger()
@@ -178,7 +179,7 @@ class Visitor:
         self, radio: Radio, sighting: Sighting, session: Session, chance: Chance
     ) -> Visit:
         try:
-            connected = await serve(
+            connected = await call(
                 radio,
                 sighting.device,
                 session,

@@ -27,6 +27,7 @@ from devices.gatt.date_time import CurrentTime
 from devices.reading import Reading
 from gateway import patience as patience_module
 from gateway import request as request_module
+from gateway.call import call
 from gateway.connection import Chance
 from gateway.database import Database, StoreFull
 from gateway.event import GatewayEvent
@@ -35,7 +36,7 @@ from gateway.outbox import Outbox
 from gateway.patience import IDLE_PRESSED_S_MAX, IDLE_PRESSED_S_MIN, VISIT_S
 from gateway.radio import Refusal
 from gateway.replay import replay_unfinished
-from gateway.session import REQUESTS_MAX, Session, serve
+from gateway.session import REQUESTS_MAX, Session
 from tests.gateway.fakes import NEVER, FakeRadio, refused
 from tests.gateway.home import ZONE, until
 from tests.gateway.material import DEVICE, START, reading
@@ -70,7 +71,7 @@ class Served:
 
     async def serve(self) -> bool:
         heard_s = time.monotonic() + 3600
-        return await serve(
+        return await call(
             self.radio,
             BLEDevice(DEVICE, None, None),
             self.session,
