@@ -20,8 +20,9 @@ STEPS: Final[dict[PairingStep, _Said]] = {
         "en": "The box has found the device and is connecting to it …",
     },
     PairingStep.PASSKEY: {
-        "sv": "Mätaren visar sex siffror. Skriv dem här",
-        "en": "The device shows six digits. Type them here",
+        # The device waits no longer (Core 5.4, Vol 3, Part H, 3.4).
+        "sv": "Mätaren visar sex siffror. Skriv dem här inom en halv minut",
+        "en": "The device shows six digits. Type them here within half a minute",
     },
     PairingStep.MEASURE: {
         "sv": "Nästan klart. Gör nu en mätning som vanligt, så att vi ser att det fungerar.",

@@ -117,6 +117,12 @@ class Adapter:
             return address
         return resolver.resolve(address) or address
 
+    def require_admitted(self, address: hci.Address) -> None:
+        """Raise ``RefusedError`` unless the device may be paired with now."""
+        if not self.window.admits(address):
+            problem = "there is no bond, and nobody asked for one"
+            raise RefusedError(problem, Refusal.NOT_PAIRED)
+
     async def forget(self, device_id: str) -> None:
         """Throw the keys for the device away.
 
@@ -252,11 +258,9 @@ class Link:
             raise _silent(self) from error
 
     async def _pair(self) -> None:
-        window = self._adapter.window
-        if not window.admits(self.connection):
-            problem = "there is no bond, and nobody asked for one"
-            raise RefusedError(problem, Refusal.NOT_PAIRED)
-        limit_s = _PAIRING_S_MAX + (PASSKEY_S_MAX if window.asks else 0)
+        self._adapter.require_admitted(self.connection.peer_address)
+        asks = self._adapter.window.asks
+        limit_s = _PAIRING_S_MAX + (PASSKEY_S_MAX if asks else 0)
         try:
             async with asyncio.timeout(limit_s):
                 await self.finish(self.connection.pair())

@@ -76,6 +76,10 @@ class BumbleClient(BaseBleakClient):
         if self.is_connected:
             problem = f"{self.address} is connected already"
             raise BleakError(problem)
+        who = self._adapter.identity(self._peer)
+        is_bonded = self._adapter.bonds.is_bonded(str(who))
+        if pair and not is_bonded:  # some devices switch off when they are merely touched
+            self._adapter.require_admitted(who)
         # A person who types a number takes longer than a device that answers: pairing has
         # limits of its own.
         async with asyncio.timeout(self._timeout):
@@ -83,7 +87,7 @@ class BumbleClient(BaseBleakClient):
         self._link = link
         link.ended.add_done_callback(lambda _ended: self._on_end(link))
         try:
-            if pair or self._adapter.bonds.is_bonded(str(self._adapter.identity(self._peer))):
+            if pair or is_bonded:
                 await self.pair()
             async with asyncio.timeout(self._timeout):
                 await link.finish(link.gatt.request_mtu(MTU_BYTES))

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from bleak.exc import BleakError
+from bumble import hci
 from bumble.device import Connection
 from bumble.pairing import PairingConfig, PairingDelegate
 
@@ -47,13 +48,13 @@ class Window:
         """Whether a person can be asked for a number."""
         return self._ask is not None
 
-    def admits(self, connection: Connection) -> bool:
-        """Return whether the device at the other end may be paired with now."""
-        return self._device_id == connection.peer_address.to_string(with_type_qualifier=False)
+    def admits(self, address: hci.Address) -> bool:
+        """Return whether the device may be paired with now."""
+        return self._device_id == address.to_string(with_type_qualifier=False)
 
     def config(self, connection: Connection) -> PairingConfig:
         """Return how to pair over *connection*: Bumble asks this for every pairing."""
-        ask = self._ask if self.admits(connection) else None
+        ask = self._ask if self.admits(connection.peer_address) else None
         # A man in the middle is kept out where a person can type what the device shows. Devices
         # without a display then do with Just Works. Secure Connections where the device knows
         # them. The device's identity key, so that it is known again under another address;
