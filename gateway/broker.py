@@ -165,14 +165,19 @@ class Connection:
         """Say goodbye. paho's thread ends by itself."""
         self._goodbye = True
         self._client.disconnect()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_GOODBYE_S_MAX):
-                await self._closed.wait()
-        # They hold us, and we hold the client: apart, its sockets close when its thread ends,
-        # not when the garbage collector comes by.
-        client = self._client
-        client.on_connect = client.on_connect_fail = client.on_disconnect = None
-        client.on_subscribe = client.on_publish = client.on_message = None
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GOODBYE_S_MAX):
+                    await self._closed.wait()
+        finally:
+            # They hold us, and we hold the client: apart, its sockets close when its thread
+            # ends, not when the garbage collector comes by.
+            client = self._client
+            client.on_connect = client.on_connect_fail = client.on_disconnect = None
+            client.on_subscribe = client.on_publish = client.on_message = None
+            # An error that was raised holds the frames that hold us.
+            self._ready = self._loop.create_future()
+            self._ready.cancel()
 
     def _make_client(self) -> paho.Client:
         settings, identity = self._settings, self._identity
