@@ -7,6 +7,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from devices.wire import GatewayState
@@ -90,20 +91,15 @@ def build(
     listed = local(config.session.devices)
     remote = Remote(data_dir, config.gateway_id, lending=listed, health=health, now=now)
     feedback = Feedback(config.feedback, health=health)
-    central = Central(
-        config.radio,
-        config.session,
-        config.zone,
+    central = _central(
+        config,
+        timekeeper,
         inbox=inbox,
         outbox=outbox,
         memory=Memory(database, now),
         health=health,
-        now=now,
-        keys=data_dir / KEYS_DIRECTORY,
-        lending=lambda: remote.lending,
-        idle_s=lambda: remote.idle_s,
-        may_set_clock=lambda: not timekeeper.is_doubted,
-        on_event=feedback.tell,
+        remote=remote,
+        feedback=feedback,
     )
     heartbeat = Heartbeat(
         config.gateway_id,
@@ -135,6 +131,7 @@ def build(
         is_clock_sure=lambda: not timekeeper.is_doubted,
         on_renewed=uplink.reconnect,
     )
+    own_status = partial(heartbeat.status, GatewayState.ONLINE)
     return Box(
         config=config,
         timekeeper=timekeeper,
@@ -149,12 +146,7 @@ def build(
         uplink=uplink,
         watchdog=Watchdog(central, health, Pace(config.watchdog.silent_s)),
         renewal=renewal,
-        control=Control(
-            data_dir,
-            pair=central.pair,
-            status=lambda: heartbeat.status(GatewayState.ONLINE),
-            now=now,
-        ),
+        control=Control(data_dir, pair=central.pair, status=own_status, now=now),
     )
 
 
@@ -164,6 +156,34 @@ def _timekeeper(config: Config, database: Database) -> Timekeeper:
         MachineClocks(),
         timedelta(seconds=config.clock.doubt_after_boot_s),
         floor=None if newest_us is None else from_us(newest_us),
+    )
+
+
+def _central(
+    config: Config,
+    timekeeper: Timekeeper,
+    *,
+    inbox: Inbox,
+    outbox: Outbox,
+    memory: Memory,
+    health: Health,
+    remote: Remote,
+    feedback: Feedback,
+) -> Central:
+    return Central(
+        config.radio,
+        config.session,
+        config.zone,
+        inbox=inbox,
+        outbox=outbox,
+        memory=memory,
+        health=health,
+        now=timekeeper.now,
+        keys=config.data_dir / KEYS_DIRECTORY,
+        lending=lambda: remote.lending,
+        idle_s=lambda: remote.idle_s,
+        may_set_clock=lambda: not timekeeper.is_doubted,
+        on_event=feedback.tell,
     )
 
 
