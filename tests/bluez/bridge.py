@@ -66,8 +66,7 @@ async def _powered(name: str) -> None:
     try:
         while True:
             answer = await bus.call(_is_powered(name))
-            told = answer is not None and answer.message_type is MessageType.METHOD_RETURN
-            if told and answer.body[0].value:
+            if answer.message_type is MessageType.METHOD_RETURN and answer.body[0].value:
                 return
             await asyncio.sleep(_LOOK_S)
     finally:
