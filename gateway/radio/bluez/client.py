@@ -26,9 +26,9 @@ _SUBSCRIBED_S_MAX: Final = 4.0
 # Connections of a bonded device that came up and were ended by our own controller, one after
 # the other, before it is said that the device does not have our key. BlueZ before 5.78 has no
 # word for that: each ends as "le-connection-abort-by-local", as one that interference broke
-# does, and bleak tries again until its time is up. Interference seldom breaks three in a row
-# of a device that is heard well enough to be connected to.
-ABORTS_MAX: Final = 3
+# does, and bleak tries again until its time is up. One may be chance. After two the device is
+# left alone until it is woken anew; if it was chance after all, it is served then.
+ABORTS_MAX: Final = 2
 
 
 class BluezClient(BleakClientBlueZDBus):
