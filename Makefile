@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Each has servers of its own. Idle hands take tests over from the other: --dist worksteal.
+WORKERS ?= 2
 ROOMS := devices gateway ingest alerts simulator
 
 .DEFAULT_GOAL := help
@@ -16,10 +18,10 @@ demo: $(VENV)/demo.stamp  ## Start the whole chain with invented patients; Ctrl-
 	@exec $(BIN)/python -m simulator demo $(ARGS)
 
 test: $(VENV)/dev.stamp  ## Run every test; real components where they are installed
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 test-quick: $(VENV)/dev.stamp  ## Run the tests that take less than ten seconds each
-	$(BIN)/python -m pytest -m "not slow and not browser" $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not browser" $(ARGS)
 
 # KERNEL is an unpacked Debian kernel: tests/bluez/kernel.sh DIRECTORY
 KERNEL ?= $(CURDIR)/.cache/kernel

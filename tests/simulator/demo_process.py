@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from simulator.embedded.child import free_port
+
 READY_S_MAX = 100.0
 
 
@@ -71,7 +73,13 @@ def wait_until(is_so: Callable[[], object], within_s: float) -> float:
 
 @contextlib.contextmanager
 def running_demo(directory: Path, *words: str) -> Iterator[DemoProcess]:
-    """Start the demo in *directory*; kill it at the end if the test has not stopped it."""
+    """Start the demo in *directory*; kill it at the end if the test has not stopped it.
+
+    On ports of its own: two that start at once would both find the usual ones free.
+    """
+    if "--port" not in words:
+        ports = ("--port", str(free_port()), "--tester-port", str(free_port()))
+        words = (*words, *ports)
     process = subprocess.Popen(
         [sys.executable, "-m", "simulator", "demo", "--directory", str(directory), *words],
         stdout=subprocess.PIPE,
