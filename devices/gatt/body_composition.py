@@ -37,6 +37,10 @@ class Flags(enum.IntFlag):
     MULTIPLE_PACKET = 1 << 12
 
 
+# An IntFlag keeps each number it was ever made of: reserved bits are left out of it.
+_FLAG_BITS: Final = sum(Flags)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyComposition:
     """A Body Composition Measurement. Masses are in ``unit`` (kg or lb), none where absent."""
@@ -64,7 +68,7 @@ class BodyComposition:
             MalformedPayload: It does not follow the layout.
         """
         fields = Cursor(payload, "Body Composition Measurement")
-        flags = Flags(fields.uint16())
+        flags = Flags(fields.uint16() & _FLAG_BITS)
         unit = MassUnit.LB if Flags.IMPERIAL in flags else MassUnit.KG
         fat = fields.uint16()
         time_stamp = fields.date_time() if Flags.TIME_STAMP in flags else None
