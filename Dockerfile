@@ -15,8 +15,10 @@ COPY ingest ingest
 COPY alerts alerts
 COPY simulator simulator
 
-RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin egenmonitor \
- && mkdir /data && chown egenmonitor /data
+RUN groupadd --gid 10001 egenmonitor \
+ && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin egenmonitor \
+ && mkdir -p /data /authority /broker /services/ingest \
+ && chown egenmonitor:egenmonitor /data /authority /broker /services/ingest
 USER egenmonitor
 VOLUME /data
 ENTRYPOINT ["python", "-m"]

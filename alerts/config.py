@@ -31,14 +31,10 @@ class EnrolmentSettings(Part):
     broker_port: Port = 8883
     # What else the broker's certificate says it is called: by services, inside.
     broker_names: tuple[Annotated[str, Field(min_length=1, max_length=253)], ...] = ()
-    # The broker's certificate, key, revocation list and silenced gateways.
+    # The broker's certificate, key and revocation list.
     broker_dir: Path
-    # Certificates of services, a directory each: ingest, kicker.
+    # Certificates of services, a directory each: ingest.
     services_dir: Path
-    # The broker's internal listener, by which a revoked box's live connection is ended. Without
-    # it such a box stays connected, deaf and mute.
-    kick_host: str | None = None
-    kick_port: Port = 8884
     # Of a box; it renews after two thirds.
     certificate_days: Annotated[int, Field(ge=1, le=825)] = 90
 

@@ -1,7 +1,8 @@
 """Write the secrets that docker-compose.yml mounts: ``python deploy/make_secrets.py [DIRECTORY]``.
 
 Standard library only. Existing secrets are kept, so it can be run again after a gateway was
-added with ``--gateway ID``.
+added with ``--gateway ID``: one for the demo's listener. Gateways in homes have certificates
+instead (``python -m alerts gateway new-code``), and so has ingest.
 """
 
 import argparse
@@ -27,9 +28,10 @@ def main() -> None:
     wanted.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     _secret(wanted.directory / "database_password")
-    users = {"ingest": _secret(wanted.directory / "ingest_mqtt_password")}
-    for gateway_id in sorted(set(wanted.gateway)):
-        users[gateway_id] = _secret(wanted.directory / f"{gateway_id}_mqtt_password")
+    users = {
+        gateway_id: _secret(wanted.directory / f"{gateway_id}_mqtt_password")
+        for gateway_id in sorted(set(wanted.gateway))
+    }
     lines = [f"{user}:{_hash(password)}\n" for user, password in users.items()]
     _write(wanted.directory / "mosquitto_passwords", "".join(lines))
     sys.stdout.write(f"Secrets for {', '.join(users)} are in {wanted.directory}\n")

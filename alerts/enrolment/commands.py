@@ -46,7 +46,7 @@ def init_command(*, config: ConfigFile = None, keep: bool = False) -> None:
         warden = setup.warden(settings, root)
         if not (settings.broker_dir / files.CRL).exists():
             settings.broker_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
-            files.publish(root, settings.broker_dir, (), (), now)
+            files.publish(root, settings.broker_dir, (), now)
         warden.prepare(now)
     except (AuthorityExists, AuthorityMissing) as error:
         _fail(str(error))

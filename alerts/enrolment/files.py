@@ -1,6 +1,6 @@
-"""Files: what the broker and the services read: certificates, revocations, silenced gateways.
+"""Files: what the broker and the services read: certificates and revocations.
 
-Whoever runs the broker makes it look again when they change (deploy/mosquitto/run.sh).
+Whoever runs the broker starts it anew when they change (deploy/mosquitto/run.sh).
 Everything here can be repeated: what is there and good stays.
 """
 
@@ -23,14 +23,14 @@ from alerts.enrolment.authority import (
 
 CA: Final = "ca.pem"
 CRL: Final = "crl.pem"
-SILENCED: Final = "silenced.acl"
 CERTIFICATE: Final = "cert.pem"
 KEY: Final = "key.pem"
 
 # A third of its life before its end: months in which a service is started again some time.
 RENEWED_BEFORE: Final = SERVICE_LASTS / 3
-# The list is good for thirty days; written daily, alerts may be away for four weeks.
-CRL_AGE_MAX: Final = timedelta(days=1)
+# The list is good for thirty days; so alerts may be away for twenty. Each writing has the broker
+# started anew, so not more often.
+CRL_AGE_MAX: Final = timedelta(days=10)
 # OpenSSL holds times in seconds, and takes the list that is newer by them.
 _TICK: Final = timedelta(seconds=1)
 
@@ -69,40 +69,24 @@ def prepare_service(authority: Authority, directory: Path, name: str, now: datet
 
 
 def publish(
-    authority: Authority,
-    directory: Path,
-    revoked: Sequence[Revoked],
-    silent: Sequence[str],
-    now: datetime,
+    authority: Authority, directory: Path, revoked: Sequence[Revoked], now: datetime
 ) -> bool:
-    """Write who must not be let in, unless it stands there already; return whether it is new.
+    """Write who must not be let in, unless it stands there already; return if it is new.
 
     Raises:
         OSError: It cannot be written.
     """
-    rules = _rules(silent)
-    known = _read_list(authority, directory / CRL)
-    is_listed = known is not None and {each.serial_number for each in known} == {
-        each.serial for each in revoked
-    }
     # Backdated, for the broker's clock may be behind ours, and a list of the future shuts out all.
     dated = now - BACKDATED
-    is_fresh = known is not None and known.last_update_utc > dated - CRL_AGE_MAX
-    is_silenced = _read(directory / SILENCED) == rules.encode()
-    if not is_silenced:
-        # Before the list: between the two, a box is mute sooner rather than later.
-        write(directory / SILENCED, rules.encode(), mode=_MODE)
-    if not (is_listed and is_fresh):
-        updated_at = dated if known is None else max(dated, known.last_update_utc + _TICK)
-        signed = authority.revocations(revoked, int(updated_at.timestamp()), updated_at)
-        write(directory / CRL, signed.public_bytes(Encoding.PEM), mode=_MODE)
-    return not (is_silenced and is_listed and is_fresh)
-
-
-def _rules(silent: Sequence[str]) -> str:
-    """Return Mosquitto's access rules that let a live connection of these say and hear nothing."""
-    head = "# Written by alerts: gateways that are revoked or over.\n"
-    return head + "".join(f"user {gateway_id}\ntopic deny #\n" for gateway_id in silent)
+    known = _read_list(authority, directory / CRL)
+    if known is not None and known.last_update_utc > dated - CRL_AGE_MAX:
+        listed = {each.serial_number for each in known}
+        if listed == {each.serial for each in revoked}:
+            return False
+    updated_at = dated if known is None else max(dated, known.last_update_utc + _TICK)
+    signed = authority.revocations(revoked, int(updated_at.timestamp()), updated_at)
+    write(directory / CRL, signed.public_bytes(Encoding.PEM), mode=_MODE)
+    return True
 
 
 def _read_list(authority: Authority, path: Path) -> x509.CertificateRevocationList | None:

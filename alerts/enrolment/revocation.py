@@ -1,11 +1,9 @@
 """Revocation: a gateway that must not speak any more, from the database outwards.
 
 What is decided here is in force for ingest with the commit (it asks ``gateway.retired_at`` for
-each batch); for the broker it is carried out by ``files`` and ``warden`` within seconds.
+each batch); the broker goes by what ``warden`` writes within seconds.
 """
 
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -14,22 +12,6 @@ from alerts.enrolment.authority import Revoked
 from alerts.enrolment.codes import withdraw
 
 Connection = AsyncConnection[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Barred:
-    """Who must not be let in.
-
-    Attributes:
-        certificates: Revoked, and not over by themselves.
-        silent: Ids, in order, of gateways that have no certificate to speak with: connections of
-            theirs are left from before.
-        lately: Ids of gateways of which one box became so within the time that was asked for.
-    """
-
-    certificates: tuple[Revoked, ...]
-    silent: tuple[str, ...]
-    lately: tuple[str, ...]
 
 
 class NoSuchGateway(LookupError):
@@ -68,39 +50,15 @@ async def revoke_certificates(
     return revoked.rowcount
 
 
-async def barred(connection: Connection, within: timedelta) -> Barred:
-    """Return who must not be let in, now.
+async def revoked_certificates(connection: Connection) -> list[Revoked]:
+    """Return the certificates that must not be let in and are not over by themselves.
 
-    Args:
-        connection: The database.
-        within: What counts as lately.
+    Those of a gateway that was retired in another way than here are among them.
     """
     cursor = await connection.execute(
-        "select serial, revoked_at from gateway_certificate"
-        " where revoked_at is not null and not_after > now() order by revoked_at, serial"
+        "select serial, least(revoked_at, retired_at)"
+        " from gateway_certificate join gateway using (gateway_id)"
+        " where least(revoked_at, retired_at) <= now() and not_after > now()"
+        " order by 2, 1"
     )
-    revoked = tuple(Revoked(int(serial, 16), at) for serial, at in await cursor.fetchall())
-    cursor = await connection.execute(_ENDED, (within, within))
-    gateways: list[tuple[str, bool, bool]] = await cursor.fetchall()
-    return Barred(
-        revoked,
-        tuple(gateway_id for gateway_id, is_silent, _ in gateways if is_silent),
-        tuple(gateway_id for gateway_id, _, is_new in gateways if is_new),
-    )
-
-
-# When a gateway fell silent: it was retired, or the last of its certificates ended. One that
-# never had a certificate and is not retired is not ours to judge: it has a password, or is not
-# there. A gateway that has a new box is not silent, and its old box is sent away all the same.
-_ENDED = """
-select gateway_id, silent_since <= now(),
-    (silent_since <= now() and silent_since > now() - %s) or revoked_at > now() - %s
-from (
-    select gateway_id, max(revoked_at) as revoked_at,
-        least(retired_at, max(least(revoked_at, not_after))) as silent_since
-    from gateway left join gateway_certificate using (gateway_id)
-    group by gateway_id, retired_at
-) as each
-where silent_since <= now() or revoked_at is not null
-order by gateway_id
-"""
+    return [Revoked(int(serial, 16), at) for serial, at in await cursor.fetchall()]

@@ -5,12 +5,10 @@ from datetime import timedelta
 
 from alerts.config import EnrolmentSettings
 from alerts.enrolment.authority import Authority, load
-from alerts.enrolment.kick import Kicker
 from alerts.enrolment.registrar import Registrar
 from alerts.enrolment.warden import Warden
 
-_INGEST = "ingest"
-_KICKER = "kicker"
+_SERVICES = ("ingest",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +43,5 @@ def registrar(settings: EnrolmentSettings, authority: Authority) -> Registrar:
 
 def warden(settings: EnrolmentSettings, authority: Authority) -> Warden:
     """Return who takes them away."""
-    services = {name: settings.services_dir / name for name in (_INGEST, _KICKER)}
-    kicker = None
-    if settings.kick_host is not None:
-        kicker = Kicker(settings.kick_host, settings.kick_port, services[_KICKER])
-    return Warden(authority, settings.broker_dir, settings.names, services, kicker)
+    services = {name: settings.services_dir / name for name in _SERVICES}
+    return Warden(authority, settings.broker_dir, settings.names, services)

@@ -23,7 +23,7 @@ from alerts.enrolment.authority import Authority, AuthorityExists, AuthorityMiss
 from alerts.enrolment.certificates import certificates_of
 from alerts.enrolment.codes import NotAGatewayId, new_code, pending_codes
 from alerts.enrolment.registrar import CERTIFICATES_MAX, Refused, Registrar
-from alerts.enrolment.revocation import NoSuchGateway, barred, revoke
+from alerts.enrolment.revocation import NoSuchGateway, revoke, revoked_certificates
 from alerts.signal import Hub
 from alerts.web.app import create_app
 from alerts.web.services import ServicesOf
@@ -46,7 +46,6 @@ from tests.alerts.enrolling import Box
 from tests.alerts.world import World
 
 NOW = datetime.now(UTC)
-WEEK = timedelta(days=7)
 
 
 @pytest.fixture
@@ -227,10 +226,8 @@ async def test_another_box_for_a_gateway_shuts_out_the_one_before(
         opened(await registrar.enrol(connection, Box().enrol(made.code)), made.code)
     newer, older = await certificates_of(connection, "g-home")
     assert (newer.revoked_at, older.revoked_at is None) == (None, False)
-    found = await barred(connection, WEEK)
-    assert [each.serial for each in found.certificates] == [int(older.serial, 16)]
-    assert found.silent == ()  # the new one may speak
-    assert found.lately == ("g-home",)  # the old one is sent away
+    found = await revoked_certificates(connection)
+    assert [each.serial for each in found] == [int(older.serial, 16)]
 
 
 class Enrolled:
@@ -323,8 +320,7 @@ async def test_a_revocation_bars_every_certificate_and_every_code(
     waiting = await new_code(connection, "g-home")
     assert await revoke(connection, "g-home", by=world.staff("anna")) == 2
     assert world.one("select retired_at <= now() from gateway where gateway_id = 'g-home'")
-    found = await barred(connection, WEEK)
-    assert (len(found.certificates), found.silent, found.lately) == (2, ("g-home",), ("g-home",))
+    assert len(await revoked_certificates(connection)) == 2
     asked = registrar.enrol(connection, Box().enrol(waiting.code))
     assert await refusal(asked) is RefusalReason.UNKNOWN
     assert await revoke(connection, "g-home") == 0  # harmless to repeat
@@ -337,29 +333,28 @@ async def test_a_revoked_gateway_comes_back_with_a_new_code_only(
     await revoke(connection, "g-home")
     await enrolled(connection, registrar)
     assert world.one("select retired_at from gateway where gateway_id = 'g-home'") is None
-    found = await barred(connection, WEEK)
-    assert (len(found.certificates), found.silent) == (1, ())
+    assert len(await revoked_certificates(connection)) == 1
 
 
-async def test_a_gateway_whose_last_certificate_ended_is_silent_too(
+async def test_a_gateway_that_others_retired_is_on_the_list_too(
+    connection: Connection, registrar: Registrar, world: World
+) -> None:
+    old = await enrolled(connection, registrar)
+    assert await revoked_certificates(connection) == []
+    world.connection.execute("update gateway set retired_at = now() + interval '1 day'")
+    assert await revoked_certificates(connection) == []
+    world.connection.execute("update gateway set retired_at = now()")
+    found = await revoked_certificates(connection)
+    assert [each.serial for each in found] == [old.certificate.serial_number]
+
+
+async def test_what_is_over_is_not_on_the_list(
     connection: Connection, registrar: Registrar, world: World
 ) -> None:
     await enrolled(connection, registrar)
-    world.connection.execute(
-        "update gateway_certificate set not_before = now() - interval '91 days',"
-        " not_after = now() - interval '1 day'"
-    )
-    found = await barred(connection, timedelta(hours=1))
-    assert (found.certificates, found.silent, found.lately) == ((), ("g-home",), ())
-    assert (await barred(connection, WEEK)).lately == ("g-home",)
-
-
-async def test_a_gateway_that_never_had_a_certificate_is_left_alone(
-    connection: Connection, world: World
-) -> None:
-    assert (await barred(connection, WEEK)).silent == ()
-    world.connection.execute("update gateway set retired_at = now()")
-    assert (await barred(connection, WEEK)).silent == ("g-test",)
+    await revoke(connection, "g-home")
+    world.connection.execute("update gateway_certificate set not_after = now()")
+    assert await revoked_certificates(connection) == []
 
 
 async def test_nobody_revokes_what_is_not_there(connection: Connection) -> None:

@@ -1,7 +1,7 @@
 """docker-compose.yml against the code: every command, port, file, secret and volume in it.
 
 Its commands then run as plain processes, with its configuration files, on a real Mosquitto
-with its password file and access list and on a real TimescaleDB.
+with its script, certificates and access rules, and on a real TimescaleDB.
 """
 
 import importlib
@@ -9,7 +9,6 @@ import queue
 import re
 import subprocess
 import sys
-import threading
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,11 +21,12 @@ import yaml
 from paho.mqtt.enums import CallbackAPIVersion
 
 from simulator.demo.supervisor import Program
-from simulator.embedded.broker import Broker, Mosquitto
+from simulator.embedded.broker import Mosquitto
 from simulator.embedded.child import free_port
 from simulator.embedded.postgres import Postgres
 from tests.conftest import missing
 from tests.system.chain import PATIENCE_S, wait_until
+from tests.system.site import Client, GuardedBroker, Keys
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -34,6 +34,14 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if "build" in service}
 CONFIGS = {path.stem: path for path in (ROOT / "deploy" / "config").glob("*.toml")}
 LISTENER = re.compile(r"^listener (\d+)", re.MULTILINE)
+MOSQUITTO = ROOT / "deploy" / "mosquitto"
+LISTENERS = [
+    port
+    for file in (MOSQUITTO / "mosquitto.conf", MOSQUITTO / "demo" / "listener.conf")
+    for port in LISTENER.findall(file.read_text())
+]
+# The only port that may be opened to others, by setting this; mTLS guards it.
+OPENED = "${EGENMONITOR_MQTT_ADDRESS:-127.0.0.1}:8883:8883"
 
 
 def config_of(service: dict[str, Any]) -> str | None:
@@ -87,12 +95,12 @@ def test_ports_are_open_to_this_machine_alone_and_are_the_ones_that_are_listened
     name: str,
 ) -> None:
     for published in SERVICES[name].get("ports", []):
-        host, _, inside = published.split(":")
+        here = "127.0.0.1:8883:8883" if published == OPENED else published
+        host, _, inside = here.split(":")
         assert host == "127.0.0.1"
         if name == "mosquitto":
-            assert inside in LISTENER.findall(
-                (ROOT / "deploy/mosquitto/mosquitto.conf").read_text()
-            )
+            assert inside in LISTENERS
+            assert inside != "8884"  # for services inside alone
         elif config := config_of(SERVICES[name]) if name in OURS else None:
             assert int(inside) == tomllib.loads(CONFIGS[config].read_text())["web"]["port"]
 
@@ -120,12 +128,15 @@ def test_every_file_and_host_a_configuration_names_is_given_to_its_service(name:
     for table in ("broker", "uplink"):
         if table in settings:
             assert settings[table]["host"] in SERVICES
-            listeners = LISTENER.findall((ROOT / "deploy/mosquitto/mosquitto.conf").read_text())
-            assert str(settings[table]["port"]) in listeners
+            assert str(settings[table]["port"]) in LISTENERS
     if "database" in settings:
         environment = SERVICES["timescaledb"]["environment"]
         user, database = environment["POSTGRES_USER"], environment["POSTGRES_DB"]
         assert settings["database"]["dsn"] == f"postgresql://{user}@timescaledb:5432/{database}"
+    if "enrolment" in settings:
+        told = settings["enrolment"]
+        assert str(told["broker_port"]) in LISTENERS
+        assert set(told["broker_names"]) <= set(SERVICES)
     if "radio" in settings:
         words = SERVICES["simulator"]["command"]
         port = words[words.index("--listen") + 1].rpartition(":")[2]
@@ -138,20 +149,49 @@ def test_every_setting_of_ours_in_the_environment_is_known() -> None:
         assert all(key.startswith(prefixes) for key in service.get("environment", {}))
 
 
-class ComposedMosquitto(Mosquitto):
-    """Mosquitto with the configuration that compose mounts, its paths made this machine's."""
+@pytest.mark.parametrize("name", OURS)
+def test_certificates_are_on_volumes_that_those_who_need_them_share(name: str) -> None:
+    config = config_of(OURS[name])
+    if config is None:
+        return
+    mounted = dict(each.split(":")[:2][::-1] for each in OURS[name].get("volumes", []))
+    settings = tomllib.loads(CONFIGS[config].read_text())
+    for key in ("ca_file", "cert_file", "key_file"):
+        if key in settings.get("broker", {}):
+            place = str(Path(settings["broker"][key]).parent)
+            assert mounted[place] == _volumes("authority")[place]
+    if OURS[name]["command"][1] in {"ca", "run"} and "enrolment" in settings:
+        told = settings["enrolment"]
+        wanted = {told["authority_dir"], told["broker_dir"], f"{told['services_dir']}/ingest"}
+        assert wanted <= set(mounted)
+        assert not any(each.endswith(":ro") for each in OURS[name]["volumes"][1:])
 
-    def __init__(self, directory: Path, secrets: Path) -> None:
-        super().__init__(directory)
-        self._secrets = secrets
 
-    def configuration(self) -> str:
-        text = (ROOT / "deploy/mosquitto/mosquitto.conf").read_text()
-        text = LISTENER.sub(f"listener {self.port} 127.0.0.1", text)
-        text = text.replace("/run/secrets", str(self._secrets))
-        text = text.replace("/mosquitto/config", str(ROOT / "deploy/mosquitto"))
-        text = text.replace("/mosquitto/data/", f"{self.directory}/")
-        return f"{text}\nuser root\n"
+def _volumes(name: str) -> dict[str, str]:
+    """Return volume by place."""
+    return dict(each.split(":")[:2][::-1] for each in SERVICES[name]["volumes"])
+
+
+def test_the_authority_s_key_is_given_to_nobody_but_alerts() -> None:
+    holders = {
+        name
+        for name, service in SERVICES.items()
+        if any(volume.startswith("authority:") for volume in service.get("volumes", []))
+    }
+    assert holders == {"alerts", "authority"}
+
+
+def test_the_broker_reads_what_alerts_writes() -> None:
+    broker = SERVICES["mosquitto"]
+    assert _volumes("mosquitto")["/broker"] == _volumes("alerts")["/broker"]
+    assert broker["command"] == ["/bin/sh", "/mosquitto/config/run.sh"]
+    # Its key is readable by the group of the account that our image runs as.
+    account = re.search(r"groupadd --gid (\d+)", (ROOT / "Dockerfile").read_text())
+    assert account is not None
+    assert broker["group_add"] == [account[1]]
+    for place in _volumes("authority"):
+        if place.startswith(("/authority", "/broker", "/services")):
+            assert re.search(rf"chown .* {place}\b", (ROOT / "Dockerfile").read_text()), place
 
 
 @pytest.fixture
@@ -161,8 +201,11 @@ def composed(
     if Mosquitto.program() is None:
         missing("mosquitto", "the program is not installed")
     (secrets / "database_password").write_text(timescale_postgres.password_file.read_text())
-    with ComposedMosquitto(tmp_path / "mosquitto", secrets) as broker:
-        composed = Composed(tmp_path, database, broker, secrets)
+    passwords = secrets / "mosquitto_passwords"
+    broker = GuardedBroker(tmp_path / "mosquitto", tmp_path / "tls", demo=passwords)
+    composed = Composed(tmp_path, database, broker, secrets)
+    assert composed.program("authority").finish(PATIENCE_S) == 0, composed.logs()
+    with broker:
         yield composed
         composed.stop()
 
@@ -170,13 +213,13 @@ def composed(
 class Composed:
     """The services of the demo profile as plain processes."""
 
-    def __init__(self, directory: Path, dsn: str, broker: Broker, secrets: Path) -> None:
+    def __init__(self, directory: Path, dsn: str, broker: GuardedBroker, secrets: Path) -> None:
         self.directory = directory
         self.dsn = dsn
         self.broker = broker
         self._radio_port = free_port()
         self.web_port = free_port()
-        self._secrets = secrets
+        self.secrets = secrets
         self._programs: dict[str, Program] = {}
         for service in OURS.values():
             if config := config_of(service):
@@ -212,11 +255,17 @@ class Composed:
         server = self.dsn.rpartition("@")[2]
         for there, here in {
             "/etc/egenmonitor": str(self.directory),
-            "/run/secrets/gateway_mqtt_password": f"{self._secrets}/demo-dosa-1_mqtt_password",
-            "/run/secrets": str(self._secrets),
+            "/run/secrets/gateway_mqtt_password": f"{self.secrets}/demo-dosa-1_mqtt_password",
+            "/run/secrets": str(self.secrets),
             "timescaledb:5432/egenmonitor": server,
             'host = "mosquitto"': 'host = "127.0.0.1"',
-            "port = 1883": f"port = {self.broker.port}",
+            '["mosquitto"]': '["127.0.0.1"]',
+            "port = 1883": f"port = {self.broker.demo_port}",
+            "port = 8883": f"port = {self.broker.port}",
+            "port = 8884": f"port = {self.broker.service_port}",
+            '"/authority"': f'"{self.directory}/authority"',
+            '"/broker"': f'"{self.directory}/tls"',
+            '"/services': f'"{self.directory}/services',
             "port = 8080": f"port = {self.web_port}",
             "0.0.0.0:7777": f"127.0.0.1:{self._radio_port}",
             'host = "0.0.0.0"': 'host = "127.0.0.1"',
@@ -245,44 +294,42 @@ async def test_the_composed_commands_carry_a_reading_from_a_virtual_cuff_to_the_
 
 
 @pytest.mark.parametrize("edition", ["timescaledb"], indirect=True)
-def test_a_gateway_is_heard_under_its_own_topic_alone(composed: Composed) -> None:
-    """By delivery: a denied publish is acknowledged too, with a reason code or without one."""
-    heard: queue.Queue[str] = queue.Queue()
-    ingest = _client(composed, "ingest", "ingest_mqtt_password")
-    ingest.on_message = lambda _client, _data, message: heard.put(message.topic)
-    listens = threading.Event()
-    ingest.on_subscribe = lambda *_answer: listens.set()
-    ingest.subscribe("egenmonitor/v1/+/readings", qos=1)
-    assert listens.wait(10)
-    # Mosquitto 2.0.11 answers a denied publish, and then drops the connection it came on.
-    for topic in ("egenmonitor/v1/other/readings", "egenmonitor/v1/demo-dosa-1/readings"):
-        gateway = _client(composed, "demo-dosa-1", "demo-dosa-1_mqtt_password")
-        gateway.publish(topic, b"x", qos=1).wait_for_publish(10)
-        gateway.disconnect()
-    # The denied one went first: had it been let through, it would be heard first.
-    first = heard.get(timeout=10)
-    ingest.disconnect()
-    assert first == "egenmonitor/v1/demo-dosa-1/readings"
-    assert heard.empty()
-
-
-def _client(composed: Composed, user: str, secret: str) -> paho.Client:
-    """Return a connected client whose thread runs."""
-    client = paho.Client(CallbackAPIVersion.VERSION2, f"test-{user}", protocol=paho.MQTTv5)
-    client.username_pw_set(user, (composed._secrets / secret).read_text())
-    answers: queue.Queue[str] = queue.Queue()
-    client.on_connect = lambda _client, _data, _flags, code, _properties: answers.put(str(code))
-    client.connect("127.0.0.1", composed.broker.port)
-    client.loop_start()
-    assert answers.get(timeout=10) == "Success", composed.broker.log_file.read_text()
-    return client
-
-
-def test_nothing_is_let_in_without_a_password(composed: Composed) -> None:
+def test_nothing_is_let_in_without_a_password_or_a_certificate(composed: Composed) -> None:
     anonymous = paho.Client(CallbackAPIVersion.VERSION2, "nobody", protocol=paho.MQTTv5)
     codes: list[int] = []
     anonymous.on_connect = lambda _c, _d, _f, code, _p: codes.append(code.value)
-    anonymous.connect("127.0.0.1", composed.broker.port)
+    anonymous.connect("127.0.0.1", composed.broker.demo_port)
     while not codes:
         anonymous.loop(0.1)
     assert codes[0] >= 0x80
+    for port in (composed.broker.port, composed.broker.service_port):
+        client = Client(Keys(composed.directory / "authority/ca.pem"), port, "nobody")
+        assert client.connect() != "Success"
+        client.close()
+
+
+@pytest.mark.parametrize("edition", ["timescaledb"], indirect=True)
+def test_the_demo_s_gateway_speaks_under_its_own_topic_alone(composed: Composed) -> None:
+    """By delivery: a denied publish is acknowledged too, with a reason code or without one."""
+    place = composed.directory / "services/ingest"
+    keys = Keys(place / "ca.pem", place / "cert.pem", place / "key.pem")
+    ingest = Client(keys, composed.broker.service_port, "test-ingest")
+    assert ingest.connect() == "Success"
+    ingest.subscribe("egenmonitor/v1/+/readings")
+    password = (composed.secrets / "demo-dosa-1_mqtt_password").read_text()
+    # Mosquitto 2.0.11 answers a denied publish, and then drops the connection it came on.
+    for topic in ("egenmonitor/v1/other/readings", "egenmonitor/v1/demo-dosa-1/readings"):
+        gateway = paho.Client(CallbackAPIVersion.VERSION2, "any", protocol=paho.MQTTv5)
+        gateway.username_pw_set("demo-dosa-1", password)
+        answers: queue.Queue[str] = queue.Queue()
+        gateway.on_connect = lambda _c, _d, _f, code, _p, to=answers: to.put(str(code))
+        gateway.connect("127.0.0.1", composed.broker.demo_port)
+        gateway.loop_start()
+        assert answers.get(timeout=10) == "Success"
+        gateway.publish(topic, b"x", qos=1).wait_for_publish(10)
+        gateway.disconnect()
+        gateway.loop_stop()
+    # The denied one went first: had it been let through, it would be heard first.
+    assert ingest.next() == ("egenmonitor/v1/demo-dosa-1/readings", b"x")
+    ingest.close()
+    assert ingest.heard.empty()
