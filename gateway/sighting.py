@@ -20,8 +20,9 @@ from devices.drivers import DriverKind
 DEVICES_MAX: Final = 256
 
 # Silent for longer than this, a device has stopped advertising. Cuffs advertise every 0.02
-# to 1 s; some scales every 2 s, and a frame or two is missed on a busy band.
-HEARD_WITHIN_S: Final = 6.0
+# to 1 s, some scales every 2 s; but Linux lets the controller leave out repeats and begins anew
+# after 10.24 s (DISCOV_LE_TIMEOUT), so a device may be told of no more often than that.
+HEARD_WITHIN_S: Final = 12.0
 
 # After such a silence it was woken anew: somebody has measured.
 NEW_WINDOW_AFTER_S: Final = 30.0
