@@ -7,6 +7,7 @@ Source: Linux, drivers/bluetooth/hci_vhci.c; Core 5.4, Vol 4, Part A (H4) and Pa
 """
 
 import asyncio
+import errno
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -104,6 +105,9 @@ async def _forward_to_kernel(reader: asyncio.StreamReader, device: int) -> None:
             os.write(device, await _packet(reader))
     except asyncio.IncompleteReadError:
         return  # the radio unplugged us
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # the kernel has let go of the adapter
+            raise
 
 
 async def _packet(reader: asyncio.StreamReader) -> bytes:
