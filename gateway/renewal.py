@@ -107,7 +107,6 @@ class Renewal:
             return
         self._identity = certificate.enrolled(self._data_dir)
         self._problem = ""
-        self._try_at_s = float("-inf")
         if before is not None:
             _log.info("certificate.changed", until=str(self.certificate_until))
             self._on_renewed()

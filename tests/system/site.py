@@ -211,8 +211,16 @@ class Site:
 
     def revoke(self, gateway_id: str) -> None:
         """Revoke a gateway, and wait until the broker has been started anew for it."""
+        self._take_away(lambda it: revocation.revoke(it, gateway_id))
+
+    def revoke_certificate(self, serial: str) -> None:
+        """Revoke one certificate of a gateway that keeps its others."""
+        statement = b"update gateway_certificate set revoked_at = now() where serial = %s"
+        self._take_away(lambda it: it.execute(statement, (serial,)))
+
+    def _take_away(self, question: Any) -> None:
         starts = self._starts()
-        asyncio.run(self._ask(lambda it: revocation.revoke(it, gateway_id)))
+        asyncio.run(self._ask(question))
         _until(lambda: self._starts() > starts, self.broker.log_file)
         ports = (self.broker.port, self.broker.service_port)
         _until(lambda: all(map(is_listening, ports)), self.broker.log_file)
