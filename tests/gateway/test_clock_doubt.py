@@ -341,6 +341,17 @@ def test_a_wrong_clock_makes_nothing_settled_old_enough_to_forget(
     assert box.outbox.append([reading(1)]) == 0
 
 
+def test_what_was_settled_under_a_clock_at_1970_is_remembered(home: Callable[..., Home]) -> None:
+    box = home(NOW)
+    box.network_sets_the_clock()
+    box.outbox.append([reading(1)])
+    box.power_cut(EPOCH)
+    box.outbox.settle(stored=ids([reading(1)]), refused={})
+    box.network_sets_the_clock()
+    box.outbox.settle(stored=[], refused={})  # what is old enough is forgotten now
+    assert box.outbox.append([reading(1)]) == 0
+
+
 NIGHTS = {
     "summer time ends": datetime(2026, 10, 24, 21, 30, tzinfo=UTC),
     "summer time begins": datetime(2027, 3, 27, 21, 30, tzinfo=UTC),

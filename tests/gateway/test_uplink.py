@@ -349,12 +349,21 @@ def _told(receiver: Receiver) -> tuple[str, ...]:
     return receiver.statuses[-1].problems if receiver.statuses else ()
 
 
+class Counting(Uplink):
+    connections = 0
+
+    def _connected(self, connection: Connection) -> None:
+        self.connections += 1
+        super()._connected(connection)
+
+
 async def test_a_renewed_connection_keeps_the_session_and_says_no_goodbye(
-    broker: Broker, running: Running
+    broker: Broker, inbox: Inbox, outbox: Outbox
 ) -> None:
     """The files may be others by then: a certificate that was renewed."""
     told: list[GatewayEvent] = []
-    uplink = running.uplink(broker.port)
+    running = Running(inbox, outbox, Counting)
+    uplink = cast(Counting, running.uplink(broker.port))
     uplink._on_event = lambda event, *_: told.append(event)
     uplink.reconnect()  # before there is a connection: nothing to renew
     async with receiving(broker.port) as receiver:
@@ -363,7 +372,8 @@ async def test_a_renewed_connection_keeps_the_session_and_says_no_goodbye(
         await until(lambda: running.outbox.depth == 0, receiver)
         first = len(receiver.statuses)
         uplink.reconnect()
-        await until(lambda: not uplink._must_renew, receiver)
+        assert uplink.connections == 1
+        await until(lambda: uplink.connections == 2, receiver)
         running.append(2)
         await until(lambda: running.outbox.depth == 0, receiver)
         await receiver.until(lambda: len(receiver.statuses) > first)
