@@ -84,9 +84,7 @@ def place_untimed(reading: Reading, zone: ZoneInfo, after: datetime) -> Reading:
     drift_s = CLOCK_OFF_MAX_S
     earliest_s = (after - reading.received_at).total_seconds() - drift_s
     offset_s = reading.clock_offset_s
-    is_believed = reading.clock is not ClockVerdict.IMPLAUSIBLE
-    if offset_s is not None:
-        is_believed = earliest_s <= offset_s <= drift_s
+    is_believed = offset_s is None or earliest_s <= offset_s <= drift_s
     if reading.device_time is not None and is_believed:
         placement = place(reading.device_time, zone, None, reading.received_at)
         if placement.verdict is ClockVerdict.UNCHECKED:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.clock import offset, place
-from devices.reading import ClockVerdict
+from devices.clock import AHEAD_MAX_S, CLOCK_OFF_MAX_S, offset, place, place_untimed
+from devices.reading import ClockVerdict, Outcome, Reading, identify
 from tests.devices.sessions import local
 
 STOCKHOLM = ZoneInfo("Europe/Stockholm")
@@ -170,3 +170,65 @@ def test_every_record_is_placed_and_never_far_ahead(
     if measured_at != received_at:
         assert measured_at.year >= 2000
         assert verdict in {ClockVerdict.OK, ClockVerdict.CORRECTED, ClockVerdict.UNCHECKED}
+
+
+YESTERDAY = SUNDAY - timedelta(days=1)  # had certainly passed; SUNDAY is the latest possible
+
+
+def untimed(
+    device_time: datetime | None,
+    *,
+    offset_s: float | None = None,
+    clock: ClockVerdict = ClockVerdict.UNCHECKED,
+) -> Reading:
+    """Return a reading of a gateway without a clock, as its driver left it, placed anew."""
+    reading = Reading(
+        reading_id=identify(
+            device_id="D", device_time=device_time, received_at=SUNDAY, slot=None, payload=b"1"
+        ),
+        device_id="D",
+        source="2a35",
+        payload="01",
+        outcome=Outcome.FAILED,
+        measured_at=YESTERDAY,
+        received_at=SUNDAY,
+        clock=clock,
+        device_time=device_time,
+        clock_offset_s=offset_s,
+    )
+    return place_untimed(reading, STOCKHOLM, YESTERDAY)
+
+
+@pytest.mark.parametrize(
+    ("offset_s", "is_believed"),
+    [
+        (CLOCK_OFF_MAX_S, True),
+        (CLOCK_OFF_MAX_S + 1, False),
+        (-86_400 - CLOCK_OFF_MAX_S, True),
+        (-86_400 - CLOCK_OFF_MAX_S - 1, False),
+    ],
+)
+def test_without_a_gateways_clock_a_device_clock_is_believed_if_it_can_have_been_right(
+    offset_s: float, *, is_believed: bool
+) -> None:
+    device_time = local("2026-11-21 20:00:00")
+    placed = untimed(device_time, offset_s=offset_s, clock=ClockVerdict.CORRECTED)
+    assert placed.clock_offset_s is None
+    if is_believed:
+        assert (placed.clock, placed.measured_at) == ("unchecked", utc("2026-11-21 19:00:00"))
+    else:
+        assert (placed.clock, placed.measured_at) == ("unknown", SUNDAY)
+
+
+def test_without_a_gateways_clock_a_record_is_believed_where_there_is_nothing_to_compare() -> None:
+    placed = untimed(local("2026-11-01 20:00:00"))
+    assert (placed.clock, placed.measured_at) == ("unchecked", utc("2026-11-01 19:00:00"))
+    later = SUNDAY.astimezone(STOCKHOLM).replace(tzinfo=None) + timedelta(seconds=AHEAD_MAX_S + 1)
+    assert untimed(later).clock == "unknown"
+
+
+def test_without_any_clock_nobody_knows_when_it_was() -> None:
+    assert untimed(None, clock=ClockVerdict.ABSENT).clock == "unknown"
+    assert untimed(local("1970-01-01 00:00:00"), clock=ClockVerdict.IMPLAUSIBLE).clock == "unknown"
+    in_between = untimed(None, offset_s=-3600.0, clock=ClockVerdict.ABSENT)
+    assert (in_between.clock, in_between.measured_at) == ("unknown", SUNDAY)
