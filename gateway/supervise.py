@@ -52,6 +52,9 @@ async def supervised(
 ) -> None:
     """Run *part* until it returns or is cancelled; start it again whenever it raises.
 
+    A task group takes a cancellation for the end that was asked for. Libraries raise it too, of
+    their own futures: where nobody cancelled this task it is a failure like any other.
+
     Args:
         part: Its name, in the log and in the condition.
         run: Starts it; called anew each time.
@@ -70,7 +73,9 @@ async def supervised(
         good = asyncio.get_running_loop().call_later(patience.good_while_s, well)
         try:
             await run()
-        except Exception as error:  # noqa: BLE001 - the root of a part, where nothing is swallowed
+        except (Exception, asyncio.CancelledError) as error:  # the root: nothing is swallowed
+            if isinstance(error, asyncio.CancelledError) and _is_told_to_stop():
+                raise
             failures += 1
             health.pulse.failed(part)
             _log.exception("part.failed", part=part, failures=failures)
@@ -82,6 +87,12 @@ async def supervised(
             good.cancel()
             health.pulse.rests(part)
         await asyncio.sleep(patience.wait_s(failures))
+
+
+def _is_told_to_stop() -> bool:
+    task = asyncio.current_task()
+    assert task is not None
+    return task.cancelling() > 0
 
 
 def _words(error: BaseException) -> str:

@@ -18,7 +18,7 @@ HURRIED = Patience(restart_s_min=0.001, restart_s_max=0.01, good_while_s=0.05)
 class Faulty:
     """A part that fails so many times, and then runs for ever."""
 
-    def __init__(self, failures: int, error: Callable[[], Exception] = RuntimeError) -> None:
+    def __init__(self, failures: int, error: Callable[[], BaseException] = RuntimeError) -> None:
         self.left = failures
         self.starts = 0
         self.runs = asyncio.Event()
@@ -113,6 +113,18 @@ async def test_a_part_that_returns_is_done_and_one_that_is_cancelled_stays_so() 
     await part.runs.wait()
     await ending(task)
     assert part.starts == 1
+
+
+async def test_a_cancellation_that_nobody_asked_for_is_a_failure() -> None:
+    """A library cancels its own future; the task group would take the part for stopped."""
+    part, health = Faulty(1, asyncio.CancelledError), Health()
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        supervising = supervised("part", part.run, health, patience=HURRIED)
+        task = tasks.create_task(supervising)
+        await part.runs.wait()
+        assert health.problems[0].endswith("CancelledError: ")
+        task.cancel()
+    assert part.starts == 2
 
 
 def test_waits_grow_to_their_bound_and_begin_anew_after_a_good_while() -> None:
