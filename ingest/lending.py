@@ -16,7 +16,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from devices import wire
-from devices.wire import LENT_MAX, GatewayConfig
+from devices.wire import LENT_MAX, GatewayConfig, LentDevice
 
 Connection = psycopg.AsyncConnection[Any]
 
@@ -31,33 +31,34 @@ update pairing_request set ended_at = clock_timestamp(), problem = 'expired', pa
 where ended_at is null and expires_at < now() - interval '2 minutes'
 """
 
+# What is lent through each gateway now; a device may come twice, with its model and without.
+LENT: Final = """
+select h.gateway_id, upper(l.device_id) as device_id, '' as model
+from gateway_home h join device_loan l using (patient_id)
+where h.from_at <= now() and (h.until_at is null or h.until_at > now())
+    and l.lent_from <= now() and (l.returned_at is null or l.returned_at > now())
+union all
+select gateway_id, upper(device_id), model from gateway_device
+where lent_from <= now() and (returned_at is null or returned_at > now())
+"""
+
 # A gateway of which nobody ever said what is lent through it hears every device, as it does by
 # itself; one that has a list hears those on it.
-_WANTED: Final = """
+_WANTED: Final = f"""
 with asked as (
     select gateway_id from gateway
     where (%(only)s::text[] is null or gateway_id = any (%(only)s::text[]))
         and (retired_at is null or retired_at > now())
 ),
-lent as (
-    select gateway_id, upper(l.device_id) as device_id, '' as model
-    from asked join gateway_home h using (gateway_id) join device_loan l using (patient_id)
-    where h.from_at <= now() and (h.until_at is null or h.until_at > now())
-        and l.lent_from <= now() and (l.returned_at is null or l.returned_at > now())
-    union all
-    select gateway_id, upper(d.device_id), d.model
-    from asked join gateway_device d using (gateway_id)
-    where d.lent_from <= now() and (d.returned_at is null or d.returned_at > now())
-),
 listed as (
     select gateway_id, array_agg(device_id order by device_id) as devices,
         array_agg(model order by device_id) as models
-    from (select gateway_id, device_id, max(model) as model from lent
-          group by gateway_id, device_id) each
+    from (select gateway_id, device_id, max(model) as model
+          from asked join ({LENT}) lent using (gateway_id) group by gateway_id, device_id) each
     group by gateway_id
 )
-select asked.gateway_id, coalesce(listed.devices, '{}') as devices,
-    coalesce(listed.models, '{}') as models,
+select asked.gateway_id, coalesce(listed.devices, '{{}}') as devices,
+    coalesce(listed.models, '{{}}') as models,
     coalesce(setting.serves_others, not ever.is_listed) as serves_others,
     setting.heartbeat_s, setting.idle_s,
     pairing.request_id, pairing.expires_at, pairing.device_id, pairing.model, pairing.passkey,
@@ -78,12 +79,14 @@ left join lateral (
 ) latest on true
 left join gateway_status status on status.gateway_id = asked.gateway_id
 cross join lateral (
-    select exists (select from gateway_home h where h.gateway_id = asked.gateway_id)
-        or exists (select from gateway_device d where d.gateway_id = asked.gateway_id) as is_listed
+    select exists (select from gateway_home h
+            where h.gateway_id = asked.gateway_id and h.from_at <= now())
+        or exists (select from gateway_device d
+            where d.gateway_id = asked.gateway_id and d.lent_from <= now()) as is_listed
 ) ever
 where ever.is_listed or setting.from_at is not null or pairing.request_id is not null
     or latest.version is not null
-"""
+"""  # noqa: S608 - our own text
 
 _INSERT: Final = """
 insert into gateway_config (gateway_id, version, content) values (%s, %s, %s)
@@ -160,6 +163,7 @@ class _Wanted:
             {"device_id": device_id, "model": model} if model else {"device_id": device_id}
             for device_id, model in zip(self.devices, self.models, strict=True)
         ]
+        lent = [one for one in lent if self._can_be_told(one)]
         if len(lent) > LENT_MAX:
             _log.error("config.too_many_devices", gateway_id=self.gateway_id, devices=len(lent))
         content: dict[str, Any] = {"devices": lent[:LENT_MAX], "serves_others": self.serves_others}
@@ -177,6 +181,16 @@ class _Wanted:
             }
             content["pairing"] = {key: value for key, value in pairing.items() if value is not None}
         return content
+
+    def _can_be_told(self, lent: dict[str, str]) -> bool:
+        """Return whether the format takes a device; one address that is none stops no other."""
+        try:
+            msgspec.convert(lent, LentDevice)
+        except msgspec.ValidationError as error:
+            problem = str(error)
+            _log.error("config.device_left_out", gateway_id=self.gateway_id, problem=problem)
+            return False
+        return True
 
 
 async def renew(connection: Connection, only: Sequence[str] | None) -> list[Made]:
@@ -200,7 +214,7 @@ async def renew(connection: Connection, only: Sequence[str] | None) -> list[Made
         new = Made(row.gateway_id, version, datetime.now(UTC), content)
         try:
             new.encoded()
-        except msgspec.ValidationError as error:  # a device's address that is none, say
+        except msgspec.ValidationError as error:  # a setting that the database takes and it not
             _log.error("config.cannot_be_made", gateway_id=row.gateway_id, problem=str(error))
             continue
         inserted = await connection.execute(_INSERT, (row.gateway_id, version, Jsonb(content)))

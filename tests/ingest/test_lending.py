@@ -163,9 +163,34 @@ def test_a_gateway_that_says_a_newer_version_gets_one_it_takes(plain_county: Cou
     assert renewed(plain_county) == []  # nor is everything believed
 
 
-def test_what_the_format_does_not_take_harms_no_other_gateway(plain_county: County) -> None:
+def test_an_address_that_is_none_keeps_no_other_device_from_being_served(
+    plain_county: County,
+) -> None:
     stand(plain_county)
     plain_county.lend("no address", plain_county.patient_id)
+    assert lent(config(plain_county)) == [CUFF, SCALE]
+
+
+def test_a_home_that_begins_tomorrow_takes_nothing_from_a_gateway_today(
+    plain_county: County,
+) -> None:
+    """It hears every device until then; an empty list would make it deaf for a day."""
+    stand(plain_county, since=NOW + timedelta(days=2))
+    plain_county.connection.execute(
+        "insert into gateway_device (gateway_id, device_id, lent_from) values (%s, %s, %s)",
+        [GATEWAY, OTHER, NOW + timedelta(days=1)],
+    )
+    set_up(plain_county, heartbeat_s=30)
+    assert config(plain_county).serves_others
+
+
+def test_what_the_format_does_not_take_harms_no_other_gateway(plain_county: County) -> None:
+    stand(plain_county)
+    plain_county.connection.execute(
+        "insert into pairing_request (request_id, gateway_id, device_id, expires_at) "
+        "values ('p', %s, 'no address', now() + interval '9 minutes')",
+        [GATEWAY],
+    )
     plain_county.connection.execute("insert into gateway (gateway_id) values ('g-second')")
     plain_county.connection.execute(
         "insert into gateway_device (gateway_id, device_id) values ('g-second', %s)", [OTHER]
