@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Final
 
 from devices.drivers import Driver, DriverKind, RawValue
-from gateway.database import StoreFull
 from gateway.event import OnEvent, tell, tell_nobody
 from gateway.inbox import Inbox, InboxSession
 from gateway.log import get_logger
@@ -121,11 +120,11 @@ class AdvertisedSessions:
             return
         if not is_listed:
             self._strangers.sent(device_id)
-        readings = listening.driver.received(raw)
         try:
+            readings = listening.driver.received(raw)
             new = self._outbox.append_from_session(listening.place, readings, finished=False)
-        except StoreFull:
-            # The driver has let go of them: only a replay of the frames brings them back.
+        except Exception:
+            # No room, or the driver failed: only a replay of the frames brings them back.
             self._inbox.release(self._listening.pop(device_id).place)
             raise
         if new:

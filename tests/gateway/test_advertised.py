@@ -1,8 +1,15 @@
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from devices.drivers import driver_named
+from devices.drivers import RawValue, driver_named
+from devices.drivers.mi_scale import MiScaleDriver
+from devices.drivers.session import Session
+from devices.gatt import uuids
+from devices.gatt.mi_scale import MiScaleV1
+from devices.reading import Reading
 from gateway.advertised import (
     FRAMES_MAX,
     SILENT_S,
@@ -79,6 +86,34 @@ def test_a_full_outbox_leaves_the_frames_for_a_replay(
         listening.take(DEVICE, SCALE, COUNTS, 0.0)
     listening.finish_all()
     assert inbox.depth == 1
+    assert replay_unfinished(inbox, outbox, ZONE) == 1
+    assert (inbox.depth, outbox.depth) == (0, 1)
+
+
+class _Bug(Exception):
+    pass
+
+
+class _Buggy(MiScaleDriver):
+    """A driver that breaks its promise never to raise."""
+
+    def received(self, raw: RawValue) -> Sequence[Reading]:
+        raise _Bug
+
+
+def test_a_bug_in_a_driver_leaves_the_frames_for_a_replay(inbox: Inbox, outbox: Outbox) -> None:
+    kind = replace(
+        SCALE,
+        make=lambda device_id, zone, model, memory: _Buggy(
+            Session(device_id, zone, model, memory, live=True),
+            uuids.WEIGHT_SCALE_SERVICE,
+            MiScaleV1,
+        ),
+    )
+    listening = sessions(inbox, outbox)
+    with pytest.raises(_Bug):
+        listening.take(DEVICE, kind, COUNTS, 0.0)
+    listening.finish_all()
     assert replay_unfinished(inbox, outbox, ZONE) == 1
     assert (inbox.depth, outbox.depth) == (0, 1)
 
