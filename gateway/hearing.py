@@ -93,9 +93,6 @@ class Hearing:
             self._advertised.take(device_id, kind, payload, now_s, is_listed=is_listed)
         return False
 
-    def _is_wanted(self, device_id: str, model: str) -> bool:
-        return self.pairing is not None and self.pairing.wants(device_id, model)
-
     def _kind(
         self, device_id: str, model: str, device: BLEDevice, advertisement: AdvertisementData
     ) -> DriverKind | None:
