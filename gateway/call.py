@@ -1,6 +1,9 @@
 """Call: connect to a device, run its session, hang up."""
 
+from contextlib import suppress
+
 from bleak.backends.device import BLEDevice
+from bleak.exc import BleakError
 
 from gateway.connection import Chance, connect, disconnect
 from gateway.radio import Radio, Refusal
@@ -41,9 +44,12 @@ async def call(
         session.refused(client)
         return False
     try:
-        session.offered([service.uuid for service in client.services])
+        with suppress(BleakError):  # it has hung up by now, and what it offered is gone with it
+            session.offered([service.uuid for service in client.services])
         await session.run(radio, client, idle_s=idle_s, chance=chance)
     finally:
-        await disconnect(client)  # first: what comes while it hangs up belongs to the session
-        session.close()
+        try:
+            await disconnect(client)  # first: what comes while it hangs up belongs to the session
+        finally:
+            session.close()
     return True

@@ -14,6 +14,7 @@ class Haul:
         values: Raw values kept.
         readings: Readings made of them, those told before too.
         new_readings: Those of them that the outbox took.
+        new_dated: Those of them that tell when they were made: sent again, they are known.
         may_listen: Whether a subscription was granted; none: the connection went before that.
         refusal: Why it gave nothing, if the device said so.
         first_s: When the first new reading was durable, monotonic seconds.
@@ -22,6 +23,7 @@ class Haul:
     values: int = 0
     readings: int = 0
     new_readings: int = 0
+    new_dated: int = 0
     may_listen: bool | None = None
     refusal: Refusal | None = None
     first_s: float | None = None

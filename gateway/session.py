@@ -136,7 +136,8 @@ class Session:
         """
         told = self._kind.model
         found = Advertisement(self._place.device_id, service_uuids=tuple(services))
-        if not told.services or told.is_served_by(found):
+        is_named = bool(told.advertised_prefixes)  # a name tells it, never a service alone
+        if is_named or not told.services or told.is_served_by(found):
             return
         kind = driver_for(found, self._kind.zone)
         if kind is not None and kind.connects and kind.name != self._kind.name:
@@ -162,7 +163,9 @@ class Session:
         patience = Patience(idle_s, always_there=bool(self._kind.revisit_s), chance=chance)
         waiting, asked = deque(self._driver.connected()), 0
         while self._goes_on:
-            waiting.extend(() if waiting else self._driver.asks())
+            if not waiting:
+                waiting.extend(self._driver.asks())
+                self._learn()  # what it counts before it asks must outlast a power cut
             if waiting and asked < REQUESTS_MAX:
                 asked += 1
                 await self._carry_out(radio, client, waiting.popleft())
@@ -261,7 +264,12 @@ class Session:
         self._tally(readings=self._haul.readings + len(readings))
         if new:
             first_s = self._haul.first_s or time.monotonic()
-            self._tally(new_readings=self._haul.new_readings + new, first_s=first_s)
+            undated = sum(reading.device_time is None for reading in readings)  # always new
+            self._tally(
+                new_readings=self._haul.new_readings + new,
+                new_dated=self._haul.new_dated + max(0, new - undated),
+                first_s=first_s,
+            )
             if not self._kind.revisit_s:  # what a watch counts all day is no act of measuring
                 tell(readings, self._on_event)
 

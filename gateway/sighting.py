@@ -31,8 +31,11 @@ NEW_WINDOW_AFTER_S: Final = 30.0
 # scales name, so such a device is served as if it had that, which is first heard first served.
 WINDOW_S: Final = 30.0
 
-# A visit that brought nothing new: wait so long, doubled each time.
+# A visit that brought nothing new.
 FRUITLESS_WAIT_S: Final = 30.0
+# One that brought records without a time, or such as cannot be read: sent again they look new, and
+# some devices send their whole memory each time. Soon, since it may be the next person's weight.
+UNDATED_WAIT_S: Final = 5.0
 # A device that could not be connected to still has something to tell.
 UNREACHED_WAIT_S: Final = 5.0
 # One whose record found no room is asked again while its window lasts: a receipt makes room.
@@ -48,12 +51,21 @@ class Visit(enum.Enum):
     """How a visit to a device went."""
 
     FRUITFUL = "fruitful"  # new readings: there may be more, so it is visited again at once
+    UNDATED = "undated"  # readings of which nobody can say whether they were sent before
     FRUITLESS = "fruitless"  # connected, and nothing new
     UNREACHED = "unreached"  # no connection
     REFUSED = "refused"  # it does not let us in, and will not until somebody pairs it
     AGAIN = "again"  # something was put right, or a bond was made: visited again at once
     NO_ROOM = "no_room"  # nothing could be kept: not the device's fault
     BROKEN = "broken"  # our own program failed in it: others first
+
+
+# Doubled each time in a row that a visit goes so.
+_FIRST_WAIT_S: Final = {
+    Visit.UNDATED: UNDATED_WAIT_S,
+    Visit.FRUITLESS: FRUITLESS_WAIT_S,
+    Visit.UNREACHED: UNREACHED_WAIT_S,
+}
 
 
 @dataclass(slots=True)
@@ -66,7 +78,7 @@ class Sighting:
         heard_s: When it was last heard.
         woke_s: When it was first heard of this window.
         not_before_s: Left alone until then.
-        failures: Visits in a row that brought nothing.
+        failures: Visits in a row that brought nothing, or nothing that is surely new.
         is_waiting: It is to be visited.
         is_visited: Now: what it advertises until it is connected counts for nothing.
         is_wanted: It is to be paired, and somebody stands waiting: before all others.
@@ -162,7 +174,7 @@ class Sightings:
             return
         known.is_visited = False
         revisit_s = known.kind.revisit_s
-        if visit in (Visit.FRUITFUL, Visit.FRUITLESS) and revisit_s:
+        if visit in (Visit.FRUITFUL, Visit.UNDATED, Visit.FRUITLESS) and revisit_s:
             known.failures, known.not_before_s = 0, now_s + revisit_s
         elif visit in (Visit.FRUITFUL, Visit.AGAIN):
             known.failures, known.not_before_s = 0, now_s
@@ -173,8 +185,8 @@ class Sightings:
         elif visit is Visit.BROKEN:
             known.not_before_s = now_s + WAIT_S_MAX
         else:
-            first_s = FRUITLESS_WAIT_S if visit is Visit.FRUITLESS else UNREACHED_WAIT_S
-            known.not_before_s = now_s + min(WAIT_S_MAX, first_s * 2.0 ** min(known.failures, 10))
+            wait_s = _FIRST_WAIT_S[visit] * 2.0 ** min(known.failures, 10)
+            known.not_before_s = now_s + min(WAIT_S_MAX, wait_s)
             known.failures += 1
         # What was heard of it during the visit says nothing: it may be asleep by now. If it
         # still advertises it is heard again at once.

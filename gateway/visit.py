@@ -196,7 +196,7 @@ class Visitor:
         if not session.result.new_readings:
             return Visit.FRUITLESS
         self._health.solved(ConditionCode.STORAGE_FULL)
-        return Visit.FRUITFUL
+        return Visit.FRUITFUL if session.result.new_dated else Visit.UNDATED
 
     async def _judge(
         self, radio: Radio, device_id: str, visit: Visit, result: Haul, *, is_bonded: bool

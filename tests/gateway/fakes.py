@@ -22,7 +22,13 @@ class FakeClient:
         self.radio = radio
         self.on_disconnect = on_disconnect
         self.is_connected = False
-        self.services = [SimpleNamespace(uuid=uuid) for uuid in radio.services]
+
+    @property
+    def services(self) -> list[SimpleNamespace]:
+        if not self.is_connected:  # as bleak says it
+            problem = "Service Discovery has not been performed yet"
+            raise BleakError(problem)
+        return [SimpleNamespace(uuid=uuid) for uuid in self.radio.services]
 
     async def connect(self) -> None:
         self.radio.calls.append("connect")
@@ -39,6 +45,8 @@ class FakeClient:
                     raise
         self.is_connected = True
         await asyncio.sleep(self.radio.discovery_s)
+        if self.radio.hangs_up_at_once:
+            self.hang_up()
 
     async def start_notify(self, source: str, callback: Callable[[Any, bytearray], None]) -> None:
         self.radio.calls.append("subscribe")
@@ -69,6 +77,8 @@ class FakeClient:
         for payload in self.radio.parting:
             self.radio.send(payload)
         self.hang_up()
+        if self.radio.hang_up_error is not None:
+            raise self.radio.hang_up_error
 
     def hang_up(self) -> None:
         """End the connection, as the device does."""
@@ -90,6 +100,8 @@ class FakeRadio:
         hangs: Nor does it end when it is told to.
         links_anyway: The link comes about in the moment it is told to end.
         discovery_s: From the link to its services.
+        hangs_up_at_once: The device ends the connection as soon as its services are found.
+        hang_up_error: What hanging up fails with.
         services: What the device offers.
         bonds: Who we have a bond with.
         forgotten: Whom we were told to forget.
@@ -108,6 +120,8 @@ class FakeRadio:
         self.hangs = False
         self.links_anyway = False
         self.discovery_s = 0.0
+        self.hangs_up_at_once = False
+        self.hang_up_error: Exception | None = None
         self.services: list[str] = []
         self.bonds: set[str] = set()
         self.forgotten: list[str] = []

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -89,6 +90,20 @@ def visit(inbox: Inbox, outbox: Outbox) -> Served:
 async def test_it_subscribes_before_it_asks_anything(visit: Served) -> None:
     await visit.serve()
     assert visit.radio.calls[:3] == ["connect", "subscribe", "read"]
+
+
+async def test_a_model_that_wants_peace_after_discovery_gets_it(
+    inbox: Inbox, outbox: Outbox
+) -> None:
+    """A Beurer BM85 that is subscribed to at once stays silent."""
+    kind = replace(CUFF, model=replace(CUFF.model, settle_s=0.2))
+    visit = Served(inbox, outbox, kind)
+    async with asyncio.TaskGroup() as tasks:
+        serving = tasks.create_task(visit.serve())
+        await until(lambda: "connect" in visit.radio.calls)
+        await asyncio.sleep(0.15)
+        assert visit.radio.calls == ["connect"]
+        assert await serving
 
 
 async def test_a_value_sent_before_the_subscription_returns_is_kept(
@@ -233,6 +248,25 @@ async def test_a_bug_in_a_driver_ends_the_session_loudly_with_the_bytes_kept(
     assert [raw.payload for raw in inbox.values(session)] == [RECORD]
 
 
+async def test_a_bug_in_hanging_up_keeps_no_record_back(
+    visit: Served, inbox: Inbox, outbox: Outbox
+) -> None:
+    visit.radio.early = [RECORD]
+    visit.radio.hang_up_error = _Bug()
+    with pytest.raises(_Bug):
+        await visit.serve()
+    assert (inbox.depth, outbox.depth) == (0, 1)
+
+
+async def test_a_device_that_hangs_up_as_it_is_reached_is_no_fault_of_the_radio(
+    visit: Served,
+) -> None:
+    visit.radio.hangs_up_at_once = True
+    assert await visit.serve()
+    assert visit.radio.calls == ["connect", "disconnect"]
+    assert visit.session.result.may_listen is None
+
+
 async def test_what_is_not_there_is_told_to_the_driver(inbox: Inbox, outbox: Outbox) -> None:
     driver = Scripted(MEASUREMENT, Read("absent"))
     await Served(inbox, outbox, driver.kind()).serve()
@@ -366,6 +400,27 @@ async def test_a_driver_gets_its_memory_and_what_it_learns_is_told_at_once(
     assert noted == [driver.noted]
 
 
+class _Counting(Scripted):
+    """A driver that counts what it asks, as the registering of a user is counted."""
+
+    def asks(self) -> Sequence[Request]:
+        if self.noted.memory:
+            return ()
+        self.noted = Notes(memory={"registrations": "1"})
+        return [Write(uuids.USER_CONTROL_POINT, b"")]
+
+
+async def test_what_a_driver_counts_is_told_before_it_is_tried(
+    inbox: Inbox, outbox: Outbox
+) -> None:
+    calls: list[str] = []
+    driver = _Counting(MEASUREMENT)
+    visit = Served(inbox, outbox, driver.kind(), on_notes=lambda _: calls.append("noted"))
+    visit.radio.calls = calls
+    await visit.serve()
+    assert calls == ["connect", "subscribe", "noted", "write", "disconnect"]
+
+
 @pytest.mark.parametrize("refusal", [Refusal.BOND_LOST, Refusal.NOT_PAIRED])
 async def test_a_device_that_does_not_let_us_listen_is_asked_no_more(
     visit: Served, refusal: Refusal
@@ -461,3 +516,16 @@ async def test_a_device_that_offers_what_it_advertised_is_what_it_said(
     visit.radio.services = [uuids.BLOOD_PRESSURE_SERVICE, uuids.WEIGHT_SCALE_SERVICE]
     await visit.serve()
     assert uuids.WEIGHT_MEASUREMENT in visit.radio.sends
+
+
+async def test_a_device_known_by_its_name_keeps_the_driver_of_its_maker(
+    inbox: Inbox, outbox: Outbox
+) -> None:
+    """A package's cuff has the service that any cuff has, and a layout of its own."""
+    driver = Scripted(MEASUREMENT)
+    model = replace(CUFF.model, name="acme_cuff", driver="acme", advertised_prefixes=("ACME",))
+    visit = Served(inbox, outbox, replace(driver.kind(), name="acme", model=model))
+    visit.radio.services = [uuids.BLOOD_PRESSURE_SERVICE]
+    visit.radio.early = [RECORD]
+    await visit.serve()
+    assert [raw.payload for raw in driver.values] == [RECORD]

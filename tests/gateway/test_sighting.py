@@ -1,6 +1,7 @@
 import itertools
 from zoneinfo import ZoneInfo
 
+import pytest
 from bleak.backends.device import BLEDevice
 
 from devices.drivers import DriverKind, driver_named
@@ -10,6 +11,7 @@ from gateway.sighting import (
     HEARD_WITHIN_S,
     NEW_WINDOW_AFTER_S,
     NO_ROOM_WAIT_S,
+    UNDATED_WAIT_S,
     WAIT_S_MAX,
     Sightings,
     Visit,
@@ -51,17 +53,23 @@ def test_a_device_that_gave_something_new_may_have_more_and_is_served_again() ->
     assert heard(sightings, "A", 5.1)
 
 
-def test_a_device_that_goes_on_advertising_for_nothing_is_visited_ever_more_rarely() -> None:
+@pytest.mark.parametrize(
+    ("visit", "first_s"),
+    [(Visit.FRUITLESS, FRUITLESS_WAIT_S), (Visit.UNDATED, UNDATED_WAIT_S)],
+)
+def test_a_device_that_goes_on_advertising_for_nothing_is_visited_ever_more_rarely(
+    visit: Visit, first_s: float
+) -> None:
     sightings = Sightings()
     visits, now_s = [], 0.0
     while now_s < 3600:
         if heard(sightings, "A", now_s):
             sightings.next(now_s)
-            sightings.visited("A", Visit.FRUITLESS, now_s)
+            sightings.visited("A", visit, now_s)
             visits.append(now_s)
         now_s += 1
     gaps = [after - before for before, after in itertools.pairwise(visits)]
-    assert gaps == [min(WAIT_S_MAX, FRUITLESS_WAIT_S * 2**n) for n in range(len(gaps))]
+    assert gaps == [min(WAIT_S_MAX, first_s * 2**n) for n in range(len(gaps))]
 
 
 def test_a_device_that_woke_up_anew_is_served_at_once() -> None:
@@ -73,11 +81,12 @@ def test_a_device_that_woke_up_anew_is_served_at_once() -> None:
     assert heard(sightings, "A", 2 + NEW_WINDOW_AFTER_S + 1)
 
 
-def test_a_watch_is_left_alone_between_its_visits_however_it_goes() -> None:
+@pytest.mark.parametrize("visit", [Visit.FRUITFUL, Visit.UNDATED, Visit.FRUITLESS])
+def test_a_watch_is_left_alone_between_its_visits_however_it_goes(visit: Visit) -> None:
     sightings = Sightings()
     heard(sightings, "W", 0, WATCH)
     sightings.next(0)
-    sightings.visited("W", Visit.FRUITFUL, 5)
+    sightings.visited("W", visit, 5)
     assert not heard(sightings, "W", 5 + WATCH.revisit_s - 1, WATCH)
     assert heard(sightings, "W", 5 + WATCH.revisit_s, WATCH)
 

@@ -27,6 +27,8 @@ from tests.gateway.material import DEVICE
 
 CUFF = driver_named("blood_pressure", ZONE)
 RECORD = bytes.fromhex("1e780050005a00ea070b020700004800010000")
+WITHOUT_A_TIME = bytes.fromhex("1c780050005a004800010000")
+UNREADABLE = b"\x02"
 LISTEN = uuids.BLOOD_PRESSURE_MEASUREMENT
 ABSENT = BleakCharacteristicNotFoundError(LISTEN)
 
@@ -123,6 +125,12 @@ async def test_a_device_that_wants_a_bond_is_told_by_no_light(door: Door) -> Non
     assert door.events == []
 
 
+async def test_a_device_that_lets_nobody_listen_and_says_not_why_is_told(door: Door) -> None:
+    door.radio.denials = {LISTEN: TimeoutError()}
+    assert await door.knock() is Visit.FRUITLESS
+    assert door.told == [(ConditionCode.NOT_PAIRED, DEVICE)]
+
+
 async def test_our_own_half_of_a_bond_that_is_gone_is_a_lost_bond(door: Door) -> None:
     await door.pairs()
     door.radio.bonds.clear()  # another card in the box
@@ -202,3 +210,14 @@ async def test_a_device_out_of_reach_says_nothing_of_its_bond(door: Door) -> Non
     assert await door.knock() is Visit.UNREACHED
     assert door.bond() is Bond.PAIRED
     assert door.told == []
+
+
+@pytest.mark.parametrize("record", [WITHOUT_A_TIME, UNREADABLE])
+async def test_what_may_have_been_sent_before_is_no_reason_to_come_back_at_once(
+    door: Door, outbox: Outbox, record: bytes
+) -> None:
+    """A cuff that sends its whole memory each time would be called for ever."""
+    door.radio.early = [RECORD, record]
+    assert await door.knock() is Visit.FRUITFUL
+    assert await door.knock() is Visit.UNDATED
+    assert outbox.depth == 3  # nobody can tell the second from another measurement
