@@ -1,4 +1,4 @@
-"""A small world for alerts: two units, three nurses, a technician and five patients; ingest measures.
+"""A small world for alerts: two units, three nurses, a technician, five patients; ingest measures.
 
 Names are invented; personal numbers are Skatteverket's published test numbers.
 """
