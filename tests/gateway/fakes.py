@@ -105,6 +105,7 @@ class FakeRadio:
         services: What the device offers.
         bonds: Who we have a bond with.
         forgotten: Whom we were told to forget.
+        visited: Whom a client was made for, each time.
         pairs: Whether the last client was to encrypt first.
     """
 
@@ -125,6 +126,7 @@ class FakeRadio:
         self.services: list[str] = []
         self.bonds: set[str] = set()
         self.forgotten: list[str] = []
+        self.visited: list[str] = []
         self.pairs = False
         self.send: Callable[[bytes], None] = lambda _: None
         self.sends: dict[str, Callable[[bytes], None]] = {}
@@ -137,6 +139,7 @@ class FakeRadio:
         self, device: BLEDevice, disconnected_callback: Any, *, timeout_s: float, pair: bool = False
     ) -> Any:
         self.pairs = pair
+        self.visited.append(device.address)
         self.clients.append(FakeClient(self, disconnected_callback))
         return self.clients[-1]
 

@@ -28,6 +28,7 @@ from devices.gatt.date_time import CurrentTime
 from devices.reading import Reading
 from gateway import patience as patience_module
 from gateway import request as request_module
+from gateway import session as session_module
 from gateway.call import call
 from gateway.connection import Chance
 from gateway.database import Database, StoreFull
@@ -183,6 +184,14 @@ async def test_a_full_inbox_is_told_and_the_device_let_go(store: Database) -> No
     assert visit.radio.calls[-1] == "disconnect"
 
 
+def test_the_radio_is_told_that_a_value_found_no_room(store: Database) -> None:
+    """One that confirms after the callback does not confirm then, and the device keeps it."""
+    full = Inbox(store, rows_max=0)
+    visit = Served(full, Outbox(store, full))
+    with pytest.raises(StoreFull):
+        visit.session.take(uuids.BLOOD_PRESSURE_MEASUREMENT, RECORD)
+
+
 class Scripted:
     """A driver that asks what it is told, and makes a reading of every value."""
 
@@ -271,6 +280,26 @@ async def test_what_is_not_there_is_told_to_the_driver(inbox: Inbox, outbox: Out
     driver = Scripted(MEASUREMENT, Read("absent"))
     await Served(inbox, outbox, driver.kind()).serve()
     assert driver.told == [Read("absent")]
+
+
+async def test_what_there_was_no_time_to_ask_is_told_to_the_driver(
+    inbox: Inbox, outbox: Outbox
+) -> None:
+    driver = Scripted(MEASUREMENT, Read("first"), Read("second"))
+    visit = Served(inbox, outbox, driver.kind())
+    visit.radio.hangs_up_at_once = True
+    await visit.serve()
+    assert driver.told == [MEASUREMENT, Read("first"), Read("second")]
+
+
+async def test_a_cuff_that_talks_without_end_is_left(
+    inbox: Inbox, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "SESSION_VALUES_MAX", 5)
+    visit = Served(inbox, outbox, Scripted(MEASUREMENT).kind())
+    async with asyncio.timeout(5), walking(visit):
+        await visit.serve()
+    assert visit.radio.calls[-1] == "disconnect"
 
 
 async def test_a_watch_that_never_falls_silent_is_left_after_a_while(

@@ -16,6 +16,7 @@ from gateway.database import Database
 from gateway.event import GatewayEvent
 from gateway.health import Health
 from gateway.inbox import Inbox
+from gateway.lending import local
 from gateway.memory import Memory
 from gateway.outbox import Outbox
 from gateway.radio import Refusal
@@ -195,13 +196,34 @@ async def test_services_may_go_stale_once_more_after_they_were_right(
     assert await door.knock() is Visit.AGAIN
 
 
-async def test_a_full_store_is_told_until_something_finds_room(
-    store: Database, inbox: Inbox
-) -> None:
+async def test_a_full_store_is_told(store: Database, inbox: Inbox) -> None:
     door = Door(store, inbox, Outbox(store, inbox, rows_max=0))
     door.radio.early = [RECORD]
     assert await door.knock() is Visit.NO_ROOM
     assert door.told == [(ConditionCode.STORAGE_FULL, None)]
+
+
+async def test_a_measurement_that_finds_room_ends_what_was_told_of_a_full_store(
+    door: Door,
+) -> None:
+    door.health.problem(ConditionCode.STORAGE_FULL, "full")
+    await door.knock()
+    assert door.told == [(ConditionCode.STORAGE_FULL, None)]
+    door.radio.early = [RECORD]
+    await door.knock()
+    assert door.told == []
+
+
+async def test_a_lost_bond_is_told_again_after_a_restart_while_the_device_is_served(
+    door: Door, store: Database, inbox: Inbox, outbox: Outbox
+) -> None:
+    door.radio.refusals = [refused(Refusal.BOND_LOST)]
+    await door.knock()
+    again = Door(store, inbox, outbox)
+    again.visitor.follow(local((DEVICE,)))
+    assert again.told == [(ConditionCode.BOND_LOST, DEVICE)]
+    again.visitor.follow(local(("C0:00:00:00:00:01",)))
+    assert again.told == []
 
 
 async def test_a_device_out_of_reach_says_nothing_of_its_bond(door: Door) -> None:
