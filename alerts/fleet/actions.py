@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 
 from devices.models import model_named
 from devices.wire import LENT_MAX
+from ingest.lending import LENT
 
 Connection = AsyncConnection[Any]
 
@@ -79,10 +80,11 @@ async def lend(
 async def take_back(
     connection: Connection, staff_id: int, gateway_id: str, device_id: str
 ) -> Answer:
-    """Take a device off a gateway's list: its loans there end now. Readings of before stay."""
+    """Take a device off a gateway's list: its loans there end now. Readings of before stay.
+
+    Also off that of a gateway which is out of use: else its devices could be lent nowhere again.
+    """
     async with connection.transaction():
-        if not await _hold(connection, gateway_id):
-            return Answer.RETIRED
         names = {"g": gateway_id, "d": device_id}
         placed = await connection.execute(_END_PLACE, names)
         loans = await connection.execute(_END_LOANS, names)
@@ -201,6 +203,10 @@ select exists (
 )
 """
 
+_COUNT_LENT: Final = f"""
+select count(distinct device_id) from ({LENT}) lent where gateway_id = %s
+"""  # noqa: S608 - our own text
+
 
 async def _hold(connection: Connection, gateway_id: str) -> bool:
     """Hold a gateway for this transaction; false if there is none of that id in use."""
@@ -221,11 +227,7 @@ async def _obstacle(connection: Connection, gateway_id: str, device_id: str) -> 
         return Answer.LENT_HERE
     if is_lent:
         return Answer.LENT_ELSEWHERE
-    cursor = await connection.execute(
-        "select jsonb_array_length(content->'devices') from gateway_config "
-        "where gateway_id = %s order by version desc limit 1",
-        (gateway_id,),
-    )
+    cursor = await connection.execute(_COUNT_LENT, (gateway_id,))
     (listed,) = await cursor.fetchone() or (0,)
     return Answer.FULL if listed >= LENT_MAX else None
 

@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from devices.wire import Bond, Condition, ConditionCode, DeviceStatus, GatewayState, GatewayStatus
+from devices.wire import (
+    LENT_MAX,
+    Bond,
+    Condition,
+    ConditionCode,
+    DeviceStatus,
+    GatewayState,
+    GatewayStatus,
+)
 from ingest.status import BATTERY_LOW_PERCENT, SILENT_AFTER
 
 # Renewal begins at two thirds of 90 days; what is left then is a month to find out why not.
@@ -51,6 +59,7 @@ class Reason(enum.StrEnum):
     CONFIG_LATE = "config_late"
     STATUS_UNREADABLE = "status_unreadable"
     BOND_LOST = "bond_lost"
+    LIST_TOO_LONG = "list_too_long"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,7 @@ class Gateway:
 
     Attributes:
         people: How many patients it stands at; who they are is not known here.
-        lent: Devices on its list, with the model if somebody said it.
+        lent: Devices lent through it now, with the model if somebody said it.
         unreadable: Messages of its status topic that could not be read, after the last good one.
     """
 
@@ -113,6 +122,8 @@ class Gateway:
             yield from map(_condition, self.status.conditions)
             for device in self.status.devices:
                 yield from _device(device)
+        if len(self.lent) > LENT_MAX:  # the last ones are not told to it: see ingest.lending
+            yield Trouble(Urgency.NOW, Reason.LIST_TOO_LONG)
         if self._is_config_late(now):
             yield Trouble(Urgency.SOON, Reason.CONFIG_LATE)
 

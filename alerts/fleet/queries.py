@@ -7,10 +7,12 @@ from typing import Any, Final
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, dict_row
 
+from alerts.fleet.actions import address
 from alerts.fleet.gateway import Gateway
 from devices import wire
 from devices.errors import MalformedMessage
 from devices.wire import GatewayState, GatewayStatus
+from ingest.lending import LENT
 
 Connection = AsyncConnection[Any]
 
@@ -19,15 +21,17 @@ LISTED_MAX: Final = 300
 HISTORY_SHOWN: Final = 100
 
 # The order is a rough one of urgency, so that what matters is among the first; the page sorts
-# by the whole of it. "lent" is what goes out to the gateway: see ingest.lending.
-_LISTED: Final = """
+# by the whole of it. Silence comes first: boxes that were never heard may lie on a shelf in
+# hundreds.
+_LISTED: Final = f"""
 select g.gateway_id, g.registered_at, g.retired_at, s.received_at, s.state, s.state_at,
     s.body::text as body, c.version as config_version, c.made_at as config_made_at,
     (select count(distinct h.patient_id) from gateway_home h
      where h.gateway_id = g.gateway_id and h.from_at <= now()
         and (h.until_at is null or h.until_at > now())) as people,
-    coalesce((select jsonb_object_agg(d->>'device_id', coalesce(d->>'model', ''))
-     from jsonb_array_elements(c.content->'devices') d), '{}') as lent,
+    coalesce((select jsonb_object_agg(device_id, model)
+     from (select device_id, max(model) as model from ({LENT}) lent
+           where lent.gateway_id = g.gateway_id group by device_id) each), '{{}}') as lent,
     (select coalesce(sum(q.repeats + 1), 0) from quarantine q
      where q.gateway_id = g.gateway_id and q.settled_at is null
         and q.topic = 'egenmonitor/v1/' || g.gateway_id || '/status'
@@ -36,20 +40,20 @@ select g.gateway_id, g.registered_at, g.retired_at, s.received_at, s.state, s.st
 from gateway g
 left join gateway_status s using (gateway_id)
 left join lateral (
-    select version, made_at, content from gateway_config k
+    select version, made_at from gateway_config k
     where k.gateway_id = g.gateway_id order by version desc limit 1
 ) c on true
 where (%(gateway_id)s::text is null or g.gateway_id = %(gateway_id)s)
     and (%(gateway_id)s is not null or g.retired_at is null or g.retired_at > now())
-    and (%(sought)s = '' or g.gateway_id ilike '%%' || %(sought)s || '%%'
-        or c.content->'devices' @> jsonb_build_array(
-            jsonb_build_object('device_id', upper(%(sought)s))))
-order by s.received_at is null desc,
-    greatest(s.received_at < now() - interval '15 minutes', false) desc,
+    and (%(sought)s = '' or strpos(lower(g.gateway_id), lower(%(sought)s)) > 0
+        or exists (select from ({LENT}) lent
+            where lent.gateway_id = g.gateway_id and lent.device_id = %(device_id)s))
+order by coalesce(s.received_at < now() - interval '15 minutes', false) desc,
     coalesce(jsonb_array_length(s.body->'conditions'), 0) > 0 desc,
+    s.received_at is null desc,
     s.battery_lowest nulls last, s.certificate_until nulls last, g.gateway_id
 limit %(most)s
-"""
+"""  # noqa: S608 - our own text
 
 _RETIRED: Final = """
 select gateway_id, retired_at from gateway where retired_at <= now()
@@ -108,9 +112,7 @@ class Pairing:
 
 async def gateways(connection: Connection, sought: str = "") -> list[Gateway]:
     """Return the gateways that are in use, or those found by *sought*, an id or an address."""
-    # What the database's pattern would take for more than itself is of no id.
-    plain = "".join(letter for letter in sought if letter.isalnum() or letter in "-:.")
-    return await _gateways(connection, gateway_id=None, sought=plain)
+    return await _gateways(connection, gateway_id=None, sought=sought)
 
 
 async def gateway(connection: Connection, gateway_id: str) -> Gateway | None:
@@ -144,7 +146,12 @@ async def _gateways(
     connection: Connection, *, gateway_id: str | None, sought: str
 ) -> list[Gateway]:
     async with connection.cursor(row_factory=dict_row) as cursor:
-        values = {"gateway_id": gateway_id, "sought": sought, "most": LISTED_MAX}
+        values = {
+            "gateway_id": gateway_id,
+            "sought": sought,
+            "device_id": address(sought) or sought.upper(),
+            "most": LISTED_MAX,
+        }
         await cursor.execute(_LISTED, values)
         return [_from_row(row) for row in await cursor.fetchall()]
 

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from alerts.fleet.actions import Answer
 from alerts.fleet.gateway import CERTIFICATE_SOON, Reason, Trouble, Urgency
 from devices.models import Model, model_named, models
-from devices.wire import Bond, ConditionCode, DeviceStatus, GatewayState, PairingStep
+from devices.wire import LENT_MAX, Bond, ConditionCode, DeviceStatus, GatewayState, PairingStep
 from ingest.status import Kind
 
 _E = TypeVar("_E", bound=enum.StrEnum)
@@ -51,6 +51,10 @@ _TROUBLES: Final[dict[str, Words]] = {
     Reason.CONFIG_LATE: Words(
         "Dosan använder inte de senaste inställningarna.",
         "Vänta några minuter. Starta annars om dosan.",
+    ),
+    Reason.LIST_TOO_LONG: Words(
+        f"Fler mätare är utlånade här än dosan kan ha ({LENT_MAX}). De sista tas inte emot.",
+        "Ställ en dosa till i hemmet, och låna ut några av mätarna där.",
     ),
     Reason.STATUS_UNREADABLE: Words(
         "Dosans meddelanden går inte att läsa.", "Uppdatera dosans program, eller servern."

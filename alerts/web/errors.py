@@ -61,8 +61,14 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _ours)
 
 
+# A technician has no patients to be told of.
+_NO_GATEWAY: Final = _Words("Sidan finns inte", "Adressen kan vara fel, eller så finns dosan inte.")
+
+
 def _failure(request: Request, status: int) -> Response:
     words = _WORDS.get(status, _WORDS[500 if status >= 500 else 400])  # noqa: PLR2004
+    if words is _WORDS[404] and request.url.path.startswith("/teknik"):
+        words = _NO_GATEWAY
     return page(request, "error.html", status=status, heading=words.heading, told=words.told)
 
 

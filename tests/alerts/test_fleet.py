@@ -11,6 +11,7 @@ from alerts.fleet.actions import Answer, address
 from alerts.fleet.gateway import Gateway, Reason, Trouble, Urgency
 from devices.models import models
 from devices.wire import (
+    LENT_MAX,
     Bond,
     Condition,
     ConditionCode,
@@ -94,6 +95,12 @@ CASES: dict[str, tuple[dict[str, Any], Urgency, list[str]]] = {
         [],
     ),
     "unreadable": ({"unreadable": 3}, Urgency.SOON, [Reason.STATUS_UNREADABLE]),
+    "a full list": ({"lent": dict.fromkeys(map(str, range(LENT_MAX)), "")}, Urgency.NONE, []),
+    "too long a list": (
+        {"lent": dict.fromkeys(map(str, range(LENT_MAX + 1)), "")},
+        Urgency.NOW,
+        [Reason.LIST_TOO_LONG],
+    ),
     "worst first": (
         {"minutes": 60, "devices": device(battery_percent=1)},
         Urgency.NOW,

@@ -12,7 +12,7 @@ from alerts.enrolment import authority
 from alerts.enrolment.registrar import Registrar
 from devices.wire import PairingStep
 from tests.alerts.conftest import Client, Login
-from tests.alerts.gateways import STRAY, follow, register, renew, say, stand, unwell
+from tests.alerts.gateways import STRAY, follow, register, say, stand, unwell
 from tests.alerts.world import GATEWAY, PATIENTS, World, device
 
 PAGE = f"/teknik/{GATEWAY}"
@@ -94,13 +94,11 @@ async def test_a_device_is_lent_and_returned(world: World, browse: Login) -> Non
     async with browse("tove") as client:
         lent = await client.submit(f"{PAGE}/matare", device=STRAY, model="mi_scale_v2")
         assert lent.headers["location"] == f"{PAGE}?klart=lent"
-        await renew(world)
         page = await read(client, lent.headers["location"])
         assert "Mätaren är utlånad." in page
         assert "Xiaomi Mi Body Composition Scale (v2)" in page
         back = await client.submit(f"{PAGE}/retur", device=STRAY)
         assert back.headers["location"] == f"{PAGE}?klart=returned"
-        await renew(world)
         assert f"Ja, lämna tillbaka {STRAY}" not in await read(client, PAGE)
 
 
@@ -175,6 +173,19 @@ async def test_a_gateway_is_revoked_only_when_it_is_meant(world: World, browse: 
     ]
 
 
+async def test_what_was_lent_through_a_revoked_gateway_is_returned_on_its_page(
+    world: World, browse: Login
+) -> None:
+    async with browse("tove") as client:
+        await client.submit(f"{PAGE}/matare", device=STRAY)
+        assert "1 mätare är utlånad här." in await read(client, f"{PAGE}/avstall")
+        await client.submit(f"{PAGE}/avstall", sure="ja")
+        assert f"Ja, lämna tillbaka {STRAY}" in await read(client, PAGE)
+        back = await client.submit(f"{PAGE}/retur", device=STRAY)
+        assert back.headers["location"] == f"{PAGE}?klart=returned"
+        assert f"Ja, lämna tillbaka {STRAY}" not in await read(client, PAGE)
+
+
 async def test_a_form_of_another_page_changes_nothing(world: World, browse: Login) -> None:
     async with browse("tove") as client:
         client.csrf = "wrong"
@@ -188,7 +199,9 @@ async def test_a_form_of_another_page_changes_nothing(world: World, browse: Logi
 @pytest.mark.parametrize("path", ["/teknik/nowhere", "/teknik/a%20b", "/teknik/nowhere/nu"])
 async def test_a_gateway_that_is_not_there_is_a_page_that_is_not(browse: Login, path: str) -> None:
     async with browse("tove") as client:
-        assert (await client.get(path)).status_code == 404
+        answer = await client.get(path)
+    assert answer.status_code == 404
+    assert "patient" not in answer.text  # it is no patient that was looked for
 
 
 async def test_an_enrolment_code_is_shown_once(
