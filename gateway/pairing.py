@@ -6,7 +6,6 @@ its time running out. ``Course`` is pure; ``Pairing`` lets the central run it.
 """
 
 import asyncio
-import contextlib
 import enum
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -14,9 +13,9 @@ from typing import Final
 
 from bleak import BleakClient
 from bleak.backends.device import BLEDevice
-from bleak.exc import BleakError
 
 from devices.wire import PairingRequest, PairingStatus, PairingStep
+from gateway.connection import RADIO_ERRORS, disconnect
 from gateway.log import get_logger
 from gateway.radio import AskPasskey, PasskeyNotGiven, Radio, Refusal
 
@@ -32,8 +31,6 @@ MEASURE_S_MAX: Final = 300.0
 # The radio bounds each part of making a bond: 10 s to connect, 60 s for a person to type, 30 s
 # for each answer of the device. This is for what it does not bound.
 _BOND_S_MAX: Final = 180.0
-_DISCONNECT_S_MAX: Final = 3.0
-_RADIO_ERRORS: Final = (BleakError, OSError, EOFError)
 
 
 class Failure(enum.StrEnum):
@@ -288,13 +285,13 @@ class Pairing:
                 client = radio.client(device, ends.append, timeout_s=timeout_s, pair=True)
                 try:
                     await client.connect()
-                except _RADIO_ERRORS as caught:
+                except RADIO_ERRORS as caught:
                     error = caught
                 finally:
-                    await _disconnect(client)
+                    await disconnect(client)
                 device_id = client.address
             await self._judge(radio, device_id, error, hung_up=bool(ends))
-        except _RADIO_ERRORS as caught:
+        except RADIO_ERRORS as caught:
             self._tell_error(device_id, caught)
             self._course.not_bonded(hung_up=bool(ends))
 
@@ -345,9 +342,3 @@ class Pairing:
             self._tell(self.status)
         if self.is_over:
             self._over.set()
-
-
-async def _disconnect(client: BleakClient) -> None:
-    with contextlib.suppress(*_RADIO_ERRORS):  # it is gone either way
-        async with asyncio.timeout(_DISCONNECT_S_MAX):
-            await client.disconnect()
