@@ -118,6 +118,15 @@ async def test_once_there_is_a_link_finding_the_services_may_take_its_time(
 
 
 @pytest.mark.usefixtures("brisk")
+async def test_services_that_are_never_found_are_not_waited_for_for_ever(
+    attempt: Attempt,
+) -> None:
+    attempt.radio.discovery_s = 3600.0
+    async with asyncio.timeout(5):
+        assert await attempt.made(timeout_s=0.1) is None
+
+
+@pytest.mark.usefixtures("brisk")
 async def test_a_radio_that_does_not_let_go_is_said_to_hang(attempt: Attempt) -> None:
     attempt.radio.never_links = attempt.radio.hangs = True
     with pytest.raises(BleakError, match="does not let go"):
