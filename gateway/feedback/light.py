@@ -54,8 +54,9 @@ NOT_CONNECTED_AFTER_S: Final = 60.0
 # A device's memory comes in one go: one sound for all of it.
 BURST_S: Final = 5.0
 
-# New readings that wait for their receipts; a device's whole memory is some hundreds.
-WAITING_MAX: Final = 1024
+# New readings that wait for their receipts: a device's whole memory, some hundred measurements of
+# up to five quantities each. Of more it cannot be said when all is stored: no green for them.
+WAITING_MAX: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class Light:
         self._until_s = float("-inf")
         self._heard_s = float("-inf")  # of the last reading
         self._waiting: dict[UUID, None] = {}  # received in the room, and without a receipt
+        self._is_overfull = False  # there are more of them than are waited for
         self._parted_s: float | None = None  # since when there is no connection
 
     def happened(self, event: GatewayEvent, reading_ids: Collection[UUID], now_s: float) -> None:
@@ -111,8 +113,10 @@ class Light:
         goes_on = self._is_shown(Signal.RECEIVED, now_s)
         if not goes_on:
             self._waiting.clear()  # what was given up or stored is not this measurement's
+            self._is_overfull = False
         self._waiting.update(dict.fromkeys(reading_ids))
         while len(self._waiting) > WAITING_MAX:
+            self._is_overfull = True
             del self._waiting[next(iter(self._waiting))]
         is_burst = goes_on and now_s < self._heard_s + BURST_S
         since_s = self._since_s if is_burst else now_s
@@ -125,7 +129,7 @@ class Light:
         was_waiting = bool(self._waiting)
         for reading_id in reading_ids:
             self._waiting.pop(reading_id, None)
-        is_last = was_waiting and not self._waiting
+        is_last = was_waiting and not self._waiting and not self._is_overfull
         if is_last and self._is_shown(Signal.RECEIVED, now_s):
             self._say(Signal.STORED, now_s, STORED_S)
 

@@ -154,6 +154,18 @@ def test_what_waits_is_bounded(room: Room) -> None:
     assert len(room.light._waiting) == WAITING_MAX
 
 
+def test_there_is_no_green_for_more_than_can_be_waited_for(room: Room) -> None:
+    """The oldest of them may still be without a receipt when the others have theirs."""
+    ids = [uuid4() for _ in range(WAITING_MAX + 1)]
+    room.happens(Event.RECEIVED, *ids)
+    room.happens(Event.STORED, *ids[1:])
+    assert room.shows() is Signal.RECEIVED
+    assert room.later(RECEIVED_S) is Signal.DARK
+    room.happens(Event.RECEIVED, ONE)
+    room.happens(Event.STORED, ONE)
+    assert room.shows() is Signal.STORED
+
+
 EVENTS = st.tuples(
     st.sampled_from(Event), st.sets(st.sampled_from([ONE, OTHER, OLD])), st.floats(0, 200)
 )
