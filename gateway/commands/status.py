@@ -98,7 +98,8 @@ def _plain(found: Found) -> dict[str, Any]:
 
 def show(gateway_id: str, found: Found, console: "Console") -> None:
     """Print what was found, as tables."""
-    from rich.table import Table  # noqa: PLC0415 - see above
+    from rich.markup import escape  # noqa: PLC0415 - see above
+    from rich.table import Table  # noqa: PLC0415
 
     table = Table(show_header=False, title=f"gateway {gateway_id}", title_justify="left")
     for what, value in _lines(found):
@@ -107,7 +108,7 @@ def show(gateway_id: str, found: Found, console: "Console") -> None:
     if found.said is not None and found.said.conditions:
         wrong = Table("what is wrong", "since", title="conditions", title_justify="left")
         for condition, words in zip(found.said.conditions, found.said.problems, strict=True):
-            wrong.add_row(f"[red]{condition.code}[/]\n{words}", _time(condition.since))
+            wrong.add_row(f"[red]{condition.code}[/]\n{escape(words)}", _time(condition.since))
         console.print(wrong)
     if found.devices:
         devices = Table("device", "model", "heard", "served", "battery", "bond")

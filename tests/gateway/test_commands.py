@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -14,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from devices.wire import ConditionCode, GatewayConfig
+from devices.wire import Condition, ConditionCode, GatewayConfig, GatewayState, GatewayStatus
 from gateway.central import Central
 from gateway.commands import run as run_module
+from gateway.commands import status
 from gateway.commands.reset import NOT_CONFIRMED
 from gateway.commands.run import Box, build, intake, operate
 from gateway.commands.terminal import IN_USE
@@ -288,6 +291,18 @@ def test_status_of_a_running_gateway_is_said_by_itself(lived_in: Path) -> None:
     assert told["running"]["gateway"] == "g-test"
     assert "conditions" in shown
     assert all(condition["code"] in shown for condition in wrong)
+
+
+def test_words_with_brackets_in_them_are_shown_as_they_are() -> None:
+    """What a library says is no markup: a bracket in it must not end the command."""
+    words = "RuntimeError: [/dev/hidraw0] is [red]"
+    condition = Condition(code=ConditionCode.PART_RESTARTED)
+    said = GatewayStatus(
+        v=1, gateway="g", state=GatewayState.ONLINE, problems=(words,), conditions=(condition,)
+    )
+    console = Console(file=io.StringIO(), width=200)
+    status.show("g", status.Found(0, 0, None, (), said), console)
+    assert words in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("content", [b"", b"no database"], ids=["without tables", "garbage"])
