@@ -6,6 +6,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from psycopg import AsyncConnection, sql
 from psycopg_pool import AsyncConnectionPool
 
 from alerts.config import WebSettings
+from alerts.enrolment import authority
+from alerts.enrolment.authority import Authority
+from alerts.enrolment.registrar import Registrar
 from alerts.signal import Hub
 from alerts.web import session
 from alerts.web.app import create_app
@@ -175,3 +179,13 @@ def served(world: World, tmp_path: Path) -> Iterator[Served]:
     yield running
     if running.process.poll() is None:
         running.stop()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Authority:
+    return authority.create(tmp_path / "authority", datetime.now(UTC))
+
+
+@pytest.fixture
+def registrar(root: Authority) -> Registrar:
+    return Registrar(root, "mqtt.example", 8883, timedelta(days=90))

@@ -9,9 +9,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from devices.enrolment import (
+    Enrolment,
     EnrolRequest,
     RenewRequest,
+    SealedAnswer,
+    answer_mac,
     code_keys,
+    decode_enrolment,
     parse_code,
     renewal_text,
     request_mac,
@@ -40,3 +44,13 @@ class Box:
         serial, csr = f"{certificate.serial_number:x}", next_box.csr()
         signature = self.key.sign(renewal_text(serial, csr), ec.ECDSA(hashes.SHA256()))
         return RenewRequest(v=1, serial=serial, csr=csr, signature=signature)
+
+
+def opened(sealed: SealedAnswer, code: str) -> Enrolment:
+    """Return what a box that knows *code* believes."""
+    assert sealed.mac == answer_mac(code_keys(parse_code(code)).answer, sealed.body)
+    return decode_enrolment(sealed.body.encode())
+
+
+def certificate_in(pem: str) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(pem.encode())

@@ -1,17 +1,10 @@
 """A box gets its identity: from a real server, from none, from a false one, in a power cut."""
 
 import asyncio
-import http.server
-import json
 import os
 import shutil
-import socket
 import ssl
-import subprocess
-import sys
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -20,22 +13,16 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from devices.enrolment import (
-    Enrolment,
-    SealedAnswer,
-    answer_mac,
     code_keys,
-    decode_enrol_request,
-    encode,
     parse_code,
 )
 from gateway import certificate
 from gateway.certificate import IdentityDamaged, enrolled, wipe
-from gateway.commands.enrol import enrol as enrol_command
 from gateway.config import load
 from gateway.enrol import Done, EnrolFailed, Failure, enrol
+from tests.gateway.false_server import Impostor, false_server, name_of, pem_of, sealed
 from tests.gateway.registry import Registry, registry
 
 CODE = "0123-4567-89AB-CDEF"
@@ -159,36 +146,6 @@ async def test_an_address_where_no_server_is(
     assert (await failure(address, CODE, data_dir)).failure is expected
 
 
-Answer = Callable[[bytes], tuple[int, bytes]]
-
-
-@contextmanager
-def false_server(answer: Answer, context: ssl.SSLContext | None = None) -> Iterator[str]:
-    """Serve what *answer* makes of a request."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            status, body = answer(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as listening:
-        if context is not None:
-            listening.socket = context.wrap_socket(listening.socket, server_side=True)
-        thread = threading.Thread(target=listening.serve_forever, args=(0.05,))
-        thread.start()
-        scheme = "http" if context is None else "https"
-        try:
-            yield f"{scheme}://127.0.0.1:{listening.server_address[1]}"
-        finally:
-            listening.shutdown()
-            thread.join()
-
-
 @pytest.mark.parametrize(
     ("status", "body", "expected"),
     [
@@ -206,59 +163,6 @@ async def test_what_answers_may_be_something_else(
 ) -> None:
     with false_server(lambda _: (status, body)) as address:
         assert (await failure(address, CODE, data_dir)).failure is expected
-
-
-class Impostor:
-    """Signs whatever is asked for, with an authority of its own."""
-
-    def __init__(self, name: str = "g-home", *, for_other_key: bool = False) -> None:
-        self._root_key = ec.generate_private_key(ec.SECP256R1())
-        self._root = self._sign("false root", "false root", self._root_key.public_key(), ca=True)
-        self._name = name
-        self._other = ec.generate_private_key(ec.SECP256R1()) if for_other_key else None
-
-    def enrolment(self, request: bytes) -> Enrolment:
-        csr = x509.load_pem_x509_csr(decode_enrol_request(request).csr.encode())
-        key = csr.public_key() if self._other is None else self._other.public_key()
-        assert isinstance(key, ec.EllipticCurvePublicKey)
-        certificate = self._sign(self._name, "false root", key, ca=False)
-        return Enrolment(
-            v=1,
-            gateway="g-home",
-            certificate=_pem(certificate),
-            authority=_pem(self._root),
-            broker_host="127.0.0.1",
-            broker_port=8883,
-            at=datetime.now(UTC),
-        )
-
-    def _sign(
-        self, name: str, issuer: str, key: ec.EllipticCurvePublicKey, *, ca: bool
-    ) -> x509.Certificate:
-        now = datetime.now(UTC)
-        builder = x509.CertificateBuilder(
-            _name(issuer),
-            _name(name),
-            key,
-            x509.random_serial_number(),
-            now - timedelta(hours=1),
-            now + timedelta(days=1),
-        )
-        builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), True)
-        return builder.sign(self._root_key, hashes.SHA256())
-
-
-def _name(name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-
-
-def _pem(signed: x509.Certificate) -> str:
-    return signed.public_bytes(serialization.Encoding.PEM).decode()
-
-
-def sealed(enrolment: Enrolment, answer_key: bytes) -> bytes:
-    body = encode(enrolment).decode()
-    return encode(SealedAnswer(v=1, body=body, mac=answer_mac(answer_key, body)))
 
 
 async def test_a_server_that_does_not_know_the_code_is_not_believed(data_dir: Path) -> None:
@@ -301,8 +205,8 @@ async def test_tls_certificates_of_another_time_are_told_from_false_ones(
 ) -> None:
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     builder = x509.CertificateBuilder(
-        _name("127.0.0.1"),
-        _name("127.0.0.1"),
+        name_of("127.0.0.1"),
+        name_of("127.0.0.1"),
         key.public_key(),
         x509.random_serial_number(),
         now + timedelta(days=days[0]),
@@ -311,7 +215,7 @@ async def test_tls_certificates_of_another_time_are_told_from_false_ones(
         x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
     )
     files = (tmp_path / "tls.pem", tmp_path / "tls.key")
-    files[0].write_text(_pem(builder.sign(key, hashes.SHA256())))
+    files[0].write_text(pem_of(builder.sign(key, hashes.SHA256())))
     files[1].write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,
@@ -415,111 +319,3 @@ async def test_a_damaged_identity_is_told(server: Registry, data_dir: Path, harm
     with pytest.raises(IdentityDamaged):
         enrolled(data_dir)
     assert certificate.LINK == "identity"
-
-
-# At the terminal.
-
-
-@pytest.fixture
-def config(tmp_path: Path, data_dir: Path) -> Path:
-    path = tmp_path / "gateway.toml"
-    path.write_text(f'data_dir = "{data_dir}"\n')
-    return path
-
-
-async def run(config: Path, code: str, server: str, *words: str) -> tuple[int, str, str]:
-    """Run the command as people do, the code on its standard input."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "enrol", "--server", server),
-        *("--config", str(config), *words),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    said, complained = await process.communicate(f"{code}\n".encode())
-    assert process.returncode is not None
-    return process.returncode, said.decode(), complained.decode()
-
-
-async def test_the_command_says_who_the_box_is_and_will_not_do_it_twice(
-    server: Registry, config: Path, data_dir: Path
-) -> None:
-    code = await server.code("g-home")
-    spoken = code.lower().replace("-", " ").replace("0", "o").replace("1", "l")
-    status, said, complained = await run(config, spoken, server.address)
-    assert (status, complained) == (0, "")
-    assert "g-home" in said
-    found = enrolled(data_dir)
-    assert found is not None
-    assert f"{found.valid_until:%Y-%m-%d}" in said
-    status, _, complained = await run(config, await server.code("g-new"), server.address)
-    assert status == 2
-    assert "redan inskriven, som g-home" in complained
-    status, said, _ = await run(
-        config, await server.code("g-new"), server.address, "--replace", "--language", "en"
-    )
-    assert (status, "This box is g-new" in said, "again" in said) == (0, True, True)
-
-
-async def test_the_command_never_repeats_the_code(server: Registry, config: Path) -> None:
-    for code in (CODE, "0123-4567-89AB-CDE", await server.code(lasts=timedelta(0))):
-        status, said, complained = await run(config, code, server.address)
-        assert status != 0
-        assert complained
-        for shown in (code, code.replace("-", "")):
-            assert shown not in said + complained
-
-
-def complaint(
-    capsys: pytest.CaptureFixture[str], config: Path, code: str, server: str, language: str
-) -> str:
-    status = enrol_command(code, server=server, config=config, language=language)  # type: ignore[arg-type]
-    assert status in {1, 2}
-    return capsys.readouterr().err.strip()
-
-
-def test_every_failure_has_words_of_its_own_in_both_languages(
-    capsys: pytest.CaptureFixture[str], config: Path
-) -> None:
-    told = set[str]()
-    reasons = ["unknown", "used", "expired", "revoked", "too_many", "not_here"]
-    answers = [
-        *((404, json.dumps({"v": 1, "reason": reason}).encode()) for reason in reasons),
-        (503, b"ill"),
-        (200, b"<html>"),
-    ]
-    for language in ("sv", "en"):
-        for status, body in answers:
-            with false_server(lambda _, answer=(status, body): answer) as address:  # type: ignore[misc]
-                told.add(complaint(capsys, config, CODE, address, language))
-        impostor = Impostor()
-        with false_server(lambda body, it=impostor: (200, sealed(it.enrolment(body), b"x"))) as at:  # type: ignore[misc]
-            told.add(complaint(capsys, config, CODE, at, language))
-        for address in ("http://127.0.0.1:9", "http://no-such-host.invalid", "what"):
-            told.add(complaint(capsys, config, CODE, address, language))
-        told.add(complaint(capsys, config, "ABC", "http://127.0.0.1:9", language))
-    assert len(told) == 2 * (len(answers) + 1 + 3 + 1)
-    for words in told:
-        assert "{" not in words
-        assert CODE not in words
-
-
-def test_a_store_that_cannot_be_written_is_told(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    (tmp_path / "data").write_text("a file where the directory should be")
-    config = tmp_path / "gateway.toml"
-    config.write_text(f'data_dir = "{tmp_path / "data"}"\n')
-    words = complaint(capsys, config, CODE, "http://127.0.0.1:9", "sv")
-    assert "kunde inte sparas" in words
-
-
-def test_a_port_that_accepts_and_says_nothing_is_given_up(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gateway.enrol.ANSWER_S_MAX", 0.2)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with pytest.raises(EnrolFailed) as caught:
-            enrol(data_dir, parse_code(CODE), address, datetime.now(UTC))
-    assert caught.value.failure is Failure.NO_NETWORK
