@@ -120,6 +120,7 @@ class _Leader:
         self._link = link
         self._told: dict[str, tuple[int, float]] = {}  # version and monotonic time, by gateway
         self._told_by = 0  # the connection that this is true of
+        self._renewed_s: dict[str, float] = {}  # when one was made a newer version it asked for
         self._untold: dict[str, Made] = {}  # made while there was no broker
 
     async def run(self) -> None:
@@ -158,7 +159,10 @@ class _Leader:
         for one in await behind(self._connection, gateway_ids):
             version, told_s = self._told.get(one.latest.gateway_id, (0, float("-inf")))
             if one.must_renew:
-                must_renew.append(one.latest.gateway_id)
+                # One that says this each time would fill the table with versions.
+                if now_s - self._renewed_s.get(one.latest.gateway_id, float("-inf")) >= AGAIN_S:
+                    self._renewed_s[one.latest.gateway_id] = now_s
+                    must_renew.append(one.latest.gateway_id)
             elif version != one.latest.version or now_s - told_s >= AGAIN_S:
                 self._tell([one.latest])
         if must_renew:

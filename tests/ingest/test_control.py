@@ -123,6 +123,28 @@ def test_one_that_has_a_newer_version_gets_a_newer_one_still(
         assert lent(one.config(42)) == [CUFF, SCALE]
 
 
+def test_one_that_always_says_a_newer_version_does_not_fill_the_table(
+    plain_county: County, broker: Broker, tmp_path: Path
+) -> None:
+    stand(plain_county)
+    with (
+        running(tmp_path, plain_county.dsn, broker.port, ready="config.published"),
+        box(broker.port) as one,
+    ):
+        one.say(config_version=41)
+        one.config(42)
+        for version in (50, 60, 70):
+            one.say(config_version=version)
+            said(plain_county, "config_version", version)
+        plain_county.lend(OTHER, plain_county.patient_id)
+        one.config(71)  # whatever is asked for was made by now
+    assert plain_county.rows("select version from gateway_config order by 1") == [
+        (1,),
+        (42,),
+        (71,),
+    ]
+
+
 def test_what_is_made_while_the_broker_is_away_is_told_when_it_is_back(
     plain_county: County, broker: Broker, tmp_path: Path
 ) -> None:
