@@ -9,7 +9,8 @@ time is known its values are placed by their stamps. If the power went before th
 known is what had passed by then, and that it was before this boot.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -212,11 +213,12 @@ class Inbox:
                     "update session set doubted_boot = null where doubted_boot = ?", (boot_id,)
                 )
 
-    @property
-    def set_aside(self) -> int:
-        """How many sessions could not be replayed, and wait for a person."""
+    def set_aside(self, drivers: Collection[str]) -> int:
+        """Return how many sessions wait for a person: replayed in vain, or of none of *drivers*."""
         return self._database.number(
-            "select count(*) from session where replays >= ?", (REPLAYS_MAX,)
+            "select count(*) from session where replays >= ?"
+            " or driver not in (select value from json_each(?))",
+            (REPLAYS_MAX, json.dumps(list(drivers))),
         )
 
     def begin_replay(self, session: InboxSession) -> None:

@@ -29,7 +29,7 @@ def replay_and_tell(
     else:
         if database.has_room():
             health.solved(ConditionCode.STORAGE_FULL)
-    if count := inbox.set_aside:
+    if count := inbox.set_aside(driver_names()):
         words = f"{count} sessions in the inbox could not be read by this version"
         health.problem(ConditionCode.INBOX_SET_ASIDE, words)
     else:
@@ -43,9 +43,9 @@ def replay_unfinished(inbox: Inbox, outbox: Outbox, zone: ZoneInfo) -> int:
     """
     finished = 0
     for session in inbox.unfinished():
-        inbox.begin_replay(session)
-        if session.driver not in driver_names():  # a newer version's; set aside when it goes on
+        if session.driver not in driver_names():  # a newer version's, or of a package that is away
             continue
+        inbox.begin_replay(session)
         readings = readings_of(inbox, session, zone)
         try:
             new = outbox.append_from_session(session, readings, finished=True)

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from devices.drivers import driver_names
 from gateway.database import FILE_NAME, MIGRATIONS, Database, from_us
 from gateway.inbox import Inbox
 from gateway.outbox import Outbox
@@ -48,7 +49,7 @@ def test_a_store_of_version_1_keeps_all_it_held(version_1: Path) -> None:
         assert outbox.refused_total == 1
         assert outbox.append(map(reading, range(7))) == 1  # 0 to 2 are settled, 3 to 5 wait
         assert inbox.depth == 5
-        assert inbox.set_aside == 1
+        assert inbox.set_aside(driver_names()) == 1
         assert database.newest_us() is not None
         assert outbox.last_received_at == reading(6).received_at
 

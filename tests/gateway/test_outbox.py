@@ -143,7 +143,7 @@ def test_a_session_that_kills_its_reader_is_set_aside_and_kept(inbox: Inbox) -> 
         (found,) = inbox.unfinished()
         inbox.begin_replay(found)
     assert list(inbox.unfinished()) == []
-    assert inbox.set_aside == 1
+    assert inbox.set_aside(("blood_pressure",)) == 1
     assert inbox.depth == 1
 
 

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from devices.drivers import RawValue
+from devices.drivers import RawValue, driver_names
 from devices.wire import ConditionCode
+from gateway import replay
 from gateway.database import Database, StoreFull
 from gateway.health import Health
 from gateway.inbox import REPLAYS_MAX, Inbox, InboxSession
@@ -50,11 +51,23 @@ def test_a_session_of_an_unknown_driver_is_set_aside_and_stops_nobody(
 ) -> None:
     leave(inbox, "from_the_future")
     leave(inbox)
-    for _ in range(REPLAYS_MAX):
-        replay_unfinished(inbox, outbox, ZONE)
+    replay_unfinished(inbox, outbox, ZONE)
     assert outbox.depth == 1
-    assert inbox.set_aside == 1
+    assert inbox.set_aside(driver_names()) == 1
     assert inbox.depth == 1
+
+
+def test_a_session_is_replayed_when_its_driver_is_there_again(
+    inbox: Inbox, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package that could not be loaded, or a version that was taken back, for however long."""
+    leave(inbox)
+    with monkeypatch.context() as away:
+        away.setattr(replay, "driver_names", lambda: ("weight_scale",))
+        for _ in range(REPLAYS_MAX + 1):
+            assert replay_unfinished(inbox, outbox, ZONE) == 0
+    assert replay_unfinished(inbox, outbox, ZONE) == 1
+    assert outbox.depth == 1
 
 
 def test_a_full_store_is_a_problem_until_there_is_room(tmp_path: Path) -> None:
