@@ -191,3 +191,12 @@ def test_the_gateways_own_conditions_come_before_a_block_of_flats(
     assert status.conditions[0].code == ConditionCode.STORAGE_FULL
     assert status.conditions[1].device_id == "C0:00:00:00:09:99"
     assert len(health._told) == DEVICE_PROBLEMS_MAX + 1
+
+
+def test_a_problem_is_as_old_as_its_first_words() -> None:
+    now_s = 0.0
+    health = Health(now=lambda: START + timedelta(seconds=now_s), monotonic=lambda: now_s)
+    health.problem(ConditionCode.BROKER_AWAY, "refused")
+    now_s = 90.0
+    health.problem(ConditionCode.BROKER_AWAY, "timed out")
+    assert (health.problems, health.conditions[0].since) == (("timed out",), START)

@@ -270,3 +270,13 @@ async def test_all_that_a_gateway_asks_of_the_kernel_is_allowed(
     asked = set(re.findall(r"^\d+ +([a-z0-9_]+)\(", trace.read_text(), re.MULTILINE))
     assert {"clock_adjtime", "sendto", "fsync"} & asked  # it was seen at work
     assert asked - allowed <= _OF_ROOT
+
+
+def test_a_manager_that_reads_nothing_holds_nobody_up(tmp_path: Path) -> None:
+    """Its queue holds some messages; the event loop must not wait for room in it."""
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(address)
+        notifier = Notifier({"NOTIFY_SOCKET": address})
+        for _ in range(2000):  # more than any system's queue: net.unix.max_dgram_qlen
+            notifier.tell("WATCHDOG=1")

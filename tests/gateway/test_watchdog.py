@@ -7,6 +7,7 @@ import pytest
 from bleak.exc import BleakError
 
 from devices.wire import ConditionCode
+from gateway import watchdog as watchdog_module
 from gateway.health import Health, RadioState
 from gateway.inbox import Inbox
 from gateway.lending import Lending
@@ -277,6 +278,21 @@ async def test_the_radio_is_not_touched_while_it_serves() -> None:
     health.radio = RadioState.SCANNING
     await watchdog.look()
     assert adapter.told == ["restart"]
+
+
+async def test_a_step_that_never_ends_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stack that answers nothing and has no bound of its own must not hold the watchdog."""
+    monkeypatch.setattr(watchdog_module, "STEP_S_MAX", 0.01)
+    adapter, health = Adapter(), Health()
+    adapter.restart_scanner = asyncio.Event().wait  # type: ignore[assignment,method-assign]
+    watchdog = Watchdog(adapter, health, Pace(silent_s=0.0))
+    async with asyncio.timeout(5):
+        await watchdog.look()
+        await watchdog.look()
+    assert [step.step for step in health.radio_steps] == [
+        "scanner_restart_failed",
+        "adapter_power_cycled",
+    ]
 
 
 @pytest.fixture
