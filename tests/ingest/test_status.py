@@ -139,6 +139,15 @@ def test_what_the_broker_retained_is_no_news_if_it_was_stored_before() -> None:
     assert known.received_at == T + timedelta(minutes=8)
 
 
+def test_what_the_broker_retained_takes_no_newer_word_back() -> None:
+    """A broker that was put back from a backup says what was true then."""
+    for at in (T - timedelta(hours=1), None):
+        old = status(at=at, state=GatewayState.STOPPED, outbox=7)
+        known, lines = told(said(status(at=T, outbox=1)), said(old, 9, is_retained=True))
+        assert known.status is not None
+        assert (known.state, known.status.outbox, lines) == (GatewayState.ONLINE, 1, [])
+
+
 def test_the_time_it_was_heard_never_goes_back() -> None:
     """A box whose clock jumps must not look silent."""
     early = status(at=T + timedelta(seconds=1), outbox=1)
