@@ -1,6 +1,7 @@
 """An adapter whose scanner does not start again."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -84,3 +85,18 @@ async def test_a_restart_cut_short_leaves_no_adapter_that_hears_nobody(
         with pytest.raises(ConnectionError):
             async with asyncio.timeout(1):
                 await adapter.raise_when_lost()
+
+
+@pytest.mark.parametrize("step", [Adapter.restart_scanner, Adapter.power_cycle])
+async def test_an_adapter_that_answers_nothing_is_not_waited_for_for_ever(
+    radio: _ScanningRadio, step: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter_module, "COMMAND_S_MAX", 0.05)
+    adapter = Adapter(RadioConfig(), None, lambda *_: None)
+    async with adapter.open():
+        radio.is_mute = True
+        began_s = time.monotonic()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(5):
+                await step(adapter)
+        assert time.monotonic() - began_s < 2

@@ -33,9 +33,10 @@ from gateway.call import call
 from gateway.connection import Chance
 from gateway.database import Database, StoreFull
 from gateway.event import GatewayEvent
+from gateway.haul import verdict
 from gateway.inbox import Inbox
 from gateway.outbox import Outbox
-from gateway.patience import IDLE_PRESSED_S_MAX, IDLE_PRESSED_S_MIN, VISIT_S
+from gateway.patience import IDLE_PRESSED_S_MAX, IDLE_PRESSED_S_MIN, VISIT_S, Patience
 from gateway.radio import Refusal
 from gateway.replay import replay_unfinished
 from gateway.session import REQUESTS_MAX, Session
@@ -480,6 +481,16 @@ async def test_a_device_without_anything_it_should_measure_has_stale_services(
     visit.radio.denials = {uuids.BLOOD_PRESSURE_MEASUREMENT: absent}
     await visit.serve()
     assert visit.session.result.refusal is Refusal.STALE_SERVICES
+
+
+def test_one_silence_beside_an_absence_says_nothing_for_sure() -> None:
+    assert verdict([Refusal.STALE_SERVICES, None]) is None
+
+
+def test_others_who_wait_lengthen_no_silence() -> None:
+    chance = Chance(time.monotonic, lambda: 20.0)
+    patience = Patience(0.3, always_there=False, chance=chance, began_s=0.0)
+    assert patience.ends_s(1.0, has_begun=True) == patience.ends_s(1.0, has_begun=False) == 1.3
 
 
 async def test_a_subscription_without_an_answer_is_no_refusal(visit: Served) -> None:

@@ -26,7 +26,7 @@ def heard(sightings: Sightings, device_id: str, now_s: float, kind: DriverKind =
     return sightings.heard(device_id, BLEDevice(device_id, None, None), kind, now_s)
 
 
-def visited(sightings: Sightings, device_id: str, now_s: float) -> str | None:
+def visited(sightings: Sightings, now_s: float) -> str | None:
     found = sightings.next(now_s)
     return found[0] if found else None
 
@@ -35,14 +35,14 @@ def test_the_device_that_waits_longest_is_served_first() -> None:
     sightings = Sightings()
     for at_s, device_id in enumerate("ABAB"):
         heard(sightings, device_id, at_s)
-    assert [visited(sightings, "", 4) for _ in range(3)] == ["A", "B", None]
+    assert [visited(sightings, 4) for _ in range(3)] == ["A", "B", None]
 
 
 def test_a_device_that_fell_silent_while_it_waited_keeps_nobody_waiting() -> None:
     sightings = Sightings()
     heard(sightings, "gone", 0)
     heard(sightings, "here", HEARD_WITHIN_S)
-    assert visited(sightings, "", HEARD_WITHIN_S + 1) == "here"
+    assert visited(sightings, HEARD_WITHIN_S + 1) == "here"
 
 
 def test_a_device_that_gave_something_new_may_have_more_and_is_served_again() -> None:
@@ -164,7 +164,7 @@ def test_what_another_opening_of_the_radio_found_is_visited_by_nobody() -> None:
     sightings.drop_all()
     assert sightings.next(0.1) is None
     assert heard(sightings, "A", 0.2)
-    assert visited(sightings, "A", 0.2) == "A"
+    assert visited(sightings, 0.2) == "A"
 
 
 def test_a_device_that_is_to_be_paired_is_waited_for_by_a_person() -> None:
@@ -175,7 +175,7 @@ def test_a_device_that_is_to_be_paired_is_waited_for_by_a_person() -> None:
     heard(sightings, "B", 2)
     device = BLEDevice("A", None, None)
     assert sightings.heard("A", device, CUFF, 3, is_wanted=True)
-    assert visited(sightings, "A", 3) == "A"
+    assert visited(sightings, 3) == "A"
 
 
 def test_a_device_whose_record_found_no_room_is_asked_again_within_its_window() -> None:
@@ -188,3 +188,10 @@ def test_a_device_whose_record_found_no_room_is_asked_again_within_its_window() 
         sightings.visited("A", Visit.NO_ROOM, now_s)
         assert not heard(sightings, "A", now_s + NO_ROOM_WAIT_S - 1)
         now_s += NO_ROOM_WAIT_S
+
+
+def test_a_device_that_is_to_be_paired_comes_before_one_whose_window_closes_sooner() -> None:
+    sightings = Sightings()
+    heard(sightings, "A", 0)
+    sightings.heard("B", BLEDevice("B", None, None), CUFF, 5, is_wanted=True)
+    assert visited(sightings, 5) == "B"
