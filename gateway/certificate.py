@@ -153,12 +153,25 @@ def pending_key(data_dir: Path, make: Callable[[], bytes]) -> bytes:
             return file.read(_BYTES_MAX)
     key = make()
     name = f"{LINK}-{secrets.token_hex(_NAME_BYTES)}"
-    data_dir.mkdir(parents=True, exist_ok=True)
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     (data_dir / name).mkdir(mode=0o700)
     _write(data_dir / name / "key.pem", key)
     _sync(data_dir / name)
     _point(data_dir, _NEXT, name)
     return key
+
+
+def drop_pending_key(data_dir: Path) -> None:
+    """Forget the key that waits for a certificate; the next time another is made.
+
+    Raises:
+        OSError: It is still there.
+    """
+    directory = _pending(data_dir)
+    (data_dir / _NEXT).unlink(missing_ok=True)
+    if directory is not None and directory.is_dir():
+        shutil.rmtree(directory)
+    _sync(data_dir)
 
 
 def keep(data_dir: Path, issued: Issued) -> Enrolled:

@@ -25,6 +25,7 @@ from devices.enrolment import (
     BODY_BYTES_MAX,
     ENROL_PATH,
     RENEW_PATH,
+    CodeKeys,
     Enrolment,
     EnrolRequest,
     RefusalReason,
@@ -42,7 +43,15 @@ from devices.enrolment import (
 )
 from devices.errors import MalformedMessage
 from devices.wire import VERSION
-from gateway.certificate import Enrolled, Issued, defaults, enrolled, keep, pending_key
+from gateway.certificate import (
+    Enrolled,
+    Issued,
+    defaults,
+    drop_pending_key,
+    enrolled,
+    keep,
+    pending_key,
+)
 
 # A server that has not answered by then will not; the person at the terminal tries again.
 ANSWER_S_MAX: Final = 15.0
@@ -119,11 +128,16 @@ def enrol(data_dir: Path, code: str, server: str, now: datetime) -> Done:
         OSError: The identity cannot be kept.
     """
     keys, key = code_keys(code), _pending(data_dir)
-    csr = _csr(key)
-    request = EnrolRequest(
-        v=VERSION, lookup=keys.lookup, csr=csr, mac=request_mac(keys.request, keys.lookup, csr)
-    )
-    answer = _post(server, ENROL_PATH, encode(request))
+    try:
+        answer = _post(server, ENROL_PATH, _enrol_request(keys, key))
+    except EnrolFailed as error:
+        if error.failure is not Failure.REVOKED:
+            raise
+        # An answer was lost, and the certificate in it is over or was revoked since. No code
+        # brings it back; another key is all that is needed.
+        drop_pending_key(data_dir)
+        key = _pending(data_dir)
+        answer = _post(server, ENROL_PATH, _enrol_request(keys, key))
     told = _believed(answer, keys.answer)
     try:
         authority = x509.load_pem_x509_certificate(told.authority.encode())
@@ -182,8 +196,18 @@ def renew(data_dir: Path) -> Enrolled:
     )
 
 
+def _enrol_request(keys: CodeKeys, key: ec.EllipticCurvePrivateKey) -> bytes:
+    csr = _csr(key)
+    mac = request_mac(keys.request, keys.lookup, csr)
+    return encode(EnrolRequest(v=VERSION, lookup=keys.lookup, csr=csr, mac=mac))
+
+
 def _pending(data_dir: Path) -> ec.EllipticCurvePrivateKey:
-    return _key(pending_key(data_dir, _new_key))
+    try:
+        return _key(pending_key(data_dir, _new_key))
+    except ValueError:  # damaged on the disk
+        drop_pending_key(data_dir)
+        return _key(pending_key(data_dir, _new_key))
 
 
 def _new_key() -> bytes:

@@ -154,8 +154,8 @@ class Registrar:
         key = _key(csr, gateway_id)
         known = await certificates.by_key(connection, gateway_id, pki.key_hash(key))
         if known is not None:
-            if known.revoked_at is not None:
-                raise Refused(RefusalReason.REVOKED, gateway_id)
+            if known.revoked_at is not None or known.not_after <= now:
+                raise Refused(RefusalReason.REVOKED, gateway_id)  # the box makes another key
             return known.certificate  # the answer was lost on the way
         if await certificates.count_valid(connection, gateway_id) >= CERTIFICATES_MAX:
             raise Refused(RefusalReason.TOO_MANY, gateway_id)

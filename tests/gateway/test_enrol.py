@@ -61,7 +61,8 @@ async def test_an_enrolled_box_has_all_it_needs_and_shows_it_to_nobody(
     assert timedelta(days=89) < found.valid_until - datetime.now(UTC) <= timedelta(days=90)
     for path in found.directory.iterdir():
         assert path.stat().st_mode & 0o777 == 0o600, path
-    assert found.directory.stat().st_mode & 0o777 == 0o700
+    for directory in (found.directory, data_dir):  # the readings will lie there too
+        assert directory.stat().st_mode & 0o777 == 0o700, directory
     context = ssl.create_default_context(cafile=found.ca_file)
     context.load_cert_chain(found.cert_file, found.key_file)
     config = tmp_path / "gateway.toml"
@@ -96,10 +97,13 @@ async def test_what_travels_tells_neither_code_nor_key(server: Registry, data_di
     assert b"PRIVATE" not in travelled
 
 
-async def test_a_code_works_again_for_the_box_whose_answer_was_lost(
-    server: Registry, data_dir: Path
-) -> None:
-    code = await server.code("g-home")
+def key_waits(data_dir: Path) -> bool:
+    """Return whether more lies there than the link and where it leads."""
+    return len(list(data_dir.glob("identity*"))) != 2
+
+
+async def lose_the_answer(server: Registry, code: str, data_dir: Path) -> EnrolFailed:
+    """Enrol, with somebody in between who lets the request through and swallows the answer."""
     host, port = server.address.removeprefix("http://").split(":")
 
     async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -111,11 +115,42 @@ async def test_a_code_works_again_for_the_box_whose_answer_was_lost(
 
     async with await asyncio.start_server(swallow, "127.0.0.1", 0) as listener:
         address = listener.sockets[0].getsockname()
-        lost = await failure(f"http://127.0.0.1:{address[1]}", code, data_dir)
+        return await failure(f"http://127.0.0.1:{address[1]}", code, data_dir)
+
+
+async def test_a_code_works_again_for_the_box_whose_answer_was_lost(
+    server: Registry, data_dir: Path
+) -> None:
+    code = await server.code("g-home")
+    lost = await lose_the_answer(server, code, data_dir)
     assert lost.failure in {Failure.NOT_A_SERVER, Failure.NO_NETWORK}
     assert (await enrol_at(server.address, code, data_dir)).enrolled.gateway_id == "g-home"
     other = await failure(server.address, code, data_dir.parent / "other")
     assert other.failure is Failure.USED
+
+
+@pytest.mark.parametrize("since", ["replaced", "over"])
+async def test_a_new_code_works_for_the_box_whose_answer_was_lost(
+    server: Registry, data_dir: Path, since: str
+) -> None:
+    """What it would have been given is worth nothing by then: it comes with another key."""
+    await lose_the_answer(server, await server.code("g-home"), data_dir)
+    key = (data_dir / "identity-next/key.pem").read_bytes()
+    if since == "over":
+        await server.run("update gateway_certificate set not_after = now()")
+    found = (await enrol_at(server.address, await server.code("g-home"), data_dir)).enrolled
+    assert found.gateway_id == "g-home"
+    assert found.key_file.read_bytes() != key
+    assert not key_waits(data_dir)
+
+
+async def test_a_key_that_was_damaged_while_it_waited_is_made_anew(
+    server: Registry, data_dir: Path
+) -> None:
+    await failure("http://127.0.0.1:9", CODE, data_dir)
+    (data_dir / "identity-next/key.pem").write_text("damaged")
+    await enrol_at(server.address, await server.code("g-home"), data_dir)
+    assert not key_waits(data_dir)
 
 
 async def test_why_there_is_no_certificate(server: Registry, data_dir: Path) -> None:
@@ -271,6 +306,8 @@ async def test_a_power_cut_leaves_the_old_identity_or_the_new_one(
         if found.gateway_id == "g-old":
             assert found.serial == first.enrolled.serial
             assert (await enrol_at(server.address, code, here)).enrolled.gateway_id == "g-new"
+        else:  # the key in use waits for nothing: the next certificate is for another
+            assert certificate.pending_key(here, lambda: b"another") == b"another"
     else:
         pytest.fail("it never came through")
     assert seen == {"g-old", "g-new"}
