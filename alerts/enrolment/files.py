@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from alerts.enrolment.authority import (
     BACKDATED,
@@ -79,6 +79,8 @@ def publish(
     # Backdated, for the broker's clock may be behind ours, and a list of the future shuts out all.
     dated = now - BACKDATED
     known = _read_list(authority, directory / CRL)
+    if known is not None and known.last_update_utc > now:
+        known = None  # of a clock that was wrong: it shuts out everybody until then
     if known is not None and known.last_update_utc > dated - CRL_AGE_MAX:
         listed = {each.serial_number for each in known}
         if listed == {each.serial for each in revoked}:
@@ -98,14 +100,20 @@ def _read_list(authority: Authority, path: Path) -> x509.CertificateRevocationLi
 
 
 def _is_good(authority: Authority, directory: Path, now: datetime, names: Sequence[str]) -> bool:
-    """Return whether a certificate of this authority for *names* is there, and for long."""
-    if not (directory / KEY).exists() or _read(directory / CA) != authority.pem.encode():
+    """Return whether a certificate of this authority for *names* is there, and for long.
+
+    And its key: two processes that renew at once may leave the one's key and the other's
+    certificate.
+    """
+    if _read(directory / CA) != authority.pem.encode():
         return False
     try:
         found = x509.load_pem_x509_certificate(_read(directory / CERTIFICATE))
+        key = load_pem_private_key(_read(directory / KEY), password=None)
     except ValueError:
         return False
-    return now < found.not_valid_after_utc - RENEWED_BEFORE and _names(found) == set(names)
+    is_in_time = found.not_valid_before_utc <= now < found.not_valid_after_utc - RENEWED_BEFORE
+    return is_in_time and found.public_key() == key.public_key() and _names(found) == set(names)
 
 
 def _names(certificate: x509.Certificate) -> set[str]:

@@ -239,6 +239,27 @@ def test_a_list_that_is_damaged_or_another_s_is_written_anew(tmp_path: Path) -> 
     assert not files.publish(root, tmp_path, [], now)
 
 
+def test_what_a_clock_that_was_wrong_has_dated_is_written_anew(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    root, place = pki.create(tmp_path / "authority", now), tmp_path / "ingest"
+    for at in (now + timedelta(days=365), now):
+        assert files.publish(root, tmp_path, [], at)
+        assert files.prepare_service(root, place, "ingest", at)
+    listed = x509.load_pem_x509_crl((tmp_path / files.CRL).read_bytes())
+    certificate = x509.load_pem_x509_certificate((place / files.CERTIFICATE).read_bytes())
+    assert max(listed.last_update_utc, certificate.not_valid_before_utc) <= now
+
+
+def test_a_key_and_a_certificate_that_do_not_belong_together_are_made_anew(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    root, place, other = pki.create(tmp_path / "authority", now), tmp_path / "1", tmp_path / "2"
+    for each in (place, other):
+        assert files.prepare_service(root, each, "ingest", now)
+    shutil.copy(other / files.KEY, place)
+    assert files.prepare_service(root, place, "ingest", now)
+    assert not files.prepare_service(root, place, "ingest", now)
+
+
 def test_keys_are_for_their_own_account_and_group(gate: Gate) -> None:
     for place in (gate.tls, gate.directory / "ingest"):
         assert (place / files.KEY).stat().st_mode & 0o777 == 0o640
