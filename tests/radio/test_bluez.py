@@ -338,3 +338,22 @@ async def test_an_agent_that_is_not_taken_is_an_error(bluez: StandIn, radio: Rad
             pass
     async with radio.pairing(DEVICE, None):  # and the next try is free to be made
         pass
+
+
+async def test_an_agent_that_nobody_waits_for_any_more_is_taken_back(
+    bluez: StandIn, radio: Radio
+) -> None:
+    """bluetoothd may have taken it, and would refuse every later one."""
+    bluez.mute.add("RegisterAgent")
+
+    async def pair() -> None:
+        async with radio.pairing(DEVICE, None):
+            pass
+
+    pairing = asyncio.create_task(pair())
+    async with asyncio.timeout(5):
+        while "RegisterAgent" not in dict(bluez.calls):  # noqa: ASYNC110 - the stand-in only notes
+            await asyncio.sleep(0.01)
+    pairing.cancel()
+    await asyncio.wait({pairing})
+    assert bluez.calls[-1][0] == "UnregisterAgent"

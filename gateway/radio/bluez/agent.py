@@ -60,12 +60,14 @@ async def agent(
     bus.add(answering.handle)
     try:
         capability = _ALONE if ask is None else _WITH_PERSON
-        await _manage(bus, "RegisterAgent", "os", AGENT_PATH, capability)
         try:
+            await _manage(bus, "RegisterAgent", "os", AGENT_PATH, capability)
             await _manage(bus, "RequestDefaultAgent", "o", AGENT_PATH)
             yield
         finally:
-            with suppress(BleakError):  # it goes with the connection at the latest
+            # Also if the call was given up: bluetoothd may have taken it, and would not take
+            # the next one. It goes with the connection at the latest.
+            with suppress(BleakError):
                 await _manage(bus, "UnregisterAgent", "o", AGENT_PATH)
     finally:
         bus.remove(answering.handle)
