@@ -10,6 +10,7 @@ from devices.errors import MalformedMessage
 from devices.wire import MESSAGE_BYTES_MAX, GatewayConfig, PairingStatus, decode_config
 
 FILE_NAME: Final = "config.json"
+FRESH_NAME: Final = "config.new"  # until it is whole
 _VERSION: Final = 1
 # A configuration is at most one message; beside it stands one pairing.
 _BYTES_MAX: Final = MESSAGE_BYTES_MAX + 4096
@@ -83,7 +84,7 @@ def write_kept(directory: Path, kept: Kept) -> None:
     config = msgspec.Raw(_encoder.encode(kept.config))
     text = _encoder.encode(_File(v=_VERSION, config=config, tried=kept.tried, ended=kept.ended))
     path = directory / FILE_NAME
-    fresh = path.with_suffix(".new")
+    fresh = directory / FRESH_NAME
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -39,6 +39,7 @@ _OURS: Final = (
     BALLAST_NAME,
     KEYS_DIRECTORY,
     kept.FILE_NAME,
+    kept.FRESH_NAME,
     SOCKET_NAME,
 )
 
@@ -134,10 +135,6 @@ def _known_devices(data_dir: Path) -> list[str]:
 def wipe(data_dir: Path) -> list[str]:
     """Remove all of ours from *data_dir*; return what went wrong, and what is not ours."""
     problems = []
-    try:
-        certificate.wipe(data_dir)
-    except OSError as error:
-        problems.append(f"{error.filename} is still there ({error.strerror})")
     for name in _OURS:
         path = data_dir / name
         try:
@@ -147,6 +144,12 @@ def wipe(data_dir: Path) -> list[str]:
                 path.unlink(missing_ok=True)
         except OSError as error:
             problems.append(f"{path} is still there ({error.strerror})")
+    try:
+        # Last: an enrolled box without it has no configuration, and could not be reset again.
+        if not problems:
+            certificate.wipe(data_dir)
+    except OSError as error:
+        problems.append(f"{error.filename} is still there ({error.strerror})")
     left = sorted(path.name for path in data_dir.iterdir() if path.name != LOCK_NAME)
     if left:
         problems.append(f"not ours and left in {data_dir}: {', '.join(left)}")
