@@ -31,6 +31,7 @@ class Home:
     data_dir: Path
     ahead: timedelta = timedelta(0)
     is_clock_sure: bool = True
+    retry_s: float = 0.2
     renewed: int = 0
     looked: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -44,7 +45,7 @@ class Home:
             is_clock_sure=self._sure,
             on_renewed=self._on_renewed,
             look_s=0.02,
-            retry_s=0.2,
+            retry_s=self.retry_s,
         )
 
     def _on_renewed(self) -> None:
@@ -166,6 +167,26 @@ async def test_a_server_that_is_away_is_told_of_in_time_and_not_at_once(home: Ho
         (good.directory / "identity.json").write_text(text)
         await home.until(lambda: home.identity.serial != good.serial)
         await home.until(lambda: EXPIRES not in home.conditions)
+
+
+async def test_a_server_that_is_away_is_not_asked_at_every_look(home: Home) -> None:
+    asked = 0
+
+    async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        writer.close()
+
+    patient = Home(home.server, home.data_dir, retry_s=3600.0)
+    about = home.identity.directory / "identity.json"
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as listener:
+        address = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+        about.write_text(about.read_text().replace(home.identity.server, address))
+        patient.at(RENEW_FROM + SPREAD)
+        async with patient.running():
+            await patient.until(lambda: bool(patient.renewal._problem))
+            await patient.looks()
+    assert asked == 1
 
 
 async def test_a_revoked_box_says_that_it_is(home: Home) -> None:
