@@ -326,7 +326,10 @@ def test_a_gateway_cannot_take_another_s_connection_or_session(site: Site, name:
     site.service(f"mouth-{name}").publish(receipts(name), b"own")
     assert thief.next() == (receipts(name), b"own")
     back = site.connected(keys, victim)
-    assert back.next() == (receipts(victim), b"while away")
+    heard = back.next()
+    if heard == (receipts(victim), b"for the victim"):  # again: its PUBACK went with the link
+        heard = back.next()
+    assert heard == (receipts(victim), b"while away")
 
 
 def test_a_last_will_in_another_s_name_is_not_said(site: Site, name: str) -> None:
