@@ -95,6 +95,15 @@ async def test_what_is_taken_back_is_served_no_more_and_history_stays(world: Wor
     assert world.one("select count(*) from gateway_device where device_id = %s", STRAY) == 2
 
 
+async def test_a_loan_of_somebody_who_has_moved_from_a_gateway_is_not_ended_there(
+    world: World,
+) -> None:
+    stand(world, "marta")
+    world.connection.execute("update gateway_home set until_at = now()")
+    assert await take_back(world, device("marta")) is Answer.NOT_LENT
+    assert loans(world, device("marta")) == [(world.patient("marta"), True)]
+
+
 async def test_a_device_is_lent_once(world: World) -> None:
     register(world, "g-other")
     stand(world, "marta")
