@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from bleak.backends.device import BLEDevice
 from bleak.exc import (
     BleakBluetoothNotAvailableError,
     BleakBluetoothNotAvailableReason,
@@ -18,9 +19,10 @@ from dbus_fast.aio import MessageBus
 from gateway.radio import AskPasskey, PasskeyNotGiven, Radio, RadioConfig, open_radio
 from gateway.radio.bluez import bus as bus_module
 from gateway.radio.bluez import radio as radio_module
+from gateway.radio.refusal import Refusal, RefusedError
 from tests.gateway.bluetoothd import bus
 from tests.radio.ear import WAIT_S
-from tests.radio.standin import ADAPTER, AGENT, StandIn, standin
+from tests.radio.standin import ADAPTER, ADAPTER_INTERFACE, AGENT, StandIn, standin
 
 DEVICE = "C4:64:E3:00:00:01"
 STRANGER = "C4:64:E3:00:00:02"
@@ -155,6 +157,15 @@ async def test_a_bluetoothd_that_hangs_is_an_error_in_time(
     with pytest.raises(BleakError, match="busy"):
         await radio.power_cycle()
     assert bus_module.CALL_S_MAX <= 10
+
+
+async def test_a_call_that_is_not_answered_is_an_error_in_time(bluez: StandIn) -> None:
+    bluez.mute.add("RemoveDevice")
+    async with bus_module.open_bus() as opened, asyncio.timeout(WAIT_S):
+        with pytest.raises(BleakError, match="does not answer RemoveDevice"):
+            await opened.call(
+                ADAPTER, ADAPTER_INTERFACE, "RemoveDevice", "o", [ADAPTER], limit_s=0.05
+            )
 
 
 @pytest.mark.parametrize("name", ["Bonded", "Paired"])  # before 5.65 there is only the second
@@ -338,6 +349,18 @@ async def test_an_agent_that_is_not_taken_is_an_error(bluez: StandIn, radio: Rad
             pass
     async with radio.pairing(DEVICE, None):  # and the next try is free to be made
         pass
+
+
+async def test_who_is_not_paired_with_is_not_even_connected_to(
+    bluez: StandIn, radio: Radio
+) -> None:
+    """Some devices switch off when they are touched without a bond."""
+    path = bluez.add(DEVICE, {"Paired": Variant("b", False)})
+    client = radio.client(BLEDevice(DEVICE, None, {"path": path}), None, timeout_s=1.0, pair=True)
+    with pytest.raises(RefusedError) as refused:
+        await client.connect()
+    assert refused.value.refusal is Refusal.NOT_PAIRED
+    assert "Connect" not in dict(bluez.calls)
 
 
 async def test_an_agent_that_nobody_waits_for_any_more_is_taken_back(
