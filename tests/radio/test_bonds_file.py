@@ -12,6 +12,11 @@ from gateway.radio.bumble.bonds import FILE_NAME, SET_ASIDE_NAME, Bonds
 
 DEVICE = "C4:64:E3:00:00:01"
 
+# The key that resolves a private address has 16 bytes.
+BROKEN_KEY = json.dumps(
+    {"version": 1, "address": DEVICE, "bonds": {DEVICE: {"irk": {"value": "00"}}}}
+)
+
 
 def _keys(number: int = 1) -> PairingKeys:
     return PairingKeys(ltk=PairingKeys.Key(bytes([number]) * 16))
@@ -39,6 +44,8 @@ async def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
         '{"version": 1, "address": "00:11:22:33:44:55", "bonds": {}}',
         '{"version": 1, "address": "C4:64:E3:00:00:01", "bonds": {"x": {"ltk": {"value": "zz"}}}}',
         '{"version": 1, "address": "C4:64:E3:00:00:01", "bonds": {"x": 1}}',
+        '{"version": 1, "address": "C4:64:E3:00:00:01", "bonds": {"C4:64:E3:00:00": {}}}',
+        BROKEN_KEY,
     ],
 )
 async def test_what_cannot_be_read_is_set_aside(tmp_path: Path, text: str) -> None:

@@ -141,4 +141,15 @@ def _decode(written: bytes) -> tuple[hci.Address, dict[str, PairingKeys]]:
     if not address.is_static:
         problem = "not a random static address"
         raise ValueError(problem)
-    return address, {name: PairingKeys.from_dict(its) for name, its in read["bonds"].items()}
+    return address, {name: _usable(name, its) for name, its in read["bonds"].items()}
+
+
+def _usable(name: str, its: dict[str, Any]) -> PairingKeys:
+    """Return a device's keys; ``ValueError`` for what would keep Bumble from starting."""
+    hci.Address(name)
+    keys = PairingKeys.from_dict(its)
+    for key in (keys.ltk, keys.ltk_central, keys.ltk_peripheral, keys.irk):
+        if key is not None and len(key.value) != len(_NO_KEY):
+            problem = f"a key of {len(key.value)} bytes"
+            raise ValueError(problem)
+    return keys
