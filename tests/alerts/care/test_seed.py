@@ -56,6 +56,20 @@ def test_a_new_contact_ends_the_old_one_and_keeps_the_history(world: World) -> N
     assert kept == [(world.staff("anna"), False), (world.staff("eva"), True)]
 
 
+def test_a_new_gateway_at_home_ends_the_old_one_and_keeps_the_history(world: World) -> None:
+    record = care_record()
+    record["gateways"] = ["g-test", "g-new"]
+    for gateway_id in ("g-test", "g-test", "g-new"):
+        record["patients"][0]["gateway"] = gateway_id
+        seed(world.connection, read(encoded(record)))
+    kept = world.rows(
+        "select gateway_id, until_at is null from gateway_home where patient_id = %s "
+        "order by from_at",
+        world.patient("marta"),
+    )
+    assert kept == [("g-test", False), ("g-new", True)]
+
+
 def test_a_contact_can_be_taken_away(world: World) -> None:
     record = care_record()
     record["patients"][0].update(contact=None, unit="a")
