@@ -7,6 +7,7 @@ its time running out. ``Course`` is pure; ``Pairing`` lets the central run it.
 
 import asyncio
 import enum
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
@@ -27,6 +28,11 @@ CONNECTS_MAX: Final = 5
 
 # From the bond to the test measurement: putting the cuff on, measuring, and once more.
 MEASURE_S_MAX: Final = 300.0
+
+# No pairing is open for longer, whatever the wall clock says: a box that woke up in the past
+# would wait for a request's end, and for any device that fits, for as long as it slept. Above
+# what can be asked for at the box (control.PAIR_WITHIN_S_MAX) and the test measurement.
+OPEN_S_MAX: Final = 3600.0
 
 # The radio bounds each part of making a bond: 10 s to connect, 60 s for a person to type, 30 s
 # for each answer of the device. This is for what it does not bound.
@@ -130,11 +136,17 @@ class Course:
         if self._is_measuring(device_id):
             self.fail(Failure.LOST_AGAIN)
 
-    def look(self, now: datetime) -> None:
-        """Fail if the time is up. While the bond is being made, the radio has its own limits."""
-        if self.status.step is PairingStep.SEARCHING and now >= self._request.expires_at:
+    def look(self, now: datetime, *, open_s: float = 0.0) -> None:
+        """Fail if the time is up. While the bond is being made, the radio has its own limits.
+
+        Args:
+            now: The time.
+            open_s: Seconds since it began, by a clock that nobody sets.
+        """
+        step, is_late = self.status.step, open_s >= OPEN_S_MAX
+        if step is PairingStep.SEARCHING and (is_late or now >= self._request.expires_at):
             self.fail(self._unreached if self._connects else Failure.NOT_HEARD)
-        elif self.status.step is PairingStep.MEASURE and now >= self._measure_until:
+        elif step is PairingStep.MEASURE and (is_late or now >= self._measure_until):
             self.fail(Failure.NO_TEST_READING)
 
     def fail(self, failure: Failure) -> None:
@@ -182,6 +194,7 @@ class Pairing:
         self._tell = tell
         self._now = now
         self._course = Course(request, now())
+        self._began_s = time.monotonic()
         self._told: PairingStatus | None = None
         self._over = asyncio.Event()
         self._bonding: asyncio.Task[None] | None = None
@@ -259,7 +272,7 @@ class Pairing:
 
     def look(self) -> None:
         """Fail if the time is up."""
-        self._course.look(self._now())
+        self._course.look(self._now(), open_s=time.monotonic() - self._began_s)
         self._changed()
 
     def cancel(self) -> None:

@@ -1,5 +1,6 @@
 """The course of a pairing: pure, so that every turn it can take is walked here."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.wire import PairingRequest, PairingStep
-from gateway.pairing import CONNECTS_MAX, MEASURE_S_MAX, Course, Failure
+from gateway import pairing
+from gateway.pairing import CONNECTS_MAX, MEASURE_S_MAX, OPEN_S_MAX, Course, Failure, Pairing
 
 START = datetime(2026, 11, 2, 7, 0, tzinfo=UTC)
 DEVICE, OTHER = "C4:64:E3:00:00:01", "C4:64:E3:00:00:02"
@@ -142,6 +144,28 @@ def test_the_test_measurement_has_time_of_its_own() -> None:
     assert not begun.is_over
     begun.look(late + timedelta(seconds=MEASURE_S_MAX))
     assert ended(begun) == (PairingStep.FAILED, Failure.NO_TEST_READING)
+
+
+@pytest.mark.parametrize("begin", [course, measuring])
+def test_none_is_open_for_ever_though_the_clock_stands_still(begin: Callable[[], Course]) -> None:
+    begun = begin()
+    begun.look(START, open_s=OPEN_S_MAX - 1)
+    assert not begun.is_over
+    begun.look(START, open_s=OPEN_S_MAX)
+    assert begun.status.step is PairingStep.FAILED
+
+
+async def test_how_long_it_is_open_is_taken_from_a_clock_that_nobody_sets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    request = PairingRequest(request_id="r-1", expires_at=START + WITHIN)
+    going_on = Pairing(request, ask_passkey=None, tell=lambda _: None, now=lambda: START)
+    going_on.look()
+    assert not going_on.is_over
+    monkeypatch.setattr(pairing, "OPEN_S_MAX", 0.0)
+    going_on.look()
+    assert going_on.is_over
+    assert going_on.status.problem == Failure.NOT_HEARD
 
 
 def test_the_bond_is_not_cut_short() -> None:
