@@ -21,7 +21,7 @@ from gateway.event import GatewayEvent, OnEvent
 from gateway.haul import Haul
 from gateway.health import Health
 from gateway.inbox import Inbox
-from gateway.lending import Lending
+from gateway.lending import Lending, local
 from gateway.log import get_logger
 from gateway.memory import Memory
 from gateway.outbox import Outbox
@@ -91,6 +91,7 @@ class Visitor:
         self._may_set_clock = may_set_clock
         self._on_event = on_event
         self._forgotten_s: OrderedDict[str, float] = OrderedDict()
+        self._lending = local(())
 
     async def visit(
         self,
@@ -137,12 +138,21 @@ class Visitor:
         return visited
 
     def follow(self, lending: Lending) -> None:
-        """Take back what was told of devices that are not served any more; recall the lost."""
+        """Take back what was told of devices that are not served any more; recall the lost.
+
+        A device that is lent as another model is tried as that.
+        """
+        before, self._lending = self._lending, lending
         for condition in self._health.conditions:
             device_id = condition.device_id
             if device_id is not None and not lending.serves(device_id):
                 self._health.solved(ConditionCode.NOT_PAIRED, device_id)
                 self._health.solved(ConditionCode.BOND_LOST, device_id)
+                self._health.solved(ConditionCode.MODEL_WRONG, device_id)
+            elif device_id is not None and lending.model(device_id) != before.model(device_id):
+                self._health.solved(ConditionCode.MODEL_WRONG, device_id)
+        if not lending.serves_others:
+            self._health.solved(ConditionCode.STRANGERS)
         for device_id in self._memory.with_bond(Bond.LOST):
             if lending.serves(device_id):
                 self._tell_lost(device_id)
@@ -161,6 +171,7 @@ class Visitor:
         self._forgotten_s.pop(device_id, None)
         self._health.solved(ConditionCode.NOT_PAIRED, device_id)
         self._health.solved(ConditionCode.BOND_LOST, device_id)
+        self._health.solved(ConditionCode.MODEL_WRONG, device_id)
 
     def _session(self, device_id: str, sighting: Sighting) -> Session:
         return Session(
@@ -236,9 +247,16 @@ class Visitor:
         words = f"{device_id} gives nothing to a gateway it is not paired with: pair them"
         self._health.problem(ConditionCode.NOT_PAIRED, words, device_id)
 
+    def _tell_model_wrong(self, device_id: str) -> None:
+        """Tell of a device that is ours; what the neighbours have is nobody's to mend."""
+        if device_id in self._lending.models or self._memory.of(device_id).is_ours:
+            words = f"{device_id} does not offer what its model has: lend it as the right one"
+            self._health.problem(ConditionCode.MODEL_WRONG, words, device_id)
+
     def _let_in(self, device_id: str, result: Haul, *, is_bonded: bool) -> None:
         self._health.solved(ConditionCode.NOT_PAIRED, device_id)
         self._health.solved(ConditionCode.BOND_LOST, device_id)
+        self._health.solved(ConditionCode.MODEL_WRONG, device_id)
         self._forgotten_s.pop(device_id, None)
         if not is_bonded:
             self._memory.bonded(device_id, Bond.NONE)
@@ -256,6 +274,7 @@ class Visitor:
             return Visit.REFUSED
         now_s = time.monotonic()
         if now_s - self._forgotten_s.get(device_id, float("-inf")) < FORGET_AGAIN_S:
+            self._tell_model_wrong(device_id)
             return Visit.REFUSED
         self._forgotten_s[device_id] = now_s
         while len(self._forgotten_s) > _FORGOTTEN_MAX:

@@ -87,6 +87,14 @@ _TROUBLES: Final[dict[str, Words]] = {
     ),
     ConditionCode.NOT_PAIRED: Words("Mätaren är inte ihopparad med dosan.", "Para ihop den."),
     ConditionCode.BOND_LOST: Words("Mätaren känner inte igen dosan längre.", "Para ihop den igen."),
+    ConditionCode.MODEL_WRONG: Words(
+        "Mätaren saknar något som modellen ska ha.",
+        "Lämna tillbaka mätaren här, och låna ut den igen med rätt modell.",
+    ),
+    ConditionCode.STRANGERS: Words(
+        "Dosan hör för många okända vågar. Nya vågar tas inte emot på ett dygn.",
+        "Låna ut hemmets mätare här. Då tas bara de emot.",
+    ),
     ConditionCode.CLOCK_DOUBTED: Words(
         "Dosan vet inte vad klockan är.",
         "Kontrollera nätet. Mätningarna sparas, och skickas när klockan är rätt.",

@@ -40,6 +40,8 @@ class ConditionCode(enum.StrEnum):
     MESSAGE_TOO_LARGE = "message_too_large"
     NOT_PAIRED = "not_paired"  # the device wants a bond, and there has never been one
     BOND_LOST = "bond_lost"  # there was a bond, and the device does not know it any more
+    MODEL_WRONG = "model_wrong"  # the device does not offer what its model has
+    STRANGERS = "strangers"  # too many unknown scales: nothing more is taken of new ones
     CLOCK_DOUBTED = "clock_doubted"  # the gateway does not know what time it is
     CERTIFICATE_EXPIRES = "certificate_expires"  # renewal has not worked so far
     CERTIFICATE_EXPIRED = "certificate_expired"

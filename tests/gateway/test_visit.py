@@ -16,7 +16,7 @@ from gateway.database import Database
 from gateway.event import GatewayEvent
 from gateway.health import Health
 from gateway.inbox import Inbox
-from gateway.lending import local
+from gateway.lending import Lending, local
 from gateway.memory import Memory
 from gateway.outbox import Outbox
 from gateway.radio import Refusal
@@ -32,6 +32,10 @@ WITHOUT_A_TIME = bytes.fromhex("1c780050005a004800010000")
 UNREADABLE = b"\x02"
 LISTEN = uuids.BLOOD_PRESSURE_MEASUREMENT
 ABSENT = BleakCharacteristicNotFoundError(LISTEN)
+
+
+def lent_as(model: str) -> Lending:
+    return Lending({DEVICE: model}, serves_others=False)
 
 
 class Door:
@@ -166,6 +170,57 @@ async def test_stale_services_are_forgotten_once_and_the_device_visited_again(do
     assert door.told == []
 
 
+async def test_a_lent_device_that_goes_on_lacking_what_its_model_has_is_told(door: Door) -> None:
+    """The list may have a wrong model."""
+    door.visitor.follow(local((DEVICE,)))
+    door.radio.denials = {LISTEN: ABSENT}
+    assert await door.knock() is Visit.AGAIN
+    assert door.told == []
+    assert await door.knock() is Visit.REFUSED
+    assert door.told == [(ConditionCode.MODEL_WRONG, DEVICE)]
+    door.radio.denials = {}
+    await door.knock()
+    assert door.told == []
+
+
+async def test_a_device_that_once_gave_something_is_told_when_it_lacks_it_for_good(
+    door: Door,
+) -> None:
+    door.memory.served(DEVICE)
+    door.radio.denials = {LISTEN: ABSENT}
+    await door.knock()
+    await door.knock()
+    assert door.told == [(ConditionCode.MODEL_WRONG, DEVICE)]
+
+
+@pytest.mark.parametrize(
+    ("lending", "told"),
+    [
+        (lent_as("standard_cuff"), [(ConditionCode.MODEL_WRONG, DEVICE)]),
+        (lent_as("beurer_bm"), []),
+        (local(("C0:00:00:00:00:01",)), []),
+    ],
+)
+async def test_a_wrong_model_is_told_until_the_device_is_lent_as_another_or_no_more(
+    door: Door, lending: Lending, told: list[tuple[str, str]]
+) -> None:
+    door.visitor.follow(lent_as("standard_cuff"))
+    door.radio.denials = {LISTEN: ABSENT}
+    await door.knock()
+    await door.knock()
+    door.visitor.follow(lending)
+    assert door.told == told
+
+
+async def test_a_wrong_model_is_no_more_after_a_pairing(door: Door) -> None:
+    door.visitor.follow(local((DEVICE,)))
+    door.radio.denials = {LISTEN: ABSENT}
+    await door.knock()
+    await door.knock()
+    await door.pairs()
+    assert door.told == []
+
+
 async def test_stale_services_of_a_bonded_device_are_left_to_a_person(door: Door) -> None:
     """A bond would go with them, and perhaps the list has a wrong model."""
     await door.pairs()
@@ -243,3 +298,11 @@ async def test_what_may_have_been_sent_before_is_no_reason_to_come_back_at_once(
     assert await door.knock() is Visit.FRUITFUL
     assert await door.knock() is Visit.UNDATED
     assert outbox.depth == 3  # nobody can tell the second from another measurement
+
+
+async def test_too_many_strangers_are_none_once_there_is_a_list(door: Door) -> None:
+    door.health.problem(ConditionCode.STRANGERS, "too many")
+    door.visitor.follow(local(()))
+    assert door.told == [(ConditionCode.STRANGERS, None)]
+    door.visitor.follow(local((DEVICE,)))
+    assert door.told == []
