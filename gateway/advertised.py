@@ -22,7 +22,8 @@ FRAMES_MAX: Final = 500
 
 # Without a lending list everybody is served, in a block of flats the neighbours' scales too, and
 # anybody with a transmitter can make up more. In a day: as many scales as a stairwell has, forty
-# weighings of each. Whoever was heard before goes on being heard.
+# weighings of each. Whoever was heard before goes on being heard, and who ever gave anything on
+# another day is no stranger: made-up addresses shut out nobody's own scale.
 STRANGERS_MAX: Final = 16
 STRANGER_FRAMES_MAX: Final = 2000
 _DAY_S: Final = 86_400.0
@@ -37,22 +38,36 @@ class _Listening:
 
 
 class Strangers:
-    """Counts what devices that are on no list have sent in a day, and ends their welcome."""
+    """Counts what devices that are on no list have sent in a day, and ends their welcome.
 
-    def __init__(self) -> None:
+    Args:
+        on_many: Called with whether there are more devices than may be new in a day.
+    """
+
+    def __init__(self, on_many: Callable[[bool], None]) -> None:
+        self._on_many = on_many
         self._since_s = float("-inf")
         self._frames: dict[str, int] = {}
         self._is_told = False
 
-    def may_send(self, device_id: str, now_s: float) -> bool:
-        """Return whether a frame of the device is to be looked at; counts nothing."""
+    def look(self, now_s: float) -> None:
+        """Begin another day, when one is over."""
         if now_s - self._since_s >= _DAY_S:
             self._since_s, self._frames, self._is_told = now_s, {}, False
-        is_welcome = (
-            self._frames[device_id] < STRANGER_FRAMES_MAX
-            if device_id in self._frames
-            else len(self._frames) < STRANGERS_MAX
-        )
+            self._on_many(False)
+
+    def met(self, device_id: str) -> bool:
+        """Return whether the device was taken for a stranger today: it stays one until tomorrow."""
+        return device_id in self._frames
+
+    def may_send(self, device_id: str) -> bool:
+        """Return whether a frame of the device is to be looked at; counts nothing."""
+        if device_id in self._frames:
+            is_welcome = self._frames[device_id] < STRANGER_FRAMES_MAX
+        else:
+            is_welcome = len(self._frames) < STRANGERS_MAX
+            if not is_welcome:
+                self._on_many(True)
         if not is_welcome and not self._is_told:
             self._is_told = True
             _log.warning("advertised.strangers_refused", device_id=device_id)
@@ -74,6 +89,7 @@ class AdvertisedSessions:
         *,
         on_event: OnEvent = tell_nobody,
         on_served: Callable[[str], None] = lambda _device_id: None,
+        on_many_strangers: Callable[[bool], None] = lambda _is_so: None,
     ) -> None:
         self._inbox = inbox
         self._outbox = outbox
@@ -81,7 +97,7 @@ class AdvertisedSessions:
         self._on_event = on_event
         self._on_served = on_served
         self._listening: dict[str, _Listening] = {}
-        self._strangers = Strangers()
+        self._strangers = Strangers(on_many_strangers)
 
     def take(
         self,
@@ -91,6 +107,7 @@ class AdvertisedSessions:
         now_s: float,
         *,
         is_listed: bool = True,
+        is_ours: bool = False,
     ) -> None:
         """Take a frame, inside the radio's callback: durable when this returns, if it is new.
 
@@ -100,12 +117,15 @@ class AdvertisedSessions:
             payload: The service data.
             now_s: Monotonic seconds.
             is_listed: It is on the lending list; of others no more is kept than a day's bound.
+            is_ours: It gave something before, or is paired.
 
         Raises:
             StoreFull: It was not kept, and the device will say it again; or it waits in the
                 inbox for a replay.
         """
-        if not is_listed and not self._strangers.may_send(device_id, now_s):
+        self._strangers.look(now_s)
+        is_stranger = not is_listed and (not is_ours or self._strangers.met(device_id))
+        if is_stranger and not self._strangers.may_send(device_id):
             return
         listening = self._listening.get(device_id)
         if listening is None:
@@ -118,7 +138,7 @@ class AdvertisedSessions:
         raw = RawValue(kind.advertised_source, payload, self._now())
         if not self._inbox.append_advertised(listening.place, raw):
             return
-        if not is_listed:
+        if is_stranger:
             self._strangers.sent(device_id)
         try:
             readings = listening.driver.received(raw)

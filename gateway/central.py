@@ -18,7 +18,7 @@ from bleak.backends.scanner import AdvertisementData
 
 from devices.wire import ConditionCode, DeviceStatus, PairingRequest, PairingStatus
 from gateway.adapter import Adapter
-from gateway.advertised import AdvertisedSessions
+from gateway.advertised import STRANGERS_MAX, AdvertisedSessions
 from gateway.config import SessionConfig
 from gateway.connection import RADIO_ERRORS
 from gateway.database import StoreFull
@@ -89,7 +89,12 @@ class Central:
         self._now = now
         self._sightings = Sightings()
         self._advertised = AdvertisedSessions(
-            inbox, outbox, now, on_event=on_event, on_served=memory.served
+            inbox,
+            outbox,
+            now,
+            on_event=on_event,
+            on_served=memory.served,
+            on_many_strangers=self._tell_strangers,
         )
         self._hearing = Hearing(
             zone,
@@ -217,6 +222,13 @@ class Central:
                 tasks.create_task(self._adapter.raise_when_lost(), name="radio-lost")
                 tasks.create_task(_raise_what(self._failed), name="hearing")
                 tasks.create_task(self._serving.run(radio), name="serve")
+
+    def _tell_strangers(self, are_many: bool) -> None:  # noqa: FBT001 - an answer, not a choice
+        if are_many:
+            words = f"more than {STRANGERS_MAX} unknown scales in a day: lend the home's devices"
+            self._health.problem(ConditionCode.STRANGERS, words)
+        else:
+            self._health.solved(ConditionCode.STRANGERS)
 
     def _heard(self, device: BLEDevice, advertisement: AdvertisementData) -> None:
         """Take an advertisement; called by the scanner, dozens of times a second."""

@@ -90,7 +90,10 @@ class Hearing:
             return self._sightings.heard(device_id, device, kind, now_s, is_wanted=is_wanted)
         if payload := advertisement.service_data.get(kind.advertised_source or ""):
             is_listed = device_id in lending.models
-            self._advertised.take(device_id, kind, payload, now_s, is_listed=is_listed)
+            is_ours = self._memory.of(device_id).is_ours
+            self._advertised.take(
+                device_id, kind, payload, now_s, is_listed=is_listed, is_ours=is_ours
+            )
         return False
 
     def _kind(

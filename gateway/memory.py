@@ -24,7 +24,8 @@ _log = get_logger()
 T = TypeVar("T")
 
 # A home has a handful; in a block of flats, without a lending list, the neighbours' are served
-# too. The row least worth keeping goes first: without a bond or a memory, longest unchanged.
+# too. What is least worth keeping goes first: without a bond or a memory, and longest unchanged;
+# before all, who was only heard.
 KEPT_MAX: Final = 256
 
 # As long as a word of a status may be (devices.wire.limits.Word).
@@ -163,7 +164,7 @@ class Memory:
 
     def _least_worth(self) -> str:
         *others, _newest = self._known.values()
-        return min(others, key=lambda k: (k.bond is not Bond.NONE, bool(k.notes.memory))).device_id
+        return min(others, key=_worth).device_id
 
     def _write(self, device_id: str) -> None:
         known = self.of(device_id)
@@ -178,6 +179,10 @@ class Memory:
 def recorded(connection: sqlite3.Connection) -> list[Known]:
     """Return what is on the disk, for who looks beside a running gateway; last changed first."""
     return [_from_row(row) for row in connection.execute(f"{_READ} order by updated_us desc")]
+
+
+def _worth(known: Known) -> tuple[bool, bool, bool]:
+    return known.bond is not Bond.NONE, bool(known.notes.memory), known.is_ours
 
 
 def _word(text: str) -> str:

@@ -149,6 +149,35 @@ def test_who_was_heard_first_goes_on_being_heard(inbox: Inbox, outbox: Outbox) -
     assert inbox.depth == before + 1
 
 
+def test_made_up_addresses_do_not_shut_out_a_scale_that_gave_something_before(
+    inbox: Inbox, outbox: Outbox
+) -> None:
+    told: list[bool] = []
+    listening = AdvertisedSessions(inbox, outbox, lambda: START, on_many_strangers=told.append)
+    for number in range(STRANGERS_MAX):
+        take_stranger(listening, stranger(number), 1, 0.0)
+    assert True not in told
+    take_stranger(listening, stranger(STRANGERS_MAX), 1, 0.0)
+    assert told[-1]
+    listening.take(DEVICE, SCALE, COUNTS, 0.0, is_listed=False, is_ours=True)
+    assert outbox.depth == 1
+    listening.take(DEVICE, SCALE, COUNTS, 86_401.0, is_listed=False, is_ours=True)
+    assert not told[-1]  # another day
+
+
+def test_a_stranger_that_gives_something_is_a_stranger_until_tomorrow(
+    inbox: Inbox, outbox: Outbox
+) -> None:
+    listening = sessions(inbox, outbox)
+    kept = 0
+    for number in range(STRANGER_FRAMES_MAX + 10):
+        before = inbox.depth
+        listening.take(DEVICE, SCALE, unsettled(number), 0.0, is_listed=False, is_ours=number > 0)
+        kept += inbox.depth > before
+        listening.finish_all()
+    assert kept == STRANGER_FRAMES_MAX
+
+
 def test_a_listed_scale_has_no_such_bound(inbox: Inbox, outbox: Outbox) -> None:
     listening = sessions(inbox, outbox)
     for number in range(STRANGERS_MAX * 3):

@@ -9,12 +9,12 @@ from bleak.backends.scanner import AdvertisementData
 from devices.gatt import uuids
 from devices.wire import PairingRequest
 from gateway import hearing as hearing_module
-from gateway.advertised import AdvertisedSessions
+from gateway.advertised import STRANGERS_MAX, AdvertisedSessions
 from gateway.database import Database
 from gateway.hearing import Hearing
 from gateway.inbox import Inbox
 from gateway.lending import Lending, local
-from gateway.memory import Memory
+from gateway.memory import KEPT_MAX, Memory
 from gateway.outbox import Outbox
 from gateway.pairing import Pairing
 from gateway.sighting import Sightings
@@ -68,6 +68,18 @@ def test_while_one_device_is_paired_the_neighbours_are_left_alone_as_ever(
     assert inbox.depth == 0
     assert ear.memory.of(NEIGHBOUR).heard_at is None
     assert ear.hears("C0:00:00:00:00:02", "BF720")
+
+
+def test_crowds_of_unknown_scales_do_not_shut_out_the_one_that_gave_something(
+    store: Database, inbox: Inbox, outbox: Outbox
+) -> None:
+    ear = Ear(store, inbox, outbox, local(()))
+    ear.memory.served(DEVICE)
+    for number in range(KEPT_MAX + STRANGERS_MAX):
+        ear.hears(f"C0:00:00:00:{number // 256:02X}:{number % 256:02X}", "MI_SCALE", frame=WEIGHT)
+    assert outbox.depth == STRANGERS_MAX
+    ear.hears(DEVICE, "MI_SCALE", frame=WEIGHT)
+    assert outbox.depth == STRANGERS_MAX + 1
 
 
 def test_passers_by_do_not_fill_the_memory(
