@@ -8,6 +8,7 @@ import asyncio
 import os
 import queue
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
@@ -169,15 +170,22 @@ class Client:
     def drop(self) -> None:
         """Lose the connection without a goodbye."""
         link = self._client.socket()
-        assert link is not None
-        link.close()
+        assert isinstance(link, socket.socket)
+        link.shutdown(socket.SHUT_RDWR)
+        assert self.ended.wait(WAIT_S)
 
     def next(self) -> tuple[str, bytes]:
         return self.heard.get(timeout=WAIT_S)
 
     def close(self) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+        """Say goodbye; harmless to repeat."""
+        client: paho.Client | None = self.__dict__.pop("_client", None)
+        if client is None:
+            return
+        client.disconnect()
+        client.loop_stop()
+        # They hold us, and we held the client: apart, its sockets close now.
+        client.on_connect = client.on_disconnect = client.on_subscribe = client.on_message = None
 
 
 @dataclass
