@@ -7,7 +7,6 @@ the driver makes of it to the outbox at once. Nothing is ever unsubscribed at th
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -25,6 +24,7 @@ from devices.drivers import (
     driver_for,
 )
 from devices.reading import Reading
+from gateway.agenda import CLOCK_QUIET_S, Agenda
 from gateway.connection import Chance
 from gateway.database import StoreFull
 from gateway.event import OnEvent, tell, tell_nobody
@@ -89,6 +89,8 @@ class Session:
         self._haul = Haul()
         self._refusals: list[Refusal | None] = []  # why subscriptions were not granted
         self._last_s = time.monotonic()  # the last sign of life
+        self._told_s: float | None = None  # when it last sent something by itself
+        self._is_waited_out = False  # a silence long enough to end the session has passed
         self._stirred = asyncio.Event()  # a value came, the connection went, or taking failed
         self._is_connected = True
         self._is_closed = False
@@ -161,18 +163,21 @@ class Session:
         await asyncio.sleep(self._kind.model.settle_s)
         self._last_s = time.monotonic()
         patience = Patience(idle_s, always_there=bool(self._kind.revisit_s), chance=chance)
-        waiting, asked = deque(self._driver.connected()), 0
+        agenda, asked = Agenda(self._driver.connected()), 0
         while self._goes_on:
-            if not waiting:
-                waiting.extend(self._driver.asks())
+            if agenda.is_free:
+                agenda.add(self._driver.asks())
                 self._learn()  # what it counts before it asks must outlast a power cut
-            if waiting and asked < REQUESTS_MAX:
+            request = agenda.next(is_quiet=self._is_quiet) if asked < REQUESTS_MAX else None
+            if request is not None:
                 asked += 1
-                await self._carry_out(radio, client, waiting.popleft())
+                await self._carry_out(radio, client, request)
             elif not await self._stirs(patience):
-                break
+                if self._is_waited_out or not agenda.left:
+                    break
+                self._is_waited_out = True
             self._raise_failure()
-        for request in waiting:
+        for request in agenda.left:
             self._keep(self._driver.unanswered(request))
         self._raise_failure()
 
@@ -192,6 +197,13 @@ class Session:
         is_refused = self._haul.refusal is not None
         return self._is_connected and not is_refused and self._haul.values < SESSION_VALUES_MAX
 
+    @property
+    def _is_quiet(self) -> bool:
+        """Whether it has sent all it had; one that has sent nothing is given the whole wait."""
+        if self._told_s is None:
+            return self._is_waited_out
+        return time.monotonic() - self._told_s >= CLOCK_QUIET_S
+
     async def _carry_out(self, radio: Radio, client: BleakClient, request: Request) -> None:
         """Carry out one request, and judge what a refused subscription means."""
         if not isinstance(request, Subscribe):
@@ -203,7 +215,7 @@ class Session:
             radio,
             client,
             request,
-            self.take,
+            self._told if isinstance(request, Subscribe) else self.take,
             local_now=lambda: self._now().astimezone(self._kind.zone).replace(tzinfo=None),
             may_set_clock=self._may_set_clock,
         )
@@ -230,13 +242,21 @@ class Session:
             return False
         self._stirred.clear()
         self._raise_failure()
+        wait_s = min(left_s, _LOOK_S)
+        if self._told_s is not None and not self._is_quiet:
+            wait_s = min(wait_s, max(0.0, self._told_s + CLOCK_QUIET_S - time.monotonic()))
         try:
-            async with asyncio.timeout(min(left_s, _LOOK_S)):
+            async with asyncio.timeout(wait_s):
                 await self._stirred.wait()
         except TimeoutError:
             return True
         self._last_s = time.monotonic()
         return True
+
+    def _told(self, source: str, payload: bytes | bytearray) -> None:
+        """Take what the device sends by itself."""
+        self._told_s = time.monotonic()
+        self.take(source, payload)
 
     def _stir(self) -> None:
         self._stirred.set()

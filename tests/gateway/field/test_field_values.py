@@ -8,17 +8,19 @@ import pytest
 from devices.gatt import uuids
 from devices.quantity import Quantity
 from devices.reading import ClockVerdict, Outcome
+from gateway.agenda import CLOCK_QUIET_S
 from gateway.event import GatewayEvent
 from simulator.devices.clock import DeviceClock
 from simulator.devices.consent import ConsentScale, Unknown
 from simulator.devices.cuff import Cuff
+from simulator.devices.peripheral import Happening
 from simulator.devices.quirks import ClockHabit, Quirks
 from simulator.devices.scale import Scale
 from tests.gateway.field.field import BRISK, cuff, systolics, told_of, value, work
 from tests.gateway.home import ZONE, Home
 
 CLOCKS = (uuids.short(uuids.CURRENT_TIME), uuids.short(uuids.DATE_TIME))
-PAUSING = replace(BRISK, pause_s=0.6)
+PAUSING = replace(BRISK, pause_s=CLOCK_QUIET_S + 0.3)  # long enough for its clock to be set
 # What a shop cuff indicated when it could not measure (blood-pressure-monitor-fl#80).
 ALL_NAN = bytes.fromhex("16ff07ff07ff07e80706170e230aff070000")
 
@@ -105,6 +107,37 @@ async def test_field_15_a_clock_that_cannot_be_set_costs_no_reading(
     assert {each.clock for each in readings} == {ClockVerdict.CORRECTED}
     assert any(each.what == "WRITE_REQUEST" and each.uuid in CLOCKS for each in work(device))
     assert home.connections == [device.device_id]
+
+
+async def test_field_15_a_clock_is_not_set_while_records_stamped_by_it_still_come(
+    home: Home,
+) -> None:
+    """Else the link breaks, and what is left is placed by a clock that seems to be right."""
+    measured_at = now = datetime.now(UTC) - timedelta(days=2)
+    clock = DeviceClock(offset=_year(2021), now=lambda: now)
+    device = Cuff("BP-1", habits=replace(BRISK, pause_s=0.15), clock=clock)
+    for systolic in range(120, 128):
+        device.measure(systolic, 80)
+    now = datetime.now(UTC)
+    await home.attach(device)
+    count = device.on_event
+    assert count is not None
+
+    def confirmed(happening: Happening, at: datetime) -> None:
+        count(happening, at)
+        if home.confirmed == 4 and happening is Happening.CONFIRMED:
+            device._has_enough.set()
+
+    device.on_event = confirmed
+    async with home.listening():
+        readings = await home.has(8)
+        await home.is_quiet()
+    assert home.connections == [device.device_id] * 2
+    assert [e for e in work(device) if e.what == "WRITE_REQUEST" and e.uuid in CLOCKS] == []
+    assert systolics(readings) == [*range(120, 128)]
+    for reading in readings:
+        assert reading.clock is ClockVerdict.CORRECTED
+        assert abs(reading.measured_at - measured_at) < timedelta(seconds=30)
 
 
 async def test_field_16_a_failed_measurement_is_an_event_and_never_a_value(home: Home) -> None:
