@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
 
-from devices.wire import is_gateway_id
+from devices.wire import HEARTBEAT_S_MAX, is_gateway_id
 from gateway.certificate import DEFAULTS
 from gateway.radio.config import RadioConfig
 from gateway.settings import BadValue, Checked, ConfigProblems, Problem, build, overridden
@@ -154,7 +154,12 @@ class HeartbeatConfig(Struct, frozen=True, kw_only=True):
     """How often the gateway says that it lives."""
 
     interval_s: Annotated[
-        float, Meta(ge=1, le=3600, description="seconds between two heartbeats, 1 to 3600")
+        float,
+        Meta(
+            ge=1,
+            le=HEARTBEAT_S_MAX,
+            description=f"seconds between two heartbeats, 1 to {HEARTBEAT_S_MAX}",
+        ),
     ] = 60.0
 
 

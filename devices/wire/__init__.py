@@ -7,6 +7,7 @@ hold one against the other.
 """
 
 from devices.wire.config import (
+    HEARTBEAT_S_MAX,
     LENT_MAX,
     GatewayConfig,
     LentDevice,
@@ -49,6 +50,7 @@ from devices.wire.topic import TOPIC_ROOT, TopicKind, is_gateway_id, parse_topic
 
 __all__ = [
     "DEVICES_MAX",
+    "HEARTBEAT_S_MAX",
     "LENT_MAX",
     "MESSAGE_BYTES_MAX",
     "PROBLEMS_MAX",

@@ -12,6 +12,10 @@ from devices.wire.limits import Count, GatewayId, Version, Word
 # A home has a handful of devices on loan; a care home's day room some dozens.
 LENT_MAX: Final = 64
 
+# A gateway that said nothing for a quarter of an hour counts as silent. That is three heartbeats,
+# so one of them may get lost and the next come late.
+HEARTBEAT_S_MAX: Final = 300
+
 
 class LentDevice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A device on loan in this home.
@@ -65,7 +69,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     at: Utc
     devices: Annotated[tuple[LentDevice, ...], Meta(max_length=LENT_MAX)] = ()
     serves_others: bool = False
-    heartbeat_s: Annotated[float, Meta(ge=1, le=3600)] | None = None
+    heartbeat_s: Annotated[float, Meta(ge=1, le=HEARTBEAT_S_MAX)] | None = None
     idle_s: Annotated[float, Meta(ge=0.5, le=120)] | None = None
     pairing: PairingRequest | None = None
 

@@ -34,7 +34,7 @@ create table gateway_setting (
     gateway_id text not null references gateway,
     from_at timestamptz not null default now(),
     serves_others boolean,
-    heartbeat_s double precision check (heartbeat_s between 1 and 3600),
+    heartbeat_s double precision check (heartbeat_s between 1 and 300),
     idle_s double precision check (idle_s between 0.5 and 120),
     primary key (gateway_id, from_at)
 );
@@ -98,8 +98,8 @@ create table gateway_event (
 );
 create index gateway_event_of_gateway on gateway_event (gateway_id, event_id desc);
 
--- Who publishes configurations is woken by what they are made of; '' is every gateway. Polling
--- makes it correct: a loan begins, and a pairing runs out, without anything being written.
+-- Who publishes configurations is woken by what they are made of, with the id of the gateway.
+-- Polling makes it correct: a loan begins, and a pairing runs out, without anything being written.
 create function notify_gateway_config() returns trigger language plpgsql as $$
 begin
     if tg_table_name = 'device_loan' then

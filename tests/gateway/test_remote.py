@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from devices.models import models
 from devices.wire import (
+    HEARTBEAT_S_MAX,
     LENT_MAX,
     VERSION,
     ConditionCode,
@@ -151,6 +152,7 @@ REFUSALS = {
     "not JSON": b"{",
     "newer format": encode_config(config(9, CUFF)).replace(b'"v":1', b'"v":2'),
     "wrong interval": encode_config(config(9, heartbeat_s=0.0)),
+    "would look silent": encode_config(config(9, heartbeat_s=HEARTBEAT_S_MAX + 1.0)),
     "no zone": encode_config(config(9)).replace(b"Z", b""),
 }
 
