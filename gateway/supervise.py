@@ -48,9 +48,10 @@ async def supervised(
     run: Callable[[], Awaitable[None]],
     health: Health,
     *,
+    may_end: Callable[[], bool] = lambda: False,
     patience: Patience = PATIENCE,
 ) -> None:
-    """Run *part* until it returns or is cancelled; start it again whenever it raises.
+    """Run *part* until it is cancelled; start it again whenever it raises, or returns unasked.
 
     A task group takes a cancellation for the end that was asked for. Libraries raise it too, of
     their own futures: where nobody cancelled this task it is a failure like any other.
@@ -59,6 +60,7 @@ async def supervised(
         part: Its name, in the log and in the condition.
         run: Starts it; called anew each time.
         health: Where ``PART_RESTARTED`` is told, until the part has run well for a good while.
+        may_end: Whether the part has been asked to return by now.
         patience: How soon and how often.
     """
     failures = 0
@@ -72,7 +74,7 @@ async def supervised(
     while True:
         good = asyncio.get_running_loop().call_later(patience.good_while_s, well)
         try:
-            await run()
+            await _run_until_asked(run, may_end)
         except (Exception, asyncio.CancelledError) as error:  # the root: nothing is swallowed
             if isinstance(error, asyncio.CancelledError) and _is_told_to_stop():
                 raise
@@ -89,6 +91,17 @@ async def supervised(
         await asyncio.sleep(patience.wait_s(failures))
 
 
+class _EndedUnasked(Exception):
+    """A part returned that was to run for ever."""
+
+
+async def _run_until_asked(run: Callable[[], Awaitable[None]], may_end: Callable[[], bool]) -> None:
+    await run()
+    if not may_end():
+        problem = "it came to an end, and nobody had asked it to"
+        raise _EndedUnasked(problem)
+
+
 def _is_told_to_stop() -> bool:
     task = asyncio.current_task()
     assert task is not None
@@ -98,4 +111,6 @@ def _is_told_to_stop() -> bool:
 def _words(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    if isinstance(error, _EndedUnasked):
+        return str(error)
     return f"{type(error).__name__}: {error}"

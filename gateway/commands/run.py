@@ -229,10 +229,13 @@ async def operate(box: Box, stop: asyncio.Event, wake: asyncio.Event) -> None:
     _log.info("gateway.started", gateway_id=box.config.gateway_id, outbox=box.outbox.depth)
     async with asyncio.TaskGroup() as tasks:
 
-        def start(part: str, run_part: Run) -> asyncio.Task[None]:
-            return tasks.create_task(supervised(part, run_part, box.health), name=part)
+        def start(
+            part: str, run_part: Run, may_end: Callable[[], bool] = lambda: False
+        ) -> asyncio.Task[None]:
+            running = supervised(part, run_part, box.health, may_end=may_end)
+            return tasks.create_task(running, name=part)
 
-        uploading = start("uplink", lambda: box.uplink.run(draining))
+        uploading = start("uplink", lambda: box.uplink.run(draining), draining.is_set)
         taking_in = {start(part, run_part) for part, run_part in intake(box).items()}
         manager.tell("READY=1")  # neither radio nor network is waited for: they come and go
         reporting = start("reporter", Reporter(manager, box.health).run)

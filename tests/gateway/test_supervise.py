@@ -48,8 +48,12 @@ async def ending(task: asyncio.Task[None]) -> None:
         await task
 
 
-def start(run: Callable[[], Awaitable[None]], health: Health) -> asyncio.Task[None]:
-    return asyncio.create_task(supervised("part", run, health, patience=HURRIED))
+def start(
+    run: Callable[[], Awaitable[None]],
+    health: Health,
+    may_end: Callable[[], bool] = lambda: False,
+) -> asyncio.Task[None]:
+    return asyncio.create_task(supervised("part", run, health, may_end=may_end, patience=HURRIED))
 
 
 async def test_a_part_that_fails_is_started_again_and_told_of_until_it_has_run_well() -> None:
@@ -102,12 +106,31 @@ async def test_other_parts_never_notice() -> None:
         await ending(task)
 
 
-async def test_a_part_that_returns_is_done_and_one_that_is_cancelled_stays_so() -> None:
+async def test_a_part_that_returns_unasked_is_told_and_started_again() -> None:
+    is_asked, starts = asyncio.Event(), 0
+
+    async def returns() -> None:
+        nonlocal starts
+        starts += 1
+        if starts == 3:
+            is_asked.set()
+
+    health = Health()
+    async with asyncio.timeout(5):
+        await start(returns, health, is_asked.is_set)
+    assert starts == 3
+    assert [each.code for each in health.conditions] == [ConditionCode.PART_RESTARTED]
+    assert health.problems[0].endswith("it came to an end, and nobody had asked it to")
+
+
+async def test_a_part_that_returns_when_asked_is_done_and_one_that_is_cancelled_stays_so() -> None:
     async def returns() -> None:
         return
 
+    health = Health()
     async with asyncio.timeout(5):
-        await start(returns, Health())
+        await start(returns, health, lambda: True)
+    assert health.conditions == ()
     part = Faulty(0)
     task = start(part.run, Health())
     await part.runs.wait()
@@ -172,6 +195,6 @@ async def test_a_beat_is_not_expected_of_a_part_that_has_ended() -> None:
         health.pulse.beat("part", within_s=1)
 
     async with asyncio.timeout(5):
-        await start(beats_once, health)
+        await start(beats_once, health, lambda: True)
     now_s = 100.0
     assert health.pulse.dead() == ()
