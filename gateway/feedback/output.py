@@ -1,7 +1,7 @@
 """Outputs: lamps and a buzzer on GPIO lines, or a program that is told the signal's word.
 
 An output that does not work is no reason to stop anything: it raises ``OutputFailed``, which is
-told in the status, and the next signal is tried again.
+told in the status, and it is tried again after a while, with the next signal at the latest.
 """
 
 import asyncio
@@ -110,6 +110,9 @@ class Command:
 class Gpio:
     """Lamps and a buzzer on lines of a GPIO chip, through libgpiod 2.
 
+    Lines that could not be set are let go, and asked for anew at the next try: a chip that was
+    unplugged, or whose driver was loaded again, does not come back to an old request.
+
     Args:
         chip: The chip's device file.
         lines: The line of each lamp that there is.
@@ -117,18 +120,10 @@ class Gpio:
     """
 
     def __init__(self, chip: str, lines: dict[Lamp, int], gpiod: Any) -> None:
-        self._gpiod = gpiod
+        self._chip = chip
         self._lines = lines
-        off = gpiod.line.Value.INACTIVE
-        output = gpiod.line.Direction.OUTPUT
-        settings = gpiod.LineSettings(direction=output, output_value=off)
-        try:
-            self._request = gpiod.request_lines(
-                chip, consumer="egenmonitor", config={tuple(lines.values()): settings}
-            )
-        except (OSError, ValueError) as error:
-            problem = f"feedback.chip: the lines of {chip} cannot be had ({error})"
-            raise OutputFailed(problem) from error
+        self._gpiod = gpiod
+        self._request = self._requested()
 
     async def show(self, signal: Signal, elapsed_s: float) -> float:
         """See ``Output.show``."""
@@ -138,11 +133,35 @@ class Gpio:
 
     async def close(self) -> None:
         """See ``Output.close``."""
-        with suppress(OutputFailed):
-            self._switch(frozenset())
-        self._request.release()
+        if self._request is not None:
+            with suppress(OutputFailed):
+                self._switch(frozenset())
+        self._let_go()
+
+    def _requested(self) -> Any:
+        gpiod = self._gpiod
+        off = gpiod.line.Value.INACTIVE
+        output = gpiod.line.Direction.OUTPUT
+        settings = gpiod.LineSettings(direction=output, output_value=off)
+        try:
+            return gpiod.request_lines(
+                self._chip,
+                consumer="egenmonitor",
+                config={tuple(self._lines.values()): settings},
+            )
+        except (OSError, ValueError) as error:
+            problem = f"feedback.chip: the lines of {self._chip} cannot be had ({error})"
+            raise OutputFailed(problem) from error
+
+    def _let_go(self) -> None:
+        if self._request is not None:
+            with suppress(OSError):  # nothing more can be done for it
+                self._request.release()
+            self._request = None
 
     def _switch(self, on: frozenset[Lamp]) -> None:
+        if self._request is None:
+            self._request = self._requested()
         value = self._gpiod.line.Value
         wanted = {
             line: value.ACTIVE if lamp in on else value.INACTIVE
@@ -151,6 +170,7 @@ class Gpio:
         try:
             self._request.set_values(wanted)
         except OSError as error:
+            self._let_go()
             problem = f"feedback.chip: the lines cannot be set ({error})"
             raise OutputFailed(problem) from error
 

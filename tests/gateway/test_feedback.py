@@ -14,6 +14,7 @@ from devices.wire import VERSION, ConditionCode, Message, Receipt
 from gateway.config import FeedbackConfig
 from gateway.event import GatewayEvent
 from gateway.feedback import Feedback
+from gateway.feedback.feedback import RETRY_S_MAX, RETRY_S_MIN
 from gateway.feedback.light import Lamp, Light, Signal
 from gateway.feedback.output import Command, Gpio, OutputFailed, open_output
 from gateway.health import Health
@@ -228,23 +229,33 @@ class Lines:
 
     def __init__(self) -> None:
         self.values: dict[int, str] = {}
-        self.is_released = False
-        self.fails = False
+        self.is_released = True
+        self.requests = 0
+        self.fails = False  # until the lines are requested anew
+        self.is_away = False
 
     def request_lines(self, chip: str, *, consumer: str, config: dict[tuple[int, ...], Any]) -> Any:
         if chip != "/dev/gpiochip0":
             raise FileNotFoundError(2, "No such file or directory")
+        self.requests += 1
+        if self.is_away:
+            raise OSError(19, "No such device")
+        if not self.is_released:
+            raise OSError(16, "Device or resource busy")
         (lines,) = config
         self.values = dict.fromkeys(lines, "inactive")
+        self.is_released = self.fails = False
         return self
 
     def set_values(self, values: dict[int, str]) -> None:
+        assert not self.is_released
         if self.fails:
             raise OSError(5, "Input/output error")
         assert values.keys() == self.values.keys()
         self.values = dict(values)
 
     def release(self) -> None:
+        assert not self.is_released
         self.is_released = True
 
     @property
@@ -284,6 +295,51 @@ async def test_a_chip_that_does_not_work_says_why() -> None:
     with pytest.raises(OutputFailed, match="Input/output error"):
         await output.show(Signal.STORED, 0.0)
     await output.close()
+
+
+async def test_lines_that_failed_once_are_asked_for_anew() -> None:
+    lines = Lines()
+    output = Gpio("/dev/gpiochip0", LAMPS, lines)
+    lines.fails = lines.is_away = True
+    for problem in ("Input/output error", "No such device", "No such device"):
+        with pytest.raises(OutputFailed, match=problem):
+            await output.show(Signal.STORED, 1.0)
+        assert lines.is_released
+    lines.is_away = False
+    await output.show(Signal.STORED, 1.0)
+    assert lines.on == {17}
+    await output.close()
+    assert lines.is_released
+
+
+async def test_a_chip_that_comes_back_is_lit_without_another_signal() -> None:
+    lines, health = Lines(), Health()
+    feedback = Feedback(
+        FeedbackConfig(),
+        health=health,
+        open_output=lambda _: Gpio("/dev/gpiochip0", LAMPS, lines),
+        retry_s_min=0.01,
+    )
+    lines.is_away = True
+    running = asyncio.create_task(feedback.run())
+    await until(lambda: lines.requests > 2)
+    assert [each.code for each in health.conditions] == [ConditionCode.FEEDBACK_FAILED]
+    lines.is_away = False
+    await until(lambda: not health.conditions)
+    lines.fails = True
+    feedback.tell(GatewayEvent.FAILED)
+    await until(lambda: bool(lines.on))
+    await until(lambda: not health.conditions)
+    running.cancel()
+    await asyncio.wait({running})
+    assert lines.is_released
+
+
+def test_waits_for_an_output_grow_to_their_bound() -> None:
+    feedback = Feedback(FeedbackConfig(), health=Health())
+    waits_s = [feedback.retry_s(failures) for failures in range(2000)]
+    assert waits_s == sorted(waits_s)
+    assert (waits_s[0], waits_s[-1]) == (RETRY_S_MIN, RETRY_S_MAX)
 
 
 def test_without_the_library_the_cure_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
