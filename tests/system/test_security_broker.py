@@ -294,6 +294,46 @@ def test_the_script_waits_for_certificates_and_stops_with_the_broker(
         process.kill()
 
 
+_NOTES_ITS_STARTS = """#!/bin/sh
+date +%s.%N >> "$STARTS"
+trap 'exit 0' TERM
+while :; do sleep 0.05; done
+"""
+
+
+def test_two_starts_are_so_many_looks_apart(tmp_path: Path) -> None:
+    """Each interrupts every gateway; a list may change every few seconds."""
+    program, starts = tmp_path / "mosquitto", tmp_path / "starts"
+    program.write_text(_NOTES_ITS_STARTS)
+    program.chmod(0o755)
+    starts.touch()
+    for name in (files.CA, files.CRL, files.CERTIFICATE, files.KEY, "acl"):
+        (tmp_path / name).touch()
+    environment = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "STARTS": str(starts),
+        "MOSQUITTO_CONFIG": str(tmp_path),
+        "MOSQUITTO_TLS": str(tmp_path),
+        "MOSQUITTO_LOOK_S": "0.05",
+        "MOSQUITTO_LEAST_LOOKS": "20",
+    }
+
+    def started() -> list[float]:
+        return [float(line) for line in starts.read_text().split()]
+
+    script = subprocess.Popen(["sh", str(ROOT / "deploy/mosquitto/run.sh")], env=environment)
+    try:
+        for count in (1, 2):
+            until(lambda count=count: len(started()) == count)  # type: ignore[misc]
+            (tmp_path / files.CRL).write_text(f"list {count}")
+        until(lambda: len(started()) == 3)
+    finally:
+        script.send_signal(signal.SIGTERM)
+        script.wait(WAIT_S)
+    first, second, third = started()
+    assert min(second - first, third - second) >= 20 * 0.05
+
+
 def test_the_script_ends_when_the_broker_does(gate: Gate) -> None:
     script = gate.broker.pid
     assert script is not None
