@@ -86,6 +86,8 @@ MIGRATIONS: Final = (
         served_us integer,
         updated_us integer not null
     ) strict, without rowid;
+    -- the version of the program that counts replays: another one may read what it could not
+    create table program (version text not null) strict;
     """,
 )
 

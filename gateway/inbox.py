@@ -26,7 +26,8 @@ INBOX_ROWS_MAX: Final = 20_000
 # A home has a handful of scales; in a block of flats the neighbours' are heard too.
 ADVERTISERS_MAX: Final = 256
 
-# A session that was begun this often and never ended takes the process down each time.
+# A session that was begun this often and never ended takes the process down each time; it waits
+# for another version of the program.
 REPLAYS_MAX: Final = 3
 
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -212,6 +213,19 @@ class Inbox:
                 connection.execute(
                     "update session set doubted_boot = null where doubted_boot = ?", (boot_id,)
                 )
+
+    def retry_with(self, version: str) -> None:
+        """Give every session its replays anew, once, when the program is of another version.
+
+        Raises:
+            StoreFull: There was no room to note it; to be tried again.
+        """
+        if self._database.rows("select version from program") == [(version,)]:
+            return
+        with self._database.transaction() as connection:
+            connection.execute("delete from program")
+            connection.execute("insert into program values (?)", (version,))
+            connection.execute("update session set replays = 0 where replays > 0")
 
     def set_aside(self, drivers: Collection[str]) -> int:
         """Return how many sessions wait for a person: replayed in vain, or of none of *drivers*."""

@@ -8,6 +8,7 @@ from devices.reading import Reading
 from devices.wire import ConditionCode
 from gateway.database import Database, StoreFull
 from gateway.health import Health
+from gateway.heartbeat import program_version
 from gateway.inbox import Inbox, InboxSession
 from gateway.log import get_logger
 from gateway.outbox import Outbox
@@ -20,9 +21,11 @@ def replay_and_tell(
 ) -> None:
     """Finish what can be finished, and tell of what cannot.
 
+    A version that has not run on this store before tries what was set aside.
     That nothing waits proves no room: what found none may never have come as far as the inbox.
     """
     try:
+        inbox.retry_with(program_version())
         replay_unfinished(inbox, outbox, zone)
     except StoreFull as error:
         health.problem(ConditionCode.STORAGE_FULL, f"measurements wait in the inbox: {error}")

@@ -50,6 +50,8 @@ def test_a_store_of_version_1_keeps_all_it_held(version_1: Path) -> None:
         assert outbox.append(map(reading, range(7))) == 1  # 0 to 2 are settled, 3 to 5 wait
         assert inbox.depth == 5
         assert inbox.set_aside(driver_names()) == 1
+        inbox.retry_with("2")
+        assert inbox.set_aside((*driver_names(), "of_a_newer_version")) == 0
         assert database.newest_us() is not None
         assert outbox.last_received_at == reading(6).received_at
 

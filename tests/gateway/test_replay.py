@@ -95,6 +95,36 @@ def test_sessions_set_aside_are_told(store: Database, inbox: Inbox, outbox: Outb
     assert health.problems == ("1 sessions in the inbox could not be read by this version",)
 
 
+def test_what_one_version_set_aside_the_next_one_tries(
+    store: Database, inbox: Inbox, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "program_version", lambda: "1.0")
+    health = Health()
+    replay_and_tell(store, inbox, outbox, health, ZONE)
+    leave(inbox)
+    (session,) = inbox.unfinished()
+    for _ in range(REPLAYS_MAX):
+        inbox.begin_replay(session)
+    replay_and_tell(store, Inbox(store), outbox, health, ZONE)  # the same version again
+    assert outbox.depth == 0
+    assert [each.code for each in health.conditions] == [ConditionCode.INBOX_SET_ASIDE]
+
+    monkeypatch.setattr(replay, "program_version", lambda: "1.1")
+    replay_and_tell(store, Inbox(store), outbox, health, ZONE)
+    assert (inbox.depth, outbox.depth) == (0, 1)
+    assert health.conditions == ()
+
+
+def test_another_version_is_another_once(store: Database, inbox: Inbox) -> None:
+    leave(inbox)
+    inbox.retry_with("1.1")
+    (session,) = inbox.unfinished()
+    for _ in range(REPLAYS_MAX):
+        inbox.begin_replay(session)
+        Inbox(store).retry_with("1.1")
+    assert inbox.set_aside(driver_names()) == 1
+
+
 def test_want_of_room_is_never_a_sessions_fault(
     store: Database, inbox: Inbox, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
