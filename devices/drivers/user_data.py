@@ -6,7 +6,8 @@ patient a slot is, the server decides. No age, sex or height is written, so a sc
 body fat from them may leave it out.
 
 Slots are few (8 to 10) and cannot be taken back without their code, so registering is counted
-before it is tried, and there is an end to it.
+before it is tried, and there is an end to it. A write that times out may have been done at the
+scale: only the scale's own refusal is counted back.
 """
 
 import hashlib
@@ -93,14 +94,14 @@ class UserConsent:
         """Take note that the device has no User Control Point, or does not let us write."""
         if request == self.subscription:
             self._next = None
-        elif isinstance(request, Write) and request.characteristic == uuids.USER_CONTROL_POINT:
-            if self._waits_for is Operation.REGISTER_NEW_USER:
-                self._count(-1)
-            self._waits_for = None
+            return
+        is_ours = isinstance(request, Write) and request.characteristic == uuids.USER_CONTROL_POINT
+        if is_ours and self._waits_for is Operation.CONSENT:
+            self._waits_for = None  # a registration's answer may yet come
 
     def _registered(self, response: UserControlResponse) -> None:
         if response.slot is None:
-            self._count(-1)  # refused: no slot was taken
+            self._count(-1)  # refused by the scale itself: no slot was taken
             return
         self._memory |= {USER_SLOT: str(response.slot), USER_CODE: str(self._code)}
         self._next = self._consent()

@@ -97,12 +97,35 @@ def test_registration_that_is_refused_is_not_counted(answer: str) -> None:
     assert numbers(reading) == {"body_weight": 79.96}
 
 
-def test_registration_that_cannot_be_written_is_not_counted() -> None:
-    told = Device({WEIGHT: [WEIGHED], POINT: []})
+def test_registration_whose_write_fails_is_counted() -> None:
+    """It may have been done at the scale; asked again each time it would fill all slots."""
+    memory: Mapping[str, str] = {}
+    asked: list[str] = []
+    for _ in range(10):
+        told, driver = Device({WEIGHT: [WEIGHED], POINT: []}), scale(memory)
+        [reading] = converse(driver, told).readings
+        assert numbers(reading) == {"body_weight": 79.96}
+        asked += written(told)
+        memory = driver.notes.memory
+    assert asked == ["01"] * REGISTRATIONS_MAX
+    assert memory == {"user_registrations": str(REGISTRATIONS_MAX)}
+
+
+@pytest.mark.parametrize(
+    ("answer", "registrations", "slot"), [(REGISTERED, "1", "3"), ("200104", "0", None)]
+)
+def test_answer_to_a_registration_whose_write_timed_out_is_taken(
+    answer: str, registrations: str, slot: str | None
+) -> None:
     driver = scale()
-    converse(driver, told)
-    assert written(told) == ["01"]
-    assert driver.notes.memory == {"user_registrations": "0"}
+    driver.connected()
+    [register] = [each for each in driver.asks() if isinstance(each, Write)]
+    driver.unanswered(register)
+    assert driver.asks() == ()
+    driver.received(RawValue(POINT, bytes.fromhex(answer), NOW))
+    driver.received(RawValue(POINT, bytes.fromhex(answer), NOW))  # said twice, counted once
+    assert driver.notes.memory["user_registrations"] == registrations
+    assert driver.notes.memory.get("user_slot") == slot
 
 
 def test_consent_that_cannot_be_written_costs_nothing() -> None:
