@@ -42,7 +42,7 @@ _LOOK_S: Final = 0.1
 LET_GO_S_MAX: Final = 5.0
 
 # A GATT transaction times out after 30 s by specification (Core 5.4, Vol 3, Part F, 3.3.3);
-# a device that has not answered by now does not, and others wait.
+# a device that has not answered by now does not, and others wait. A session pays this once.
 REQUEST_S_MAX: Final = 5.0
 
 _DISCONNECT_S_MAX: Final = 3.0

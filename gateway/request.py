@@ -26,10 +26,14 @@ class Answer:
     Attributes:
         is_given: The device did it.
         refusal: Why not, if it said so.
+        is_awaited: It has not answered in time. Nothing more may be asked of it: one request may
+            be outstanding, and after one that timed out none may follow (Core 5.4, Vol 3,
+            Part F, 3.3.2 and 3.3.3).
     """
 
     is_given: bool
     refusal: Refusal | None = None
+    is_awaited: bool = False
 
 
 _GIVEN: Final = Answer(is_given=True)
@@ -72,5 +76,6 @@ async def ask(
                     await client.write_gatt_char(characteristic, clock, response=True)
     except RADIO_ERRORS as error:
         _log.debug("session.unanswered", request=repr(request), error=repr(error))
-        return Answer(is_given=False, refusal=radio.refusal(error))
+        is_awaited = isinstance(error, TimeoutError)
+        return Answer(is_given=False, refusal=radio.refusal(error), is_awaited=is_awaited)
     return _GIVEN

@@ -90,6 +90,7 @@ class Session:
         self._refusals: list[Refusal | None] = []  # why subscriptions were not granted
         self._last_s = time.monotonic()  # the last sign of life
         self._told_s: float | None = None  # when it last sent something by itself
+        self._is_mute = False  # it has left a request without an answer
         self._is_waited_out = False  # a silence long enough to end the session has passed
         self._stirred = asyncio.Event()  # a value came, the connection went, or taking failed
         self._is_connected = True
@@ -206,6 +207,9 @@ class Session:
 
     async def _carry_out(self, radio: Radio, client: BleakClient, request: Request) -> None:
         """Carry out one request, and judge what a refused subscription means."""
+        if self._is_mute:
+            self._keep(self._driver.unanswered(request))
+            return
         if not isinstance(request, Subscribe):
             self._judge()
             if not self._goes_on:
@@ -225,6 +229,7 @@ class Session:
             if not answer.is_given:
                 self._refusals.append(answer.refusal)
         if not answer.is_given:
+            self._is_mute = answer.is_awaited
             self._keep(self._driver.unanswered(request))
         self._learn()
 
@@ -236,6 +241,8 @@ class Session:
     async def _stirs(self, patience: Patience) -> bool:
         """Wait for a sign of life; return whether to go on. Also returns now and then."""
         self._judge()
+        if self._is_mute and not self._haul.may_listen and self._told_s is None:
+            return False  # nothing stands that it could send on
         until_s = patience.ends_s(self._last_s, has_begun=self._haul.readings > 0)
         left_s = until_s - time.monotonic()
         if left_s <= 0:

@@ -29,6 +29,7 @@ from devices.reading import Reading
 from gateway import patience as patience_module
 from gateway import request as request_module
 from gateway import session as session_module
+from gateway.agenda import CLOCK_QUIET_S
 from gateway.call import call
 from gateway.connection import Chance
 from gateway.database import Database, StoreFull
@@ -143,15 +144,81 @@ async def test_a_device_that_talks_on_after_a_replay_is_still_heard(
     assert outbox.depth == 1
 
 
-async def test_a_read_that_is_never_answered_holds_nothing_up_for_long(
+async def test_after_a_read_that_is_never_answered_nothing_more_is_asked(
     visit: Served, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """One request may be outstanding; and each would hold the adapter for seconds."""
     monkeypatch.setattr(request_module, "REQUEST_S_MAX", 0.05)
     visit.radio.answers = {uuids.CURRENT_TIME: NEVER, uuids.BATTERY_LEVEL: b"\x32"}
     visit.radio.early = [RECORD]
     await visit.serve()
-    (row,) = outbox.peek(10)
-    assert b'"battery_percent":50' in row.encoded
+    assert visit.radio.calls == ["connect", "subscribe", "read", "disconnect"]
+    assert outbox.depth == 1
+
+
+async def test_a_device_that_answers_no_more_is_still_listened_to(
+    inbox: Inbox, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_module, "REQUEST_S_MAX", 0.05)
+    first, second = Read(uuids.CURRENT_TIME), Read(uuids.BATTERY_LEVEL)
+    driver = Scripted(MEASUREMENT, first, second)
+    visit = Served(inbox, outbox, driver.kind())
+    visit.radio.answers = {uuids.CURRENT_TIME: NEVER}
+    async with asyncio.TaskGroup() as tasks:
+        serving = tasks.create_task(visit.serve())
+        await until(lambda: second in driver.told)
+        visit.radio.send(RECORD)
+        assert await serving
+    assert driver.told == [first, second]
+    assert outbox.depth == 1
+
+
+async def test_a_request_that_is_refused_keeps_no_other_back(inbox: Inbox, outbox: Outbox) -> None:
+    driver = Scripted(MEASUREMENT, Read("absent"), Read(uuids.BATTERY_LEVEL))
+    visit = Served(inbox, outbox, driver.kind())
+    visit.radio.answers = {uuids.BATTERY_LEVEL: b"\x32"}
+    await visit.serve()
+    assert [raw.payload for raw in driver.values] == [b"\x32"]
+
+
+async def test_a_device_that_leaves_even_the_subscription_unanswered_is_left_at_once(
+    inbox: Inbox, outbox: Outbox
+) -> None:
+    other, clock = Subscribe(uuids.INTERMEDIATE_CUFF_PRESSURE), SetClock(uuids.CURRENT_TIME)
+    driver = Scripted(MEASUREMENT, other, clock)
+    visit = Served(inbox, outbox, driver.kind())
+    visit.idle_s = 60
+    visit.radio.denials = {MEASUREMENT.characteristic: TimeoutError()}
+    async with asyncio.timeout(5):
+        await visit.serve()
+    assert visit.radio.calls == ["connect", "subscribe", "disconnect"]
+    assert driver.told == [MEASUREMENT, other, clock]
+    assert visit.session.result.may_listen is False
+    assert visit.session.result.refusal is None
+
+
+async def test_a_silence_that_means_a_missing_bond_is_a_refusal_as_ever(
+    inbox: Inbox, outbox: Outbox
+) -> None:
+    other = Subscribe(uuids.INTERMEDIATE_CUFF_PRESSURE)
+    visit = Served(inbox, outbox, Scripted(MEASUREMENT, other, Read("any")).kind())
+    silent = refused(Refusal.NOT_PAIRED)
+    visit.radio.denials = {MEASUREMENT.characteristic: silent, other.characteristic: silent}
+    await visit.serve()
+    assert visit.session.result.refusal is Refusal.NOT_PAIRED
+    assert visit.radio.calls == ["connect", "subscribe", "subscribe", "disconnect"]
+
+
+async def test_a_clock_is_set_last_and_not_while_records_come(inbox: Inbox, outbox: Outbox) -> None:
+    setting, again = SetClock(uuids.CURRENT_TIME), Read(uuids.CURRENT_TIME)
+    driver = Scripted(MEASUREMENT, setting, again, Read(uuids.BATTERY_LEVEL))
+    visit = Served(inbox, outbox, driver.kind())
+    visit.idle_s = CLOCK_QUIET_S * 0.8  # left before it is quiet for long enough
+    visit.radio.early = [RECORD]
+    visit.radio.answers = {uuids.BATTERY_LEVEL: b"\x32"}
+    await visit.serve()
+    assert visit.radio.calls == ["connect", "subscribe", "read", "disconnect"]
+    assert driver.told == [setting, again]
 
 
 async def test_it_ends_after_silence_and_hangs_up(visit: Served) -> None:
