@@ -35,6 +35,7 @@ class _Listening:
     driver: Driver
     heard_s: float
     frames: int = 0
+    is_idle: bool = False  # the last frame looked at could not become a reading
 
 
 class Strangers:
@@ -134,9 +135,15 @@ class AdvertisedSessions:
             listening.driver.connected()  # it asks nothing
             self._listening[device_id] = listening
         listening.heard_s = now_s
+        # Of frames that say nothing the first is kept, so that a weight after them is another one.
+        was_idle, is_idle = listening.is_idle, not kind.tells(payload)
+        if was_idle and is_idle:
+            return
         assert kind.advertised_source is not None  # by its kind
         raw = RawValue(kind.advertised_source, payload, self._now())
-        if not self._inbox.append_advertised(listening.place, raw):
+        is_new = self._inbox.append_advertised(listening.place, raw)
+        listening.is_idle = is_idle
+        if not is_new:
             return
         if is_stranger:
             self._strangers.sent(device_id)

@@ -11,9 +11,12 @@ from bleak.backends.scanner import AdvertisementData
 from devices.drivers import Advertisement, DriverKind, driver_for
 from gateway.advertised import AdvertisedSessions
 from gateway.lending import Lending
+from gateway.log import get_logger
 from gateway.memory import Memory
 from gateway.pairing import Pairing
 from gateway.sighting import Sightings
+
+_log = get_logger()
 
 # A second address type may follow the address in Bumble's notation.
 _TYPE_SUFFIX: Final = "/P"
@@ -56,6 +59,7 @@ class Hearing:
         self._advertised = advertised
         self._memory = memory
         self._kinds: dict[_Shown, DriverKind | None] = {}
+        self._odd: set[tuple[str, int]] = set()  # lengths that were told, by model
         self.heard_any_s = float("-inf")
         self.pairing: Pairing | None = None
 
@@ -88,12 +92,26 @@ class Hearing:
         self._memory.heard(device_id, kind.model.name)
         if kind.connects:
             return self._sightings.heard(device_id, device, kind, now_s, is_wanted=is_wanted)
-        if payload := advertisement.service_data.get(kind.advertised_source or ""):
+        payload = advertisement.service_data.get(kind.advertised_source or "")
+        if payload is not None and self._is_frame(kind, payload):
             is_listed = device_id in lending.models
             is_ours = self._memory.of(device_id).is_ours
             self._advertised.take(
                 device_id, kind, payload, now_s, is_listed=is_listed, is_ours=is_ours
             )
+        return False
+
+    def _is_frame(self, kind: DriverKind, payload: bytes) -> bool:
+        """Return whether it is a frame of the kind's model; tell once of each length that is not.
+
+        A device known by its name, or lent as the wrong model, may say other things too.
+        """
+        if kind.is_frame(payload):
+            return True
+        odd = kind.model.name, len(payload)
+        if odd not in self._odd and len(self._odd) < _KINDS_MAX:
+            self._odd.add(odd)
+            _log.warning("advertised.wrong_length", model=odd[0], length=odd[1])
         return False
 
     def _kind(

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from devices.drivers.blood_pressure import BloodPressureDriver, beurer_bm, silvercrest_sbm69
 from devices.drivers.driver import Driver
 from devices.drivers.infinitime import InfiniTimeDriver
-from devices.drivers.mi_scale import mi_scale_v1, mi_scale_v2
+from devices.drivers.mi_scale import mi_scale_v1, mi_scale_v2, tells_v1, tells_v2
 from devices.drivers.weight_scale import WeightScaleDriver
 from devices.models import Advertisement, Model, model_named, model_of, models, register
 
@@ -60,6 +60,15 @@ class DriverKind:
         """UUID of the service data to keep, full and lower case."""
         return self.model.advertised_source
 
+    def is_frame(self, payload: bytes) -> bool:
+        """Return whether service data of ``advertised_source`` is as long as this model's is."""
+        return len(payload) == self.model.advertised_bytes
+
+    def tells(self, payload: bytes) -> bool:
+        """Return whether a frame may become a reading; one that may not need not be kept."""
+        tells = _TELLS.get(self.name)
+        return tells is None or tells(payload)
+
     def new(self, device_id: str, memory: Mapping[str, str] = {}) -> Driver:
         """Return a driver for one session with *device_id*.
 
@@ -76,6 +85,12 @@ _DRIVERS: Final[dict[str, Make]] = {
     "beurer_bm": beurer_bm,
     "silvercrest_sbm69": silvercrest_sbm69,
     "weight_scale": WeightScaleDriver,
+}
+
+# By driver, where most of what is advertised says nothing.
+_TELLS: Final[Mapping[str, Callable[[bytes], bool]]] = {
+    "mi_scale_v1": tells_v1,
+    "mi_scale_v2": tells_v2,
 }
 
 

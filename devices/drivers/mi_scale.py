@@ -92,6 +92,23 @@ def mi_scale_v2(
     return MiScaleDriver(session, uuids.BODY_COMPOSITION_SERVICE, MiScaleV2)
 
 
+def tells_v1(payload: bytes) -> bool:
+    """Return whether a v1's frame may become a reading."""
+    return _tells(payload, MiScaleV1)
+
+
+def tells_v2(payload: bytes) -> bool:
+    """Return whether a v2's frame may become a reading."""
+    return _tells(payload, MiScaleV2)
+
+
+def _tells(payload: bytes, scale: type[MiScale]) -> bool:
+    try:
+        return scale.decode(payload).counts
+    except MalformedPayload:
+        return True  # it becomes one that says so
+
+
 def _act(frame: MiScale, raw: RawValue) -> Act:
     unit = frame.unit
     kg = unit.to_kg(frame.weight)

@@ -4,10 +4,20 @@ from datetime import timedelta
 
 import pytest
 
-from devices.drivers import Read
+from devices.drivers import Read, driver_named
 from devices.reading import ClockVerdict, Outcome
 from tests.devices.golden import captures
-from tests.devices.sessions import MI_V1, MI_V2, NOW, WEIGHT, driver, numbers, raw, run
+from tests.devices.sessions import (
+    MI_V1,
+    MI_V2,
+    NOW,
+    STOCKHOLM,
+    WEIGHT,
+    driver,
+    numbers,
+    raw,
+    run,
+)
 
 FRESH = "22 9e43 ea07 0b 16 08 1d 3b"  # 86.55 kg at 08:29:59
 V2_FIRST = "02 24 ea07 0b 16 08 1d 3b 0000 6040"
@@ -26,6 +36,23 @@ def test_captured_advertisements_give_exactly_one_weight() -> None:
     assert numbers(reading) == {"body_weight": 86.55}
     v2 = [raw(MI_V2, row["hex"]) for row in captures()["mi_scale_v2_181b"]]
     assert not run("mi_scale_v2", *v2)
+
+
+@pytest.mark.parametrize(
+    ("name", "frame", "tells"),
+    [
+        ("mi_scale_v1", FRESH, True),
+        ("mi_scale_v1", "02" + FRESH[2:], False),
+        ("mi_scale_v1", "a2" + FRESH[2:], False),
+        ("mi_scale_v1", "ff" + FRESH[2:], True),  # unreadable, which is told
+        ("mi_scale_v2", V2_FIRST, True),
+        ("mi_scale_v2", V2_IMPEDANCE, True),
+        ("mi_scale_v2", "02 04" + V2_FIRST[5:], False),
+        ("weight_scale", "", True),
+    ],
+)
+def test_what_may_become_a_reading_is_known_before(name: str, frame: str, *, tells: bool) -> None:
+    assert driver_named(name, STOCKHOLM).tells(bytes.fromhex(frame)) is tells
 
 
 @pytest.mark.parametrize("control", ["02", "82", "a2"])

@@ -10,6 +10,7 @@ from devices.drivers.session import Session
 from devices.gatt import uuids
 from devices.gatt.mi_scale import MiScaleV1
 from devices.reading import Reading
+from devices.wire import decode_reading
 from gateway.advertised import (
     FRAMES_MAX,
     SILENT_S,
@@ -22,6 +23,7 @@ from gateway.event import GatewayEvent
 from gateway.inbox import Inbox
 from gateway.outbox import Outbox
 from gateway.replay import replay_unfinished
+from tests.devices.golden import captures
 from tests.gateway.home import ZONE
 from tests.gateway.material import DEVICE, START
 
@@ -66,7 +68,60 @@ def test_a_scale_that_never_settles_does_not_fill_the_inbox(inbox: Inbox, outbox
     listening = sessions(inbox, outbox)
     for number in range(FRAMES_MAX * 2 + 10):
         listening.take(DEVICE, SCALE, unsettled(number), 0.0)
+        assert inbox.depth == 1
+
+
+def test_a_scale_that_settles_on_and_on_does_not_fill_the_inbox(
+    inbox: Inbox, outbox: Outbox
+) -> None:
+    listening = sessions(inbox, outbox)
+    for number in range(FRAMES_MAX * 2 + 10):
+        settled = COUNTS[:1] + (10_000 + number).to_bytes(2, "little") + COUNTS[3:]
+        listening.take(DEVICE, SCALE, settled, 0.0)
         assert inbox.depth <= FRAMES_MAX
+
+
+def test_what_a_scale_without_a_clock_weighs_is_known_by_the_frames_between(
+    inbox: Inbox, outbox: Outbox
+) -> None:
+    """The same bytes on two mornings: only that somebody got on again tells them apart."""
+    weight = COUNTS[:3] + bytes(7)
+    clock = [START]
+    listening = AdvertisedSessions(inbox, outbox, lambda: clock[0])
+    for day in (0, 1):
+        clock[0] = START + timedelta(days=day)
+        now_s = timedelta(days=day).total_seconds()
+        for number in range(20):
+            listening.take(DEVICE, SCALE, unsettled(number), now_s)
+        for _ in range(5):
+            listening.take(DEVICE, SCALE, weight, now_s)
+        assert inbox.depth == 2
+        listening.finish_all()
+    assert outbox.depth == 2
+
+
+@pytest.mark.parametrize(
+    ("driver", "captured"),
+    [("mi_scale_v1", "mi_scale_v1_181d"), ("mi_scale_v2", "mi_scale_v2_181b")],
+)
+def test_what_is_left_out_takes_no_reading_away(
+    inbox: Inbox, outbox: Outbox, driver: str, captured: str
+) -> None:
+    kind = driver_named(driver, ZONE)
+    assert kind.advertised_source is not None
+    frames = [bytes.fromhex(row["hex"]) for row in captures()[captured]]
+    every = kind.new(DEVICE)
+    expected = [
+        reading.reading_id
+        for frame in frames
+        for reading in every.received(RawValue(kind.advertised_source, frame, START))
+    ]
+    expected += [reading.reading_id for reading in every.finished()]
+    listening = sessions(inbox, outbox)
+    for second, frame in enumerate(frames):
+        listening.take(DEVICE, kind, frame, float(second))
+    listening.finish_all()
+    assert [decode_reading(row.encoded).reading_id for row in outbox.peek(100)] == expected
 
 
 def test_the_same_weight_on_two_mornings_is_two_readings(inbox: Inbox, outbox: Outbox) -> None:
@@ -144,8 +199,8 @@ def test_who_was_heard_first_goes_on_being_heard(inbox: Inbox, outbox: Outbox) -
     for number in range(STRANGERS_MAX * 3):
         take_stranger(listening, stranger(number), 1, 0.0)
     before = inbox.depth
-    take_stranger(listening, stranger(0), 2, 1.0)
-    take_stranger(listening, stranger(STRANGERS_MAX), 2, 1.0)
+    listening.take(stranger(0), SCALE, COUNTS, 1.0, is_listed=False)
+    listening.take(stranger(STRANGERS_MAX), SCALE, COUNTS, 1.0, is_listed=False)
     assert inbox.depth == before + 1
 
 

@@ -82,6 +82,20 @@ def test_crowds_of_unknown_scales_do_not_shut_out_the_one_that_gave_something(
     assert outbox.depth == STRANGERS_MAX + 1
 
 
+@pytest.mark.parametrize("frame", [b"", WEIGHT[:-1], WEIGHT + b"\x00"])
+def test_service_data_of_another_length_is_no_frame_and_told_once(
+    store: Database, inbox: Inbox, outbox: Outbox, caplog: pytest.LogCaptureFixture, frame: bytes
+) -> None:
+    """A scale known by its name would otherwise bring unreadable readings without an end."""
+    ear = Ear(store, inbox, outbox, local((DEVICE,)))
+    for _ in range(10):
+        ear.hears(DEVICE, "MI_SCALE", frame=frame)
+    assert (inbox.depth, outbox.depth) == (0, 0)
+    assert [each.getMessage() for each in caplog.records].count("advertised.wrong_length") == 1
+    ear.hears(DEVICE, "MI_SCALE", frame=WEIGHT)
+    assert outbox.depth == 1
+
+
 def test_passers_by_do_not_fill_the_memory(
     store: Database, inbox: Inbox, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
