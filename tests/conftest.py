@@ -7,6 +7,7 @@ failure instead of a skip.
 
 import os
 import shutil
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,12 @@ settings.load_profile("tests")
 
 # Throw-away clusters: a killed process loses nothing by it, only a power cut would.
 _THROW_AWAY = {"fsync": "off", "synchronous_commit": "on", "full_page_writes": "off"}
+
+
+# Started in the background of a script, this process ignores Ctrl-C, and would hand that down to
+# the programs that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def missing(component: str, why: str) -> None:

@@ -168,9 +168,9 @@ async def test_a_bond_made_without_a_gateway_is_the_gateways(
 async def test_a_wrong_number_is_said_in_words(config: Path, room: VirtualRadio) -> None:
     device = cuff(guard=Guard.SUBSCRIPTIONS, pairing=Pairing.SHOWS_PASSKEY, passkey=123456)
     await room.attach(device)
-    device.hold_button()
     async with running(config, "pair", "--device", device.device_id) as command:
         assert await command.line() == STEPS[PairingStep.SEARCHING]["sv"]
+        device.hold_button()
         assert await command.line() == STEPS[PairingStep.PAIRING]["sv"]
         command.type("12")  # too few: asked again
         command.type("654 321")
