@@ -7,14 +7,18 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import AdvertisementData
 from bleak.exc import BleakError
 
 from devices.drivers import Advertisement, DriverKind, RawValue, driver_for
 from devices.drivers.blood_pressure import BloodPressureDriver
+from devices.gatt import uuids
 from devices.quantity import Quantity
 from devices.reading import ClockVerdict, Outcome, Reading
 from devices.wire import ConditionCode, decode_reading
 from gateway import hearing
+from gateway.advertised import STRANGERS_MAX
 from gateway.database import Database
 from gateway.event import GatewayEvent
 from gateway.health import RadioState
@@ -159,6 +163,17 @@ async def test_a_scale_and_a_cuff_that_wake_together_are_both_served(home: Home)
         device.measure(142, 88)
         readings = await home.has(2)
     assert {each.device_id for each in readings} == {scale.device_id, device.device_id}
+
+
+async def test_more_unknown_scales_than_a_stairwell_has_are_told(home: Home) -> None:
+    central = home.build()
+    shown = {uuids.WEIGHT_SCALE_SERVICE: AT_86_55_KG}
+    said = AdvertisementData("MI_SCALE", {}, shown, [], None, -60, ())
+    told = []
+    for number in range(STRANGERS_MAX + 1):
+        central._heard(BLEDevice(f"C0:00:00:00:00:{number:02X}", "MI_SCALE", None), said)
+        told.append([each.code for each in home.health.conditions])
+    assert told == [[]] * STRANGERS_MAX + [[ConditionCode.STRANGERS]]
 
 
 async def test_a_mi_scale_is_heard_once_however_often_it_says_it(home: Home) -> None:
