@@ -4,7 +4,7 @@ What is decided here is in force for ingest with the commit (it asks ``gateway.r
 each batch); the broker goes by what ``warden`` writes within seconds.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from psycopg import AsyncConnection
 
@@ -14,12 +14,31 @@ from alerts.enrolment.codes import withdraw
 Connection = AsyncConnection[Any]
 
 
+# No configuration is made any more, so none takes the place of one that has a passkey.
+_ENDINGS: Final = (
+    """
+    update gateway_home set until_at = greatest(now(), from_at)
+    where gateway_id = %s and (until_at is null or until_at > greatest(now(), from_at))
+    """,
+    """
+    update pairing_request set ended_at = now(), problem = 'cancelled', passkey = null
+    where gateway_id = %s and ended_at is null
+    """,
+    """
+    update gateway_config set content = content #- '{pairing,passkey}'
+    where gateway_id = %s and content #> '{pairing,passkey}' is not null
+    """,
+)
+
+
 class NoSuchGateway(LookupError):
     """No gateway of that id was ever registered."""
 
 
 async def revoke(connection: Connection, gateway_id: str, *, by: int | None = None) -> int:
     """Retire a gateway: its certificates are revoked, its unused codes withdrawn.
+
+    It stands nowhere from now on, and a pairing that went on is over. What is lent stays lent.
 
     Returns:
         How many certificates were revoked by this call.
@@ -35,6 +54,8 @@ async def revoke(connection: Connection, gateway_id: str, *, by: int | None = No
         )
         if not found.rowcount:
             raise NoSuchGateway(gateway_id)
+        for ending in _ENDINGS:
+            await connection.execute(ending, (gateway_id,))
         return await revoke_certificates(connection, gateway_id, by=by)
 
 

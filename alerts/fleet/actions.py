@@ -82,15 +82,20 @@ async def take_back(
 ) -> Answer:
     """Take a device off a gateway's list: its loans there end now. Readings of before stay.
 
+    Who lives with two gateways has a device on loan once: it is off the other's list, too.
+
     Also off that of a gateway which is out of use: else its devices could be lent nowhere again.
     """
     async with connection.transaction():
         names = {"g": gateway_id, "d": device_id}
-        placed = await connection.execute(_END_PLACE, names)
         loans = await connection.execute(_END_LOANS, names)
-        if not placed.rowcount and not loans.rowcount:
+        is_hers = bool(loans.rowcount)
+        placed = await connection.execute(_END_PLACES, {**names, "everywhere": is_hers})
+        places = {each for (each,) in await placed.fetchall()}
+        if not places and not is_hers:
             return Answer.NOT_LENT
-        await _note(connection, gateway_id, "returned", staff_id, device_id=device_id)
+        for place in sorted(places | {gateway_id}):
+            await _note(connection, place, "returned", staff_id, device_id=device_id)
     return Answer.DONE
 
 
@@ -163,16 +168,22 @@ async def note(connection: Connection, gateway_id: str, kind: str, staff_id: int
     await _note(connection, gateway_id, kind, staff_id)
 
 
-_END_PLACE: Final = """
+_END_PLACES: Final = """
 update gateway_device set returned_at = greatest(clock_timestamp(), lent_from)
-where gateway_id = %(g)s and upper(device_id) = %(d)s and returned_at is null
+where (gateway_id = %(g)s or %(everywhere)s) and upper(device_id) = %(d)s and returned_at is null
+returning gateway_id
 """
 
+# A gateway that is out of use stands nowhere; who has no other since is still asked about there.
 _END_LOANS: Final = """
 update device_loan l set returned_at = clock_timestamp()
-from gateway_home h
-where h.gateway_id = %(g)s and h.patient_id = l.patient_id
-    and h.from_at <= now() and (h.until_at is null or h.until_at > now())
+from gateway_home h join gateway g using (gateway_id)
+where h.gateway_id = %(g)s and h.patient_id = l.patient_id and h.from_at <= now()
+    and (h.until_at is null or h.until_at > now() or (
+        g.retired_at <= now() and h.until_at >= g.retired_at and not exists (
+            select from gateway_home since
+            where since.patient_id = h.patient_id and since.from_at <= now()
+                and (since.until_at is null or since.until_at > now()))))
     and upper(l.device_id) = %(d)s
     and l.lent_from < clock_timestamp() and (l.returned_at is null or l.returned_at > now())
 """

@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from alerts.enrolment.revocation import revoke
 from alerts.fleet import actions, queries
 from alerts.fleet.actions import Answer
 from devices.wire import LENT_MAX, PairingStep
@@ -15,6 +16,7 @@ from tests.alerts.gateways import STRAY, follow, register, renew, say, stand, un
 from tests.alerts.world import GATEWAY, World, device
 
 MODEL = "mi_scale_v2"
+UNRELATED = "C4:64:E3:00:00:0A"
 Work = Callable[[psycopg.AsyncConnection[Any]], Awaitable[Any]]
 
 
@@ -102,6 +104,48 @@ async def test_a_loan_of_somebody_who_has_moved_from_a_gateway_is_not_ended_ther
     world.connection.execute("update gateway_home set until_at = now()")
     assert await take_back(world, device("marta")) is Answer.NOT_LENT
     assert loans(world, device("marta")) == [(world.patient("marta"), True)]
+
+
+async def test_what_is_taken_back_at_one_of_two_gateways_is_off_both_lists(world: World) -> None:
+    register(world, "g-other", "g-third")
+    stand(world, "marta")
+    stand(world, "marta", gateway_id="g-other")
+    for each in (STRAY, UNRELATED):
+        assert await lend(world, each, "g-other") is Answer.DONE
+    assert await take_back(world, STRAY) is Answer.DONE
+    assert [is_on_loan for _, is_on_loan in loans(world, STRAY)] == [False]
+    assert STRAY not in await lent(world, "g-other")
+    assert UNRELATED in await lent(world, "g-other")
+    told = world.rows("select gateway_id from gateway_event where kind = 'returned' order by 1")
+    assert told == [("g-other",), (GATEWAY,)]
+    assert await lend(world, STRAY, "g-third") is Answer.DONE_FOR_HOME
+
+
+async def test_a_gateway_that_is_revoked_stands_nowhere(world: World) -> None:
+    register(world, "g-other")
+    stand(world, "marta")
+    await lend(world, STRAY)
+    await ask(world)
+    await do(world, lambda c: actions.give_passkey(c, GATEWAY, "123456"))
+    await renew(world)
+    await do(world, lambda c: revoke(c, GATEWAY))
+    assert world.rows("select until_at <= now() from gateway_home") == [(True,)]
+    assert world.rows("select ended_at is null from pairing_request") == [(False,)]
+    assert world.rows("select from gateway_config where content::text ~ 'passkey'") == []
+    assert loans(world, STRAY) == [(world.patient("marta"), True)]
+    assert await take_back(world, STRAY) is Answer.DONE
+    assert await lend(world, STRAY, "g-other") is Answer.DONE_FOR_HOME
+
+
+async def test_what_she_took_along_from_a_revoked_gateway_is_not_taken_back_there(
+    world: World,
+) -> None:
+    register(world, "g-other")
+    stand(world, "marta")
+    await do(world, lambda c: revoke(c, GATEWAY))
+    stand(world, "marta", gateway_id="g-other")
+    assert await take_back(world, device("marta")) is Answer.NOT_LENT
+    assert device("marta") in await lent(world, "g-other")
 
 
 async def test_a_device_is_lent_once(world: World) -> None:
