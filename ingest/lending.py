@@ -93,6 +93,22 @@ insert into gateway_config (gateway_id, version, content) values (%s, %s, %s)
 on conflict do nothing returning made_at
 """
 
+# Only the latest is published. The others are for who asks why, and that is asked within weeks.
+VERSIONS_KEPT: Final = 100
+
+_TRIM: Final = """
+delete from gateway_config where gateway_id = %(gateway_id)s and version <= (
+    select version from gateway_config where gateway_id = %(gateway_id)s
+    order by version desc offset %(most)s limit 1)
+"""
+
+# A pairing that has ended is in no version after it.
+_BLANK: Final = """
+update gateway_config set content = content #- '{pairing,passkey}'
+where gateway_id = %(gateway_id)s and version < %(version)s
+    and content #> '{pairing,passkey}' is not null
+"""
+
 _LATEST: Final = """
 select asked.gateway_id, latest.version, latest.made_at, latest.content,
     s.config_version as reported_version, s.config_refused
@@ -217,10 +233,26 @@ async def renew(connection: Connection, only: Sequence[str] | None) -> list[Made
         except msgspec.ValidationError as error:  # a setting that the database takes and it not
             _log.error("config.cannot_be_made", gateway_id=row.gateway_id, problem=str(error))
             continue
-        inserted = await connection.execute(_INSERT, (row.gateway_id, version, Jsonb(content)))
-        if (found := await inserted.fetchone()) is not None:
-            made.append(replace(new, made_at=found[0]))
+        made_at = await _insert(connection, new)
+        if made_at is not None:
+            made.append(replace(new, made_at=made_at))
     return made
+
+
+async def _insert(connection: Connection, new: Made) -> datetime | None:
+    """Insert a version, and clear away behind it; return when, or none if it is there already."""
+    names = {"gateway_id": new.gateway_id, "version": new.version, "most": VERSIONS_KEPT}
+    async with connection.transaction():
+        inserted = await connection.execute(
+            _INSERT, (new.gateway_id, new.version, Jsonb(new.content))
+        )
+        found = await inserted.fetchone()
+        if found is None:
+            return None
+        await connection.execute(_TRIM, names)
+        await connection.execute(_BLANK, names)
+    made_at: datetime = found[0]
+    return made_at
 
 
 async def behind(connection: Connection, gateway_ids: Sequence[str]) -> list[Behind]:

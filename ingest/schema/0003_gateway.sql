@@ -59,7 +59,8 @@ create index pairing_request_of_gateway on pairing_request (gateway_id, asked_at
 create unique index pairing_request_one_open on pairing_request (gateway_id)
     where ended_at is null;
 
--- Every configuration a gateway was given. A row is made when the content differs from the last.
+-- The last hundred configurations a gateway was given. A row is made when the content differs from
+-- the last; those before the latest have no passkey.
 create table gateway_config (
     gateway_id text not null references gateway,
     version bigint not null check (version > 0),

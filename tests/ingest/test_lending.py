@@ -9,7 +9,7 @@ import psycopg
 
 from devices import wire
 from devices.wire import GatewayConfig, decode_config
-from ingest.lending import VERSION_MAX, Made, renew
+from ingest.lending import VERSION_MAX, VERSIONS_KEPT, Made, renew
 from tests.ingest.county import CUFF, GATEWAY, NOW, SCALE, County
 
 OTHER = "C4:00:00:00:00:09"
@@ -225,6 +225,37 @@ def test_two_workers_make_one_version(plain_county: County) -> None:
     both = asyncio.run(work())
     assert sum(len(made) for made in both) == 1
     assert plain_county.count("gateway_config") == 1
+
+
+def test_the_last_versions_are_kept(plain_county: County) -> None:
+    stand(plain_county)
+    for number in range(VERSIONS_KEPT + 2):
+        set_up(plain_county, heartbeat_s=10 + number, from_at=NOW + timedelta(seconds=number))
+        plain_county.connection.execute(
+            "update gateway_setting set from_at = now() - interval '1 s' * (200 - heartbeat_s)"
+        )
+        assert config(plain_county).config_version == number + 1
+    (kept,) = plain_county.rows("select min(version), max(version), count(*) from gateway_config")
+    assert kept == (3, VERSIONS_KEPT + 2, VERSIONS_KEPT)
+
+
+def test_a_passkey_is_forgotten_with_the_pairing(plain_county: County) -> None:
+    stand(plain_county)
+    plain_county.connection.execute(
+        "insert into pairing_request (request_id, gateway_id, expires_at, passkey) "
+        "values ('p', %s, now() + interval '10 minutes', 123456)",
+        [GATEWAY],
+    )
+    asked = config(plain_county).pairing
+    assert asked is not None
+    assert asked.passkey == 123456
+    plain_county.connection.execute("update pairing_request set passkey = 12345")
+    assert config(plain_county).config_version == 2
+    plain_county.connection.execute("update pairing_request set ended_at = clock_timestamp()")
+    assert config(plain_county).pairing is None
+    pairings = plain_county.rows("select content->'pairing' from gateway_config order by version")
+    assert [None if one is None else one["request_id"] for (one,) in pairings] == ["p", "p", None]
+    assert plain_county.rows("select from gateway_config where content::text ~ 'passkey'") == []
 
 
 def test_every_change_wakes_who_publishes(plain_county: County) -> None:
