@@ -92,7 +92,15 @@ async def new_code(
         made = await codes.new_code(connection, gateway_id or None, made_by=staff_id)
         if gateway_id:
             await actions.note(connection, gateway_id, "code_made", staff_id)
-    return page(request, "gateway_code.html", session=found, made=made)
+    server = _own_address(request, services)
+    return page(request, "gateway_code.html", session=found, made=made, server=server)
+
+
+def _own_address(request: Request, services: ServicesOf) -> str:
+    """Return this site's address as the technician's browser knows it."""
+    url = request.base_url
+    # The proxy that ends TLS is not asked: where the cookie travels over HTTPS, the page did.
+    return str(url.replace(scheme="https") if services.web.cookie_secure else url).rstrip("/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +162,7 @@ async def ask_pairing(asked: Asked, model: Text = "", device: Text = "") -> Resp
     async with asked.services.pool.connection() as connection:
         staff_id = _staff_id(asked.found)
         answer = await actions.ask_pairing(connection, staff_id, asked.gateway_id, model, device)
-    return await _answer(asked, answer, {Answer.DONE: ""})
+    return await _answer(asked, answer, {Answer.DONE: ""}, typed_to_pair=device)
 
 
 @router.post("/{gateway_id}/nummer", dependencies=[OwnForm])
@@ -221,23 +229,40 @@ async def _gateway(connection: AsyncConnection, gateway_id: str) -> Gateway:
 
 
 async def _answer(
-    asked: _Asked, answer: Answer, told: Mapping[Answer, str], *, typed: str = ""
+    asked: _Asked,
+    answer: Answer,
+    told: Mapping[Answer, str],
+    *,
+    typed: str = "",
+    typed_to_pair: str = "",
 ) -> Response:
     """Go back to the page; if it was not done, show it again with the reason."""
     if answer in told:
         said = f"?klart={told[answer]}" if told[answer] else ""
         return RedirectResponse(f"/teknik/{asked.gateway_id}{said}", 303)
-    return await _gateway_page(asked, refused=words.ANSWERS[answer], typed=typed, status=409)
+    return await _gateway_page(
+        asked,
+        refused=words.ANSWERS[answer],
+        typed=typed,
+        typed_to_pair=typed_to_pair,
+        status=409,
+    )
 
 
 async def _gateway_page(
-    asked: _Asked, *, done: str = "", refused: str = "", typed: str = "", status: int = 200
+    asked: _Asked,
+    *,
+    done: str = "",
+    refused: str = "",
+    typed: str = "",
+    typed_to_pair: str = "",
+    status: int = 200,
 ) -> Response:
     async with asked.services.pool.connection() as connection:
         gateway = await _gateway(connection, asked.gateway_id)
         history = await queries.history(connection, asked.gateway_id)
         pairing = await queries.last_pairing(connection, asked.gateway_id)
-    context = _pairing_context(gateway, pairing)
+    context = _pairing_context(gateway, pairing, typed_to_pair)
     now: datetime = context["now"]
     return page(
         asked.request,
@@ -271,12 +296,15 @@ def _devices(gateway: Gateway) -> list[tuple[DeviceStatus, bool]]:
     return lent + others
 
 
-def _pairing_context(gateway: Gateway, pairing: queries.Pairing | None) -> dict[str, Any]:
+def _pairing_context(
+    gateway: Gateway, pairing: queries.Pairing | None, typed: str = ""
+) -> dict[str, Any]:
     model = model_named(pairing.model) if pairing else None
     return {
         "now": datetime.now(UTC),
         "gateway": gateway,
         "pairing": pairing,
+        "typed_to_pair": typed,
         "how_to_pair": model.how_to_pair_sv if model else "",
         "words": words,
     }

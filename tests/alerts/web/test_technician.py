@@ -110,6 +110,17 @@ async def test_what_was_typed_is_still_there_when_it_was_refused(
     assert answer.status_code == 409
     assert "Adressen stämmer inte." in answer.text
     assert 'value="C4:6&#34;&lt;x&gt;"' in answer.text
+    assert answer.text.count('value="C4:6') == 1
+
+
+async def test_the_address_of_a_pairing_that_was_refused_is_still_there(
+    world: World, browse: Login
+) -> None:
+    async with browse("tove") as client:
+        answer = await client.submit(f"{PAGE}/ihopparning", model="beurer_bf", device="C4:6<")
+    assert answer.status_code == 409
+    assert re.search(r'id="pair-device"[^>]* value="C4:6&lt;"', answer.text)
+    assert answer.text.count('value="C4:6') == 1
 
 
 async def test_a_pairing_is_followed_by_loading_the_page_again(world: World, browse: Login) -> None:
@@ -214,6 +225,8 @@ async def test_an_enrolment_code_is_shown_once(
         fresh = await client.submit("/teknik/koder")
         code = re.search(r">((?:[0-9A-Z]{4}[ -]?){4})<", fresh.text)
         assert code is not None
+        enrol = f"egenmonitor-gateway enrol --server {client.base_url}"
+        assert f"<code>{enrol} --config /etc/egenmonitor/gateway.toml</code>" in fresh.text
         name = world.one("select gateway_id from enrolment_code")
         listed = await client.get("/teknik")
         assert name in listed.text
