@@ -9,11 +9,12 @@ import fcntl
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TextIO
 
 FILE_NAME: Final = "gateway.sqlite"
 LOCK_NAME: Final = "gateway.lock"
@@ -30,6 +31,10 @@ BALLAST_NAME: Final = "ballast"
 
 # Another process only ever reads (`status`), and never for longer than this.
 _BUSY_S: Final = 5.0
+
+# Who asks whether a gateway runs holds the lock for an instant; another gateway holds it on.
+_LOCK_S: Final = 0.5
+_LOCK_LOOK_S: Final = 0.02
 
 # Migration n brings a file from user_version n to n + 1. Never edit one that was released.
 MIGRATIONS: Final = (
@@ -127,7 +132,7 @@ class Database:
         self._ballast = directory / BALLAST_NAME
         self._lock = (directory / LOCK_NAME).open("w")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(self._lock)
         except BlockingIOError as error:
             self._lock.close()
             problem = f"another gateway runs on {directory}"
@@ -223,6 +228,20 @@ class Database:
             if not _is_full(error) or not self.drop_ballast():
                 raise
             return _connect(path, pages_max)
+
+
+def _take(lock: TextIO) -> None:
+    """Take the lock, or raise ``BlockingIOError`` when somebody keeps it for ``_LOCK_S``."""
+    until_s = time.monotonic() + _LOCK_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until_s:
+                raise
+            time.sleep(_LOCK_LOOK_S)
+        else:
+            return
 
 
 def _connect(path: Path, pages_max: int) -> sqlite3.Connection:

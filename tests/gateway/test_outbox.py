@@ -1,5 +1,7 @@
 import contextlib
+import fcntl
 import sqlite3
+import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -8,7 +10,15 @@ from uuid import UUID
 import pytest
 
 from devices.drivers import RawValue
-from gateway.database import BALLAST_BYTES, Database, StoreFull, StoreInUse, StoreTooNew, depths
+from gateway.database import (
+    BALLAST_BYTES,
+    LOCK_NAME,
+    Database,
+    StoreFull,
+    StoreInUse,
+    StoreTooNew,
+    depths,
+)
 from gateway.inbox import ADVERTISERS_MAX, REPLAYS_MAX, Inbox, InboxSession
 from gateway.outbox import SEEN_FOR, Outbox
 from tests.gateway.material import DEVICE, START, ids, reading
@@ -175,6 +185,21 @@ def test_a_block_of_flats_full_of_scales_is_remembered_within_bounds(
     for number in range(ADVERTISERS_MAX + 10):
         inbox.append_advertised(InboxSession(f"D{number}", "mi_scale_v1"), raw(number))
     assert store.number("select count(*) from advertised") == ADVERTISERS_MAX
+
+
+def test_who_asks_whether_a_gateway_runs_keeps_none_from_starting(tmp_path: Path) -> None:
+    """It holds the lock for an instant."""
+    with Database(tmp_path):
+        pass
+    with (tmp_path / LOCK_NAME).open("rb") as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        timer = threading.Timer(0.1, fcntl.flock, (asking, fcntl.LOCK_UN))
+        timer.start()
+        try:
+            with Database(tmp_path):
+                pass
+        finally:
+            timer.join()
 
 
 def test_two_gateways_cannot_share_a_data_directory(tmp_path: Path) -> None:
