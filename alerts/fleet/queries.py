@@ -1,5 +1,6 @@
 """What technicians look at, read from the database. No query here touches a patient's identity."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -8,10 +9,10 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row, dict_row
 
 from alerts.fleet.actions import address
-from alerts.fleet.gateway import Gateway
+from alerts.fleet.gateway import Gateway, Urgency
 from devices import wire
 from devices.errors import MalformedMessage
-from devices.wire import GatewayState, GatewayStatus
+from devices.wire import LENT_MAX, GatewayState, GatewayStatus
 from ingest.lending import LENT
 
 Connection = AsyncConnection[Any]
@@ -20,10 +21,40 @@ Connection = AsyncConnection[Any]
 LISTED_MAX: Final = 300
 HISTORY_SHOWN: Final = 100
 
-# The order is a rough one of urgency, so that what matters is among the first; the page sorts
-# by the whole of it. Silence comes first: boxes that were never heard may lie on a shelf in
-# hundreds.
-_LISTED: Final = f"""
+# Of so many the urgency is found before the most urgent are listed: ten times a county's homes.
+JUDGED_MAX: Final = 20_000
+
+# What the urgency of each is made of, and no more: of what is lent only lists that are too long.
+_JUDGED: Final = f"""
+select g.gateway_id, g.registered_at, g.retired_at, s.received_at, s.state, s.state_at,
+    s.body::text as body, c.version as config_version, c.made_at as config_made_at,
+    long.lent, coalesce(unread.messages, 0) as unreadable
+from gateway g
+left join gateway_status s using (gateway_id)
+left join lateral (
+    select version, made_at from gateway_config k
+    where k.gateway_id = g.gateway_id order by version desc limit 1
+) c on true
+left join (
+    select gateway_id, array_agg(distinct device_id) as lent from ({LENT}) lent
+    group by gateway_id having count(distinct device_id) > {LENT_MAX}
+) long using (gateway_id)
+left join (
+    select q.gateway_id, sum(q.repeats + 1) as messages
+    from quarantine q left join gateway_status last using (gateway_id)
+    where q.settled_at is null and q.topic = 'egenmonitor/v1/' || q.gateway_id || '/status'
+        and q.reason <> 'unknown_gateway'
+        and (last.received_at is null or q.arrived_at > last.received_at)
+    group by q.gateway_id
+) unread using (gateway_id)
+where (g.retired_at is null or g.retired_at > now())
+    and (%(sought)s = '' or strpos(lower(g.gateway_id), lower(%(sought)s)) > 0
+        or g.gateway_id in (select gateway_id from ({LENT}) lent where device_id = %(device_id)s))
+order by coalesce(s.received_at < now() - interval '15 minutes', false) desc, g.gateway_id
+limit %(most)s
+"""  # noqa: S608 - our own text
+
+_WHOLE: Final = f"""
 select g.gateway_id, g.registered_at, g.retired_at, s.received_at, s.state, s.state_at,
     s.body::text as body, c.version as config_version, c.made_at as config_made_at,
     (select count(distinct h.patient_id) from gateway_home h
@@ -43,16 +74,7 @@ left join lateral (
     select version, made_at from gateway_config k
     where k.gateway_id = g.gateway_id order by version desc limit 1
 ) c on true
-where (%(gateway_id)s::text is null or g.gateway_id = %(gateway_id)s)
-    and (%(gateway_id)s is not null or g.retired_at is null or g.retired_at > now())
-    and (%(sought)s = '' or strpos(lower(g.gateway_id), lower(%(sought)s)) > 0
-        or exists (select from ({LENT}) lent
-            where lent.gateway_id = g.gateway_id and lent.device_id = %(device_id)s))
-order by coalesce(s.received_at < now() - interval '15 minutes', false) desc,
-    coalesce(jsonb_array_length(s.body->'conditions'), 0) > 0 desc,
-    s.received_at is null desc,
-    s.battery_lowest nulls last, s.certificate_until nulls last, g.gateway_id
-limit %(most)s
+where g.gateway_id = any (%s)
 """  # noqa: S608 - our own text
 
 _RETIRED: Final = """
@@ -70,6 +92,19 @@ select request_id, device_id, model, asked_at, expires_at, step, step_at, proble
     passkey is not null as has_passkey
 from pairing_request where gateway_id = %s order by asked_at desc limit 1
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The most urgent gateways, the most urgent first.
+
+    Attributes:
+        gateways: At most ``LISTED_MAX``.
+        counts: How many of each urgency there are, also of those not listed.
+    """
+
+    gateways: list[Gateway]
+    counts: Counter[Urgency]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +145,29 @@ class Pairing:
         return self.ended_at is None
 
 
-async def gateways(connection: Connection, sought: str = "") -> list[Gateway]:
+async def gateways(connection: Connection, now: datetime, sought: str = "") -> Listed:
     """Return the gateways that are in use, or those found by *sought*, an id or an address."""
-    return await _gateways(connection, gateway_id=None, sought=sought)
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        values = {
+            "sought": sought,
+            "device_id": address(sought) or sought.upper(),
+            "most": JUDGED_MAX,
+        }
+        await cursor.execute(_JUDGED, values)
+        judged = [
+            (_from_row({**row, "lent": dict.fromkeys(row["lent"] or (), "")}).urgency(now), row)
+            for row in await cursor.fetchall()
+        ]
+    judged.sort(key=lambda each: (-each[0], each[1]["gateway_id"]))
+    ids = [row["gateway_id"] for _, row in judged[:LISTED_MAX]]
+    found = {one.gateway_id: one for one in await _gateways(connection, ids)}
+    counts = Counter(urgency for urgency, _ in judged)
+    return Listed([found[each] for each in ids if each in found], counts)
 
 
 async def gateway(connection: Connection, gateway_id: str) -> Gateway | None:
     """Return one gateway, in use or not."""
-    found = await _gateways(connection, gateway_id=gateway_id, sought="")
+    found = await _gateways(connection, [gateway_id])
     return found[0] if found else None
 
 
@@ -142,21 +192,14 @@ async def last_pairing(connection: Connection, gateway_id: str) -> Pairing | Non
         return await cursor.fetchone()
 
 
-async def _gateways(
-    connection: Connection, *, gateway_id: str | None, sought: str
-) -> list[Gateway]:
+async def _gateways(connection: Connection, gateway_ids: list[str]) -> list[Gateway]:
     async with connection.cursor(row_factory=dict_row) as cursor:
-        values = {
-            "gateway_id": gateway_id,
-            "sought": sought,
-            "device_id": address(sought) or sought.upper(),
-            "most": LISTED_MAX,
-        }
-        await cursor.execute(_LISTED, values)
+        await cursor.execute(_WHOLE, [gateway_ids])
         return [_from_row(row) for row in await cursor.fetchall()]
 
 
 def _from_row(row: dict[str, Any]) -> Gateway:
+    row = dict(row)
     body, state = row.pop("body"), row.pop("state")
     return Gateway(
         **row, state=None if state is None else GatewayState(state), status=_status(body)

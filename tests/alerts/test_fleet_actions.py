@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -10,9 +11,10 @@ import pytest
 from alerts.enrolment.revocation import revoke
 from alerts.fleet import actions, queries
 from alerts.fleet.actions import Answer
-from devices.wire import LENT_MAX, PairingStep
+from alerts.fleet.gateway import Urgency
+from devices.wire import LENT_MAX, DeviceStatus, PairingStep
 from ingest import lending
-from tests.alerts.gateways import STRAY, follow, register, renew, say, stand, unwell
+from tests.alerts.gateways import NOW, STRAY, follow, register, renew, say, stand, unwell
 from tests.alerts.world import GATEWAY, World, device
 
 MODEL = "mi_scale_v2"
@@ -247,6 +249,31 @@ async def test_a_pairing_that_is_cancelled_is_withdrawn(world: World) -> None:
     assert world.one("select count(*) from gateway_config where content ? 'pairing'") == 0
 
 
+async def listed(world: World, sought: str = "") -> queries.Listed:
+    found = await do(world, lambda c: queries.gateways(c, datetime.now(UTC), sought))
+    assert isinstance(found, queries.Listed)
+    return found
+
+
+async def test_the_most_urgent_of_all_are_listed_and_all_are_counted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is urgent by its status alone comes before what is only soon, whatever its name."""
+    monkeypatch.setattr(queries, "LISTED_MAX", 3)
+    await unwell(world)
+    for number in range(5):
+        register(world, f"g-a-{number}")
+        low = DeviceStatus(device_id=STRAY, battery_percent=1)
+        await say(world, f"g-a-{number}", devices=(low,))
+    register(world, "g-z")
+    await say(world, "g-z", certificate_until=NOW - timedelta(days=1))
+    found = await listed(world)
+    assert [one.gateway_id for one in found.gateways] == ["g-test", "g-tyst", "g-z"]
+    assert found.counts[Urgency.NOW] == 3
+    assert found.counts.total() == 11
+    assert found.gateways[0].people == 1
+
+
 async def test_the_most_urgent_are_among_those_listed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,8 +282,8 @@ async def test_the_most_urgent_are_among_those_listed(
     for number in range(10):
         register(world, f"g-well-{number}")
         await say(world, f"g-well-{number}")
-    found = await do(world, queries.gateways)
-    assert {one.gateway_id for one in found} == {"g-ny", "g-tyst", "g-test"}
+    found = await listed(world)
+    assert {one.gateway_id for one in found.gateways} == {"g-batteri", "g-tyst", "g-test"}
 
 
 async def test_boxes_that_were_never_heard_hide_none_that_fell_silent(
@@ -265,8 +292,8 @@ async def test_boxes_that_were_never_heard_hide_none_that_fell_silent(
     monkeypatch.setattr(queries, "LISTED_MAX", 3)
     await unwell(world)
     register(world, *(f"g-shelf-{number}" for number in range(5)))
-    found = await do(world, queries.gateways)
-    assert {"g-tyst", "g-test"} < {one.gateway_id for one in found}
+    found = await listed(world)
+    assert {"g-tyst", "g-test"} < {one.gateway_id for one in found.gateways}
 
 
 @pytest.mark.parametrize(
@@ -287,8 +314,8 @@ async def test_a_gateway_is_found_by_its_name_or_by_a_device(
 ) -> None:
     await unwell(world)
     register(world, "g_under")
-    found = await do(world, lambda c: queries.gateways(c, sought))
-    assert sorted(one.gateway_id for one in found) == expected
+    found = await listed(world, sought)
+    assert sorted(one.gateway_id for one in found.gateways) == expected
 
 
 async def test_unreadable_words_are_told_until_a_readable_one_comes(world: World) -> None:

@@ -5,7 +5,6 @@ No patient is named here, and no page here leads to one.
 
 # ruff: noqa: FAST003 - the dependency ``Asked`` takes the gateway's id from the address
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -55,10 +54,9 @@ async def fleet_page(
     """List the gateways, the most urgent first."""
     now = datetime.now(UTC)
     async with services.pool.connection() as connection:
-        everyone = await queries.gateways(connection, sok.strip())
+        listed = await queries.gateways(connection, now, sok.strip())
         pending = await codes.pending_codes(connection)
         retired = await queries.retired(connection)
-    everyone.sort(key=lambda one: (-one.urgency(now), one.gateway_id))
     return page(
         request,
         "fleet.html",
@@ -66,9 +64,8 @@ async def fleet_page(
         now=now,
         sought=sok.strip(),
         done=_DONE.get(klart, ""),
-        gateways=everyone,
-        counts=Counter(one.urgency(now) for one in everyone),
-        most=queries.LISTED_MAX,
+        gateways=listed.gateways,
+        counts=listed.counts,
         pending=pending,
         retired=retired,
         can_enrol=services.registrar is not None,
