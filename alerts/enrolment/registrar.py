@@ -75,6 +75,17 @@ class Registrar:
     broker_port: int
     lasts: timedelta
 
+    async def is_proved(self, connection: Connection, request: EnrolRequest | RenewRequest) -> bool:
+        """Return whether the box knows the code, or holds the key, that its request names.
+
+        What it asks for may be refused all the same. Changes and locks nothing.
+        """
+        if isinstance(request, EnrolRequest):
+            key = await _request_key(connection, request.lookup)
+            return key is not None and _knows(key, request)
+        old = await certificates.by_serial(connection, request.serial)
+        return old is not None and _holds_key(old.certificate, request)
+
     async def enrol(self, connection: Connection, request: EnrolRequest) -> SealedAnswer:
         """Give the first box that knows a code its certificate.
 
@@ -87,7 +98,7 @@ class Registrar:
             code = await _code(connection, request.lookup)
             if code is None:
                 raise Refused(RefusalReason.UNKNOWN)
-            if not is_same(request.mac, request_mac(code.request_key, request.lookup, request.csr)):
+            if not _knows(code.request_key, request):
                 raise Refused(RefusalReason.UNKNOWN, code.gateway_id)
             certificate = await self._for_code(connection, code, request.csr)
         body = encode(
@@ -112,8 +123,7 @@ class Registrar:
         old = await certificates.by_serial(connection, request.serial)
         if old is None:
             raise Refused(RefusalReason.UNKNOWN)
-        text = renewal_text(request.serial, request.csr)
-        if not pki.is_signed_by(old.certificate, request.signature, text):
+        if not _holds_key(old.certificate, request):
             raise Refused(RefusalReason.UNKNOWN, old.gateway_id)
         async with connection.transaction():
             now, is_retired = await _hold(connection, old.gateway_id)
@@ -176,6 +186,24 @@ def _key(csr: str, gateway_id: str) -> pki.PublicKey:
         return pki.requested_key(csr)
     except NotACsr as error:
         raise Refused(RefusalReason.MALFORMED, gateway_id) from error
+
+
+def _knows(request_key: bytes, request: EnrolRequest) -> bool:
+    return is_same(request.mac, request_mac(request_key, request.lookup, request.csr))
+
+
+def _holds_key(certificate: str, request: RenewRequest) -> bool:
+    text = renewal_text(request.serial, request.csr)
+    return pki.is_signed_by(certificate, request.signature, text)
+
+
+async def _request_key(connection: Connection, lookup: bytes) -> bytes | None:
+    cursor = await connection.execute(
+        "select request_key from enrolment_code where lookup_hash = %s and withdrawn_at is null",
+        (lookup_hash(lookup),),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else row[0]
 
 
 async def _code(connection: Connection, lookup: bytes) -> _Code | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import httpx
+import msgspec
 import pytest
 import structlog
 from fastapi import FastAPI
@@ -143,6 +144,56 @@ async def test_guessing_ends_soon_and_does_not_lock_people_out(
         assert csrf is not None
         fields = {"username": "anna", "password": "ett-långt-lösenord", "csrf": csrf[1]}
         assert (await client.post("/login", data=fields)).status_code == 303
+
+
+async def test_who_proves_himself_is_let_in_though_his_address_is_used_up(
+    http: httpx.AsyncClient, pool: Pool
+) -> None:
+    async with pool.connection() as connection:
+        first, second = await new_code(connection), await new_code(connection)
+    box, fresh = Box(), Box()
+    answer = await http.post(ENROL_PATH, content=encode(box.enrol(first.code)))
+    certificate = certificate_in(opened(decode_sealed(answer.content), first.code).certificate)
+    unsigned = encode(Box().renew(certificate, fresh))
+    unproved = encode(msgspec.structs.replace(Box().enrol(second.code), mac=bytes(32)))
+    for number in range(50):
+        guess = encode(Box().enrol(f"0000-0000-0000-{number:04d}"))
+        assert (await http.post(ENROL_PATH, content=guess)).json()["reason"] == "unknown"
+    for path, junk in ((RENEW_PATH, unsigned), (ENROL_PATH, unproved)):
+        answer = await http.post(path, content=junk)
+        assert (answer.status_code, answer.json()["reason"]) == (429, "too_many")
+    renewal, enrolment = encode(box.renew(certificate, fresh)), encode(Box().enrol(second.code))
+    for path, content in ((RENEW_PATH, renewal), (ENROL_PATH, enrolment)):
+        assert (await http.post(path, content=content)).status_code == 200
+
+
+async def test_junk_in_a_box_s_name_does_not_keep_it_out(
+    http: httpx.AsyncClient, pool: Pool
+) -> None:
+    async with pool.connection() as connection:
+        made = await new_code(connection)
+    box, fresh = Box(), Box()
+    answer = await http.post(ENROL_PATH, content=encode(box.enrol(made.code)))
+    certificate = certificate_in(opened(decode_sealed(answer.content), made.code).certificate)
+    unsigned = encode(Box().renew(certificate, fresh))
+    reasons = [(await http.post(RENEW_PATH, content=unsigned)).json()["reason"] for _ in range(6)]
+    assert reasons == ["unknown"] * 5 + ["too_many"]
+    answer = await http.post(RENEW_PATH, content=encode(box.renew(certificate, fresh)))
+    assert answer.status_code == 200
+
+
+async def test_who_proves_himself_counts_nothing_against_his_address(
+    http: httpx.AsyncClient, pool: Pool
+) -> None:
+    async with pool.connection() as connection:
+        made = await new_code(connection)
+    await http.post(ENROL_PATH, content=encode(Box().enrol(made.code)))
+    late = encode(Box().enrol(made.code))
+    reasons = {(await http.post(ENROL_PATH, content=late)).json()["reason"] for _ in range(8)}
+    assert reasons == {"used"}
+    async with pool.connection() as connection:
+        counted = await connection.execute("select count(*) from login_failure")
+        assert await counted.fetchone() == (0,)
 
 
 async def test_success_is_no_failure(http: httpx.AsyncClient, pool: Pool) -> None:

@@ -39,6 +39,7 @@ _STATUS: Final = {
 
 _log = structlog.get_logger()
 
+Prove = Callable[[AsyncConnection[Any]], Awaitable[bool]]
 Decide = Callable[[AsyncConnection[Any]], Awaitable[Said]]
 
 
@@ -53,7 +54,13 @@ async def enrol(request: Request, services: Services) -> Response:
     except MalformedMessage:
         return _no(RefusalReason.MALFORMED)
     known_as = f"enrol {lookup_hash(asked.lookup).hex()}"
-    return await _decided(request, services, known_as, lambda it: registrar.enrol(it, asked))
+    return await _decided(
+        request,
+        services,
+        known_as,
+        proved=lambda it: registrar.is_proved(it, asked),
+        decide=lambda it: registrar.enrol(it, asked),
+    )
 
 
 @router.post(RENEW_PATH)
@@ -67,23 +74,32 @@ async def renew(request: Request, services: Services) -> Response:
     except MalformedMessage:
         return _no(RefusalReason.MALFORMED)
     known_as = f"renew {asked.serial}"
-    return await _decided(request, services, known_as, lambda it: registrar.renew(it, asked))
+    return await _decided(
+        request,
+        services,
+        known_as,
+        proved=lambda it: registrar.is_proved(it, asked),
+        decide=lambda it: registrar.renew(it, asked),
+    )
 
 
 async def _decided(
-    request: Request, services: ServicesOf, known_as: str, decide: Decide
+    request: Request, services: ServicesOf, known_as: str, *, proved: Prove, decide: Decide
 ) -> Response:
-    """Return what *decide* says, unless it was asked in vain too often."""
+    """Return what *decide* says, unless it was asked too often by who proved nothing.
+
+    Many boxes may share one address: what one sends there must not keep the others out.
+    """
     # Apart from people's logins: a box that is wrong must lock nobody out of the pages.
     address = f"box {request.client.host if request.client else ''}"
     async with services.pool.connection() as connection:
-        if not await throttle.admit(connection, known_as, address):
+        is_proved = await proved(connection)
+        if not is_proved and not await throttle.admit(connection, known_as, address):
             return _no(RefusalReason.TOO_MANY)
         try:
             answer = await decide(connection)
         except Refused as refused:
             return _no(refused.reason, refused.gateway_id)
-        await throttle.forgive(connection, known_as, address)
     return Response(encode(answer), media_type="application/json")
 
 
