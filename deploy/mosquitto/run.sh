@@ -10,6 +10,7 @@ config=${MOSQUITTO_CONFIG:-/mosquitto/config} # mosquitto.conf, acl
 tls=${MOSQUITTO_TLS:-/broker}                 # what alerts writes
 look_s=${MOSQUITTO_LOOK_S:-5}                 # between two looks at the files
 least_looks=${MOSQUITTO_LEAST_LOOKS:-12}      # between two starts: many revocations are one
+end_s=${MOSQUITTO_END_S:-10}                  # for the broker to end by itself
 
 files="$tls/crl.pem $tls/ca.pem $tls/cert.pem $tls/key.pem"
 
@@ -23,6 +24,19 @@ stop() {
   [ -z "$broker" ] || kill -TERM "$broker" 2>/dev/null || true
 }
 trap stop TERM INT
+# Ends the broker, by force if it does not go; its status is in $status. One that has ended already
+# costs no time.
+end_broker() {
+  kill -TERM "$broker" 2>/dev/null || true
+  (sleep "$end_s" && kill -KILL "$broker") >/dev/null 2>&1 &
+  killer=$!
+  while :; do
+    status=0
+    wait "$broker" || status=$?
+    kill -0 "$broker" 2>/dev/null || break # else a signal has ended the wait
+  done
+  kill -TERM "$killer" 2>/dev/null || true
+}
 pause() { sleep "$look_s" & wait $! || true; }
 
 are_there || echo "waiting for certificates in $tls: python -m alerts ca init"
@@ -41,14 +55,12 @@ while [ -z "$stopping" ]; do
     # Two looks alike: a key and its certificate are two files, and belong together.
     if [ "$now" != "$used" ] && [ "$now" = "$before" ] && [ "$looks" -ge "$least_looks" ] &&
       are_there; then
-      kill -TERM "$broker" 2>/dev/null || true
-      wait "$broker" || true
+      end_broker
       echo "certificates or revocations have changed: started anew"
       continue 2
     fi
     before=$now
   done
-  status=0
-  wait "$broker" || status=$?
+  end_broker
   exit "$status"
 done

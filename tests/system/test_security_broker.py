@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -332,6 +333,40 @@ def test_two_starts_are_so_many_looks_apart(tmp_path: Path) -> None:
         script.wait(WAIT_S)
     first, second, third = started()
     assert min(second - first, third - second) >= 20 * 0.05
+
+
+_DOES_NOT_END = """#!/bin/sh
+trap '' TERM
+echo $$ > "$STARTS.new"
+mv "$STARTS.new" "$STARTS"
+while :; do sleep 0.05; done
+"""
+
+
+def test_a_broker_that_does_not_end_is_killed(tmp_path: Path) -> None:
+    program, started = tmp_path / "mosquitto", tmp_path / "started"
+    program.write_text(_DOES_NOT_END)
+    program.chmod(0o755)
+    for name in (files.CA, files.CRL, files.CERTIFICATE, files.KEY, "acl"):
+        (tmp_path / name).touch()
+    environment = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "STARTS": str(started),
+        "MOSQUITTO_CONFIG": str(tmp_path),
+        "MOSQUITTO_TLS": str(tmp_path),
+        "MOSQUITTO_LOOK_S": "0.05",
+        "MOSQUITTO_END_S": "1",
+    }
+    script = subprocess.Popen(["sh", str(ROOT / "deploy/mosquitto/run.sh")], env=environment)
+    try:
+        until(started.exists)
+        for _ in range(2):  # an impatient second one changes nothing
+            script.send_signal(signal.SIGTERM)
+            time.sleep(0.2)
+        assert script.wait(WAIT_S) == 128 + signal.SIGKILL
+        assert not Path(f"/proc/{started.read_text().strip()}").exists()
+    finally:
+        script.kill()
 
 
 def test_the_script_ends_when_the_broker_does(gate: Gate) -> None:
