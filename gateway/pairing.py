@@ -88,7 +88,7 @@ class Course:
             return False
         if self.status.device_id is not None:
             return device_id == self.status.device_id
-        return self._request.model in ("", model)
+        return self._request.model == model
 
     def connecting(self, device_id: str) -> None:
         """A try to connect to the device begins; from now on it is this one."""

@@ -187,7 +187,7 @@ class _Wanted:
             content["heartbeat_s"] = self.heartbeat_s
         if self.idle_s is not None:
             content["idle_s"] = self.idle_s
-        if self.request_id is not None and self.expires_at is not None:
+        if self.request_id is not None and self.expires_at is not None and self._is_named():
             pairing = {
                 "request_id": self.request_id,
                 "expires_at": self.expires_at.astimezone(UTC).isoformat(),
@@ -197,6 +197,13 @@ class _Wanted:
             }
             content["pairing"] = {key: value for key, value in pairing.items() if value is not None}
         return content
+
+    def _is_named(self) -> bool:
+        """Return whether the pairing is of something; one that is not stops nothing else."""
+        if self.device_id or self.model:
+            return True
+        _log.error("config.pairing_left_out", gateway_id=self.gateway_id, request=self.request_id)
+        return False
 
     def _can_be_told(self, lent: dict[str, str]) -> bool:
         """Return whether the format takes a device; one address that is none stops no other."""

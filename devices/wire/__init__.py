@@ -14,6 +14,7 @@ from devices.wire.config import (
     PairingRequest,
     decode_config,
     encode_config,
+    require_named,
 )
 from devices.wire.limits import MESSAGE_BYTES_MAX, READINGS_MAX, VERSION
 from devices.wire.message import (
@@ -89,5 +90,6 @@ __all__ = [
     "join_message",
     "parse_topic",
     "reading_texts",
+    "require_named",
     "topic",
 ]

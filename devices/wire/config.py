@@ -17,6 +17,13 @@ LENT_MAX: Final = 64
 HEARTBEAT_S_MAX: Final = 300
 
 
+def require_named(device_id: str | None, model: str) -> None:
+    """Raise ``ValueError`` for a pairing with just anything: a neighbour's device is heard, too."""
+    if not device_id and not model:
+        problem = "a pairing names neither device nor model"
+        raise ValueError(problem)
+
+
 class LentDevice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A device on loan in this home.
 
@@ -36,7 +43,7 @@ class PairingRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         request_id: Names it in the status; a request that was tried once is not tried again.
         expires_at: Beyond this it is let go.
         device_id: The device, if its address is known; otherwise the first of *model* heard.
-        model: Name of the row of the models' table; "" for any.
+        model: Name of the row of the models' table; "" only with *device_id*.
         passkey: The number the device shows, once somebody has read it.
     """
 
@@ -48,6 +55,7 @@ class PairingRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
     def __post_init__(self) -> None:
         require_utc(self.expires_at)
+        require_named(self.device_id, self.model)
 
 
 class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

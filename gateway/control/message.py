@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from devices.reading import DeviceId
-from devices.wire import GatewayStatus, PairingStatus
+from devices.wire import GatewayStatus, PairingStatus, require_named
 from gateway.radio.passkey import PASSKEY_MAX
 
 SOCKET_NAME: Final = "control.sock"
@@ -38,6 +38,9 @@ class AskPair(msgspec.Struct, frozen=True, tag="pair", tag_field="do", forbid_un
     within_s: Annotated[float, Meta(gt=0, le=PAIR_WITHIN_S_MAX)]
     device_id: DeviceId | None = None
     model: _Model = ""
+
+    def __post_init__(self) -> None:
+        require_named(self.device_id, self.model)
 
 
 class GivePasskey(

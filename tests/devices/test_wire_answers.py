@@ -121,3 +121,11 @@ def test_topic_that_is_none_of_ours_is_refused(name: str) -> None:
 def test_any_text_is_a_gateway_id_or_not(text: str) -> None:
     allowed = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
     assert wire.is_gateway_id(text) is (1 <= len(text) <= 64 and set(text) <= allowed)
+
+
+def test_a_pairing_with_just_anything_cannot_be_asked_for() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    wire.PairingRequest(request_id="p", expires_at=at, device_id="C4:64:E3:00:00:01")
+    wire.PairingRequest(request_id="p", expires_at=at, model="omron")
+    with pytest.raises(ValueError, match="neither device nor model"):
+        wire.PairingRequest(request_id="p", expires_at=at)

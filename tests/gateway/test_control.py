@@ -159,7 +159,7 @@ async def test_a_pairing_is_told_step_by_step_and_its_number_given(
 async def test_hanging_up_gives_the_pairing_up(tmp_path: Path, central: FakeCentral) -> None:
     async with listening(tmp_path, central), asyncio.timeout(WAIT_S):
         async with conversation(tmp_path) as gateway:
-            gateway.say(AskPair(within_s=60))
+            gateway.say(AskPair(within_s=60, model="omron"))
             await central.is_asking.wait()
         await central.given_up.wait()
 
@@ -169,14 +169,14 @@ async def test_what_is_no_number_gives_the_pairing_up(
     tmp_path: Path, central: FakeCentral, line: bytes
 ) -> None:
     async with listening(tmp_path, central), asyncio.timeout(WAIT_S):
-        await _raw(tmp_path, b'{"do":"pair","within_s":60}\n', line)
+        await _raw(tmp_path, b'{"do":"pair","within_s":60,"model":"omron"}\n', line)
         await central.given_up.wait()
     assert central.typed == []
 
 
 async def test_cancel_is_said_so(tmp_path: Path, central: FakeCentral) -> None:
     async with listening(tmp_path, central), conversation(tmp_path) as gateway:
-        gateway.say(AskPair(within_s=60))
+        gateway.say(AskPair(within_s=60, model="omron"))
         gateway.say(Cancel())
         async with asyncio.timeout(WAIT_S):
             await central.given_up.wait()
@@ -185,7 +185,7 @@ async def test_cancel_is_said_so(tmp_path: Path, central: FakeCentral) -> None:
 async def test_a_gateway_that_is_pairing_says_busy(tmp_path: Path, central: FakeCentral) -> None:
     central.is_busy = True
     async with listening(tmp_path, central), conversation(tmp_path) as gateway:
-        gateway.say(AskPair(within_s=60))
+        gateway.say(AskPair(within_s=60, model="omron"))
         async with asyncio.timeout(WAIT_S):
             assert await gateway.hear() == No("busy")
 
@@ -204,6 +204,8 @@ async def test_a_gateway_that_is_pairing_says_busy(tmp_path: Path, central: Fake
         b'{"do":"pair","within_s":86400}\n',
         b'{"do":"pair","within_s":60,"device_id":"../../etc"}\n',
         b'{"do":"pair","within_s":60,"model":"' + b"m" * 65 + b'"}\n',
+        b'{"do":"pair","within_s":60}\n',
+        b'{"do":"pair","within_s":60,"device_id":null,"model":""}\n',
         b'{"do":"pair","within_s":60,"shell":"rm"}\n',
         b"x" * (REQUEST_BYTES_MAX + 1),
     ],
@@ -223,7 +225,7 @@ async def test_a_number_of_other_than_six_digits_gives_the_pairing_up(
 ) -> None:
     async with listening(tmp_path, central), asyncio.timeout(WAIT_S):
         given = json.dumps({"do": "passkey", "passkey": number}).encode() + b"\n"
-        await _raw(tmp_path, b'{"do":"pair","within_s":60}\n', given)
+        await _raw(tmp_path, b'{"do":"pair","within_s":60,"model":"omron"}\n', given)
         await central.given_up.wait()
     assert central.typed == []
 
@@ -234,7 +236,7 @@ async def test_so_many_at_once_and_no_more(
     monkeypatch.setattr(server_module, "CONNECTIONS_MAX", 1)
     async with listening(tmp_path, central), conversation(tmp_path) as gateway:
         async with asyncio.timeout(WAIT_S):
-            gateway.say(AskPair(within_s=60))
+            gateway.say(AskPair(within_s=60, model="omron"))
             await central.is_asking.wait()
             assert await _raw(tmp_path) == [{"said": "no", "why": "busy"}]
 

@@ -83,7 +83,6 @@ def test_a_device_that_needs_no_bond_is_done_with_its_reading() -> None:
         (DEVICE, "", OTHER, "omron", False),
         (None, "omron", OTHER, "omron", True),
         (None, "omron", OTHER, "beurer", False),
-        (None, "", OTHER, "beurer", True),
     ],
 )
 def test_who_is_searched_for(
@@ -158,7 +157,7 @@ def test_none_is_open_for_ever_though_the_clock_stands_still(begin: Callable[[],
 async def test_how_long_it_is_open_is_taken_from_a_clock_that_nobody_sets(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    request = PairingRequest(request_id="r-1", expires_at=START + WITHIN)
+    request = PairingRequest(request_id="r-1", expires_at=START + WITHIN, model="omron")
     going_on = Pairing(request, ask_passkey=None, tell=lambda _: None, now=lambda: START)
     going_on.look()
     assert not going_on.is_over
@@ -186,7 +185,7 @@ def test_a_device_that_does_not_know_us_at_the_next_connection_ends_it() -> None
 
 
 def test_a_request_that_comes_too_late_is_not_begun() -> None:
-    request = PairingRequest(request_id="r-1", expires_at=START)
+    request = PairingRequest(request_id="r-1", expires_at=START, model="omron")
     assert ended(Course(request, START)) == (PairingStep.FAILED, Failure.EXPIRED)
 
 

@@ -56,7 +56,10 @@ def config(version: int, *devices: str, **more: Any) -> GatewayConfig:
 
 def wanted(request_id: str, passkey: int | None = None) -> PairingRequest:
     return PairingRequest(
-        request_id=request_id, expires_at=START + timedelta(minutes=10), passkey=passkey
+        request_id=request_id,
+        expires_at=START + timedelta(minutes=10),
+        model=MODEL,
+        passkey=passkey,
     )
 
 
@@ -148,6 +151,9 @@ REFUSALS = {
     "no model to pair": encode_config(
         config(9, pairing=PairingRequest(request_id="p", expires_at=START, model="nothing"))
     ),
+    "to pair with anything": encode_config(
+        config(9, pairing=PairingRequest(request_id="p", expires_at=START, model="nothing"))
+    ).replace(b',"model":"nothing"', b""),
     "too many": encode_config(config(9, *(f"D{number}" for number in range(LENT_MAX + 1)))),
     "not JSON": b"{",
     "newer format": encode_config(config(9, CUFF)).replace(b'"v":1', b'"v":2'),

@@ -239,11 +239,25 @@ def test_the_last_versions_are_kept(plain_county: County) -> None:
     assert kept == (3, VERSIONS_KEPT + 2, VERSIONS_KEPT)
 
 
+def test_a_pairing_with_anything_is_left_out_and_stops_nothing_else(plain_county: County) -> None:
+    stand(plain_county)
+    before = config(plain_county)
+    plain_county.connection.execute(
+        "insert into pairing_request (request_id, gateway_id, expires_at) "
+        "values ('p', %s, now() + interval '10 minutes')",
+        [GATEWAY],
+    )
+    assert renewed(plain_county) == []
+    set_up(plain_county, heartbeat_s=20)
+    after = config(plain_county)
+    assert (after.pairing, after.heartbeat_s, after.devices) == (None, 20, before.devices)
+
+
 def test_a_passkey_is_forgotten_with_the_pairing(plain_county: County) -> None:
     stand(plain_county)
     plain_county.connection.execute(
-        "insert into pairing_request (request_id, gateway_id, expires_at, passkey) "
-        "values ('p', %s, now() + interval '10 minutes', 123456)",
+        "insert into pairing_request (request_id, gateway_id, model, expires_at, passkey) "
+        "values ('p', %s, 'mi_scale_v2', now() + interval '10 minutes', 123456)",
         [GATEWAY],
     )
     asked = config(plain_county).pairing

@@ -22,6 +22,10 @@ _FINDING = ("EXCHANGE_MTU", "FIND_", "READ_BY_TYPE", "READ_BY_GROUP_TYPE")
 CCCD = "2902"
 
 
+# What a cuff is taken for that says no more of itself than its service.
+CUFF_MODEL = "standard_cuff"
+
+
 def cuff(name: str = "BP-1", habits: Habits = BRISK, **quirks: object) -> Cuff:
     """Return a cuff with a right clock that misbehaves in *quirks* alone."""
     behaviour = Quirks(**quirks)  # type: ignore[arg-type]  # each test's own
@@ -78,6 +82,7 @@ class Person:
             request_id=f"pairing-{self._device.name}",
             expires_at=datetime.now(UTC) + timedelta(seconds=within_s),
             device_id=self._device_id,
+            model="" if self._device_id else CUFF_MODEL,
         )
         self._device.hold_button()
         async with asyncio.timeout(within_s + 5):
