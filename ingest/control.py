@@ -24,6 +24,7 @@ from ingest.fleet import store
 from ingest.lending import Made, behind, renew
 from ingest.link import Heard, Link
 from ingest.quarantine import Reason, Refused
+from ingest.session import session
 from ingest.status import REPEAT, Said, read
 
 Connection = psycopg.AsyncConnection[Any]
@@ -42,20 +43,9 @@ LOOK_S: Final = 0.25
 STATUSES_MAX: Final = 500
 # Everything is looked at so often: a loan that begins at noon is known a minute later.
 RENEW_S: Final = 60.0
-# A gateway that does not take its configuration is told again so often. Longer than a gateway
-# needs to say that it has it; a heartbeat is at least twice as rare.
+# A gateway that does not take its configuration is told again so often. It says that it has it
+# within seconds, so this is never crossed by an answer on its way.
 AGAIN_S: Final = 30.0
-
-_STATEMENT_S_MAX: Final = 60
-_LINK: Final[dict[str, str | int]] = {
-    "connect_timeout": 10,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
-    "options": f"-c statement_timeout={_STATEMENT_S_MAX}s -c timezone=UTC",
-    "application_name": "egenmonitor-ingest-control",
-}
 
 _log = structlog.get_logger()
 
@@ -98,7 +88,8 @@ class Control:
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[Connection]:
         connection = await psycopg.AsyncConnection.connect(
-            make_conninfo(self._conninfo(), **_LINK), autocommit=True
+            make_conninfo(self._conninfo(), **session("egenmonitor-ingest-control")),
+            autocommit=True,
         )
         async with connection:
             yield connection

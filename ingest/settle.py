@@ -25,23 +25,12 @@ from ingest.batch import Batch
 from ingest.judgement import judge
 from ingest.quarantine import Reason, Refused
 from ingest.refusal import refusals, refused_by_database
+from ingest.session import session
 
 # Between attempts: quick at first, for a restart takes a second; then once in five seconds.
 RETRY_S_MIN: Final = 0.1
 RETRY_S_MAX: Final = 5.0
-# The largest batch takes a second; what takes a minute hangs on a lock or a dead disk.
-STATEMENT_S_MAX: Final = 60
 TRANSACTION_S_MAX: Final = 120.0
-# A peer that vanished without a word is noticed within half a minute.
-_LINK: Final[dict[str, str | int]] = {
-    "connect_timeout": 10,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
-    "options": f"-c statement_timeout={STATEMENT_S_MAX}s -c timezone=UTC",
-    "application_name": "egenmonitor-ingest",
-}
 # Repeats come in bunches (a gateway resends a backlog): after one, stage for a while, since a
 # failed COPY costs twice.
 STAGED_BATCHES: Final = 20
@@ -174,7 +163,7 @@ class Settler:
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         if self._connection is None:
             connection = await psycopg.AsyncConnection.connect(
-                make_conninfo(self._conninfo(), **_LINK), autocommit=True
+                make_conninfo(self._conninfo(), **session("egenmonitor-ingest")), autocommit=True
             )
             self._connection = connection
             pg_binary.register(connection)
