@@ -155,12 +155,9 @@ class PahoConsumer:
         """See ``Consumer.is_full``."""
         return len(self._order) >= self._receive_max
 
-    def take(self) -> Delivery | None:
+    def take(self, most: int) -> list[Delivery]:
         """See ``Consumer.take``."""
-        try:
-            return self._queue.popleft()
-        except IndexError:
-            return None
+        return [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """See ``Consumer.acknowledge``."""

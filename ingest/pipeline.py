@@ -75,9 +75,8 @@ class Pipeline:
         rows = unbroken = 0
         deadline = time.monotonic() + self._settings.wait_ms / 1000
         while rows < self._settings.rows_max:
-            delivery = self._consumer.take()
-            if delivery is not None:
-                one = decode(delivery)
+            if taken := self._consumer.take(1):
+                one = decode(taken[0])
                 batch.append(one)
                 size = max(1, len(one.readings))
                 rows, unbroken = rows + size, unbroken + size

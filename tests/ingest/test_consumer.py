@@ -57,8 +57,7 @@ def _arrives(consumer: PahoConsumer, packet_id: int) -> None:
 
 
 def _take(consumer: PahoConsumer) -> Delivery:
-    delivery = consumer.take()
-    assert delivery
+    (delivery,) = consumer.take(1)
     return delivery
 
 

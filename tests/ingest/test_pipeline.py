@@ -31,8 +31,8 @@ class FakeConsumer:
             await asyncio.sleep(max(0.0, wait_s))
         return bool(self.deliveries)
 
-    def take(self) -> Delivery | None:
-        return self.deliveries.popleft() if self.deliveries else None
+    def take(self, most: int) -> list[Delivery]:
+        return [self.deliveries.popleft() for _ in range(min(most, len(self.deliveries)))]
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         self.acknowledged += deliveries
