@@ -16,6 +16,7 @@ from ingest.batch import Batch, Bools, Ids, Int64s
 from ingest.breach import Breaches, from_finding
 from ingest.plausibility import VALUE_DOUBTS, Verdict
 from ingest.quarantine import Reason
+from ingest.registry import Registry
 from ingest.rules import limit
 
 
@@ -27,10 +28,15 @@ class Judgement:
     loan: Int64s  # (n,)
     verdict: Verdict
     stored: Bools  # (n,) refused now, but stored already: a repeat stays one, see ``judge``
-    breaches: Breaches
+    breaches: Breaches  # of limits
+    revision: int  # of the registry, that it was judged by
+    counted: Bools  # (m,) to be stored, and not doubted: what rules see; also in a pause
+    paused: Bools  # (n,) measured while the patient's rules are silent
 
 
-async def judge(connection: psycopg.AsyncConnection[Any], batch: Batch) -> Judgement:
+async def judge(
+    connection: psycopg.AsyncConnection[Any], registry: Registry, batch: Batch
+) -> Judgement:
     """Judge *batch* by what the database knows in the transaction of *connection*.
 
     A reading that comes again may be refused now, since its loan has ended or later readings
@@ -45,12 +51,20 @@ async def judge(connection: psycopg.AsyncConnection[Any], batch: Batch) -> Judge
     patient = assignment.patient
     history = await tables.history(connection, batch, patient, reason == 0)
     verdict = plausibility.judge(batch, reason, patient, history)
+    counted = (
+        (verdict.sample_reason == 0)
+        & (verdict.reason[batch.samples.reading] == 0)
+        & ((verdict.sample_suspicion & VALUE_DOUBTS) == 0)
+    )
     return Judgement(
         patient=patient,
         loan=assignment.loan,
         verdict=verdict,
         stored=np.isin(batch.reading_id, await _stored_among(connection, batch, verdict)),
         breaches=await _breaches(connection, batch, patient, verdict),
+        revision=registry.revision,
+        counted=counted,
+        paused=np.zeros(len(batch), np.bool_),
     )
 
 

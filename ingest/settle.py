@@ -25,6 +25,7 @@ from ingest.batch import Batch
 from ingest.judgement import judge
 from ingest.quarantine import Reason, Refused
 from ingest.refusal import refusals, refused_by_database
+from ingest.registry import Registry
 from ingest.session import session
 
 # Between attempts: quick at first, for a restart takes a second; then once in five seconds.
@@ -63,6 +64,7 @@ class Settler:
         self._log = structlog.get_logger().bind(key="database.dsn", address=address)
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._staged_batches = 0
+        self.registry = Registry()
 
     async def __aenter__(self) -> Self:
         return self
@@ -150,7 +152,7 @@ class Settler:
         staged = self._staged_batches > 0
         while True:
             try:
-                settled = await _commit(connection, batch, refused, staged=staged)
+                settled = await _commit(connection, self.registry, batch, refused, staged=staged)
             except psycopg.errors.UniqueViolation as error:
                 if staged or error.diag.constraint_name != store.READING_KEY:
                     raise
@@ -179,6 +181,7 @@ class Settler:
 
 async def _commit(
     connection: psycopg.AsyncConnection[Any],
+    registry: Registry,
     batch: Batch,
     refused: Sequence[Refused],
     *,
@@ -189,7 +192,7 @@ async def _commit(
         new = 0
         reason = np.empty(0, np.int8)
         if len(batch):
-            judgement = await judge(connection, batch)
+            judgement = await judge(connection, registry, batch)
             rows += refusals(batch, judgement)
             reason = np.where(judgement.stored, 0, judgement.verdict.reason).astype(np.int8)
             new = await store.write(connection, batch, judgement, rows, staged=staged)
