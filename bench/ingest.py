@@ -1,264 +1,248 @@
 """Ingest, whole chain: publisher → broker → ingest → PostgreSQL → receipt at the publisher.
 
-``python bench/ingest.py`` prints readings per second for 1, 20 and 200 readings per message, and
-the ratio to a server-side COPY of the very same rows of ``reading`` and ``sample``. Chain and
-COPY take turns (A B A B); medians last. ``--profile`` runs ingest under cProfile.
+``python bench/ingest.py`` prints, each pair taken in turns (A B A B) in one run, medians last:
+
+- readings per second with 20 and 200 readings a message, and the ratio to a server-side COPY of
+  the very same rows of ``reading`` and ``sample``;
+- 1 reading a message, live and from a backlog in the broker, and the ratio to mq-bridge, which
+  carries the same readings without rules, receipts or plausibility;
+- a stream with a tenth of duplicates ÷ one without;
+- how long a reading takes from its sending to its receipt, at half the load just reached: all of
+  them, and those that break a limit, whose alert is committed before the receipt goes out.
+
+Every patient has limits, a repeat rule, k-of-n, a rolling mean and a missing rule. ``--only`` picks
+parts, ``--profile FILE`` runs ingest under cProfile. The peer wants a Python that has mq-bridge:
+``--peer-python`` or EGENMONITOR_MQ_BRIDGE_PYTHON; this one, if it has it.
 """
 
 import argparse
+import importlib.util
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)  # this file's own folder would hide the package ingest
 
-import psycopg  # noqa: E402
+from bench.chain import Run, Servers, ingest, peer, publish, servers  # noqa: E402
+from bench.county import flat_load, make_load  # noqa: E402
 
-from bench.ingest_load import Load, fill_county, make_load  # noqa: E402
-from ingest.schema.migrate import migrate  # noqa: E402
-from simulator.embedded.broker import Broker, EmbeddedBroker, Mosquitto  # noqa: E402
-from simulator.embedded.postgres import Postgres  # noqa: E402
-
-# Readings per run: a few seconds each, so that start and end weigh little.
-SIZES = {1: 20_000, 20: 100_000, 200: 160_000}
+PARTS = ("copy", "peer", "duplicates", "latency")
+# Readings per run: some seconds each, so that start and end weigh little.
+SIZES = {20: 200_000, 200: 300_000}
+SINGLES = 60_000
+LATENCY_S = 5.0
 ROUNDS = 3
-WINDOW = 60_000  # messages without PUBACK; MQTT's packet ids end at 65,535
-START_S_MAX = 30.0
-RUN_S_MAX = 120.0
-_TICKS = os.sysconf("SC_CLK_TCK")
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One run of the chain and the COPY of what it stored."""
-
-    readings: int
-    samples: int
-    chain_s: float
-    copy_s: float
-    cores: dict[str, float]
+RUN_S_MAX = 180.0
+PAUSE_S = 0.2
 
 
 def main() -> None:
-    """Run all sizes on each database there is, and print the table."""
+    """Run the parts on each database there is, and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--sizes", type=int, nargs="*", default=list(SIZES))
+    parser.add_argument("--only", choices=PARTS, nargs="*", default=list(PARTS))
     parser.add_argument("--edition", choices=["plain", "timescaledb"], nargs="*")
+    parser.add_argument("--peer-python", default=os.environ.get("EGENMONITOR_MQ_BRIDGE_PYTHON"))
     parser.add_argument("--profile", type=Path, help="write cProfile's figures of ingest here")
     options = parser.parse_args()
-    lines = []
+    lines: list[str] = []
     for name, tree in _databases(options.edition):
-        with tempfile.TemporaryDirectory(prefix="egenmonitor-bench-") as place:
-            directory = Path(place)
-            directory.chmod(0o755)  # the server may run under another account
-            with (
-                Postgres(directory / "pg", tree=tree) as server,
-                _broker(directory / "broker") as broker,
-            ):
-                _prepare(server.dsn())
-                with _ingest(server.dsn(), broker.port, directory, options.profile) as ingest:
-                    pids = {"ingest": ingest.pid, "broker": broker.pid, "postgres": server.pid}
-                    results = _rounds(options, server, broker, pids, directory)
-                lines += _summary(name, type(broker).__name__, results)
-            shutil.rmtree(server.outside_data_directory())  # a tree's lies inside the tree
+        lines.append(f"{name}, medians of {options.rounds}:")
+        with (
+            tempfile.TemporaryDirectory(prefix="egenmonitor-bench-") as place,
+            servers(name, tree, Path(place)) as there,
+        ):
+            for part in options.only:
+                for line in _MEASURES[part](there, options):
+                    print(f"  {line}", flush=True)
+                    lines.append(f"  {line}")
+            outside = there.database.outside_data_directory()
+        if tree:
+            shutil.rmtree(outside, ignore_errors=True)  # a tree's data lies inside the tree
     print("\n" + "\n".join(lines))
 
 
 def _databases(wanted: list[str] | None) -> Iterator[tuple[str, Path | None]]:
     if not wanted or "plain" in wanted:
         yield "PostgreSQL 18, embedded", None
-    tree = Path(os.environ.get("EGENMONITOR_TIMESCALE_TREE") or "/nonexistent")
     if wanted and "timescaledb" not in wanted:
         return
+    tree = Path(os.environ.get("EGENMONITOR_TIMESCALE_TREE") or "/nonexistent")
     if (tree / "usr/lib/postgresql/17/bin/postgres").exists() and os.geteuid() == 0:
         yield "PostgreSQL 17 + TimescaleDB", tree
     else:
         print("TimescaleDB: skipped, EGENMONITOR_TIMESCALE_TREE names no tree")
 
 
-@contextmanager
-def _broker(directory: Path) -> Iterator[Broker]:
-    if Mosquitto.program() is None:
-        print("mosquitto is not installed: the embedded broker stands in, which is slower")
-    with (EmbeddedBroker if Mosquitto.program() is None else Mosquitto)(directory) as broker:
-        yield broker
-
-
-@contextmanager
-def _ingest(
-    dsn: str, port: int, directory: Path, profile: Path | None
-) -> Iterator[subprocess.Popen[bytes]]:
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "EGENMONITOR_INGEST__DATABASE__DSN": dsn,
-        "EGENMONITOR_INGEST__BROKER__HOST": "127.0.0.1",
-        "EGENMONITOR_INGEST__BROKER__PORT": str(port),
-    }
-    command = [sys.executable, "-m", "ingest", "run"]
-    if profile:
-        command[1:1] = ["-m", "cProfile", "-o", str(profile)]
-    log = directory / "ingest.log"
-    with log.open("wb") as file:
-        process = subprocess.Popen(command, env=environment, cwd=ROOT, stderr=file)
-    deadline = time.monotonic() + START_S_MAX
-    while b"broker.connected" not in log.read_bytes():
-        if process.poll() is not None or time.monotonic() > deadline:
-            sys.exit(f"ingest does not start: {log.read_text()}")
-        time.sleep(0.05)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(START_S_MAX)
-        print(_last_words(log))
-
-
-def _last_words(log: Path) -> str:
-    return "\n".join(
-        line
-        for line in log.read_text().splitlines()
-        if '"warning"' in line or '"error"' in line or "ingest.progress" in line
-    )[-2000:]
-
-
-def _rounds(
-    options: argparse.Namespace,
-    server: Postgres,
-    broker: Broker,
-    pids: dict[str, int | None],
-    directory: Path,
-) -> dict[int, list[Run]]:
-    results: dict[int, list[Run]] = {size: [] for size in options.sizes}
-    for number in range(options.rounds):
-        for size in options.sizes:
-            load = make_load(SIZES[size], size, number)
-            chain_s, cores = _chain(load, broker.port, pids, directory)
-            run = _copy(server, chain_s, cores)
-            assert run.readings == SIZES[size], f"{run.readings} stored, {SIZES[size]} sent"
-            results[size].append(run)
-            print(_line(size, run), flush=True)
-    return results
-
-
-def _chain(
-    load: Load, port: int, pids: dict[str, int | None], directory: Path
-) -> tuple[float, dict[str, float]]:
-    path = directory / "load"
-    path.write_bytes(load.packets)
-    arguments = [str(port), str(path), str(load.messages), str(WINDOW)]
-    publisher = subprocess.Popen(
-        [sys.executable, "-m", "bench.ingest_load", *arguments],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert publisher.stdin
-    assert publisher.stdout
-    guard = threading.Timer(RUN_S_MAX, publisher.kill)
-    guard.start()
-    publisher.stdout.readline()
-    before = {name: _cpu_s(pid) for name, pid in pids.items()}
-    before["publisher"] = _cpu_s(publisher.pid)
-    publisher.stdin.write(b"\n")
-    publisher.stdin.flush()
-    line = publisher.stdout.readline()
-    guard.cancel()
-    if not line:
-        sys.exit(f"no receipts for all of {load.messages} messages within {RUN_S_MAX:g} s")
-    chain_s = float(line.split()[1])
-    after = {name: _cpu_s(pid) for name, pid in pids.items()}
-    after["publisher"] = before["publisher"]  # it may have ended; its own count is small
-    publisher.wait(START_S_MAX)
-    return chain_s, {name: (after[name] - before[name]) / chain_s for name in pids}
-
-
-def _copy(server: Postgres, chain_s: float, cores: dict[str, float]) -> Run:
-    """Copy what the chain stored out to files and, timed, in again; leave the tables empty."""
-    folder = server.outside_data_directory()
-    inside = server._data_directory()  # noqa: SLF001 - the server's own view of its folder
-    with psycopg.connect(server.dsn(), autocommit=True) as connection:
-        counts = []
-        for table in ("reading", "sample"):
-            row = connection.execute(f"select count(*) from {table}").fetchone()
-            counts.append(row[0] if row else 0)
-            connection.execute(
-                f"copy (select * from {table}) to '{inside}/{table}.bench' (format binary)"
+def _measure_copy(there: Servers, options: argparse.Namespace) -> Iterator[str]:
+    with ingest(there, options.profile) as process:
+        for per_message, readings in SIZES.items():
+            runs, copies = [], []
+            for number in range(options.rounds):
+                load = make_load(readings, per_message, seed=number)
+                runs.append(publish(there, load, there.pids(ingest=process.pid)))
+                stored = there.one("select count(*) from reading")
+                assert stored == readings, f"{stored} stored, {readings} sent"
+                copies.append(_copy_s(there))
+                there.empty()
+            ratios = [c / r.sent.answered_s for c, r in zip(copies, runs, strict=True)]
+            yield (
+                f"{per_message:>3} per message: {_rate(runs, readings):>9,.0f} readings/s"
+                f" ({_rate(runs, 3 * readings):,.0f} samples/s); COPY of the same rows"
+                f" {3 * readings / statistics.median(copies):,.0f} samples/s;"
+                f" ratio {statistics.median(ratios):.3f}; {_cores(runs)}"
             )
-        connection.execute("truncate reading, sample")
-        connection.execute("checkpoint")
-        began = time.monotonic()
-        for table in ("reading", "sample"):
-            connection.execute(f"copy {table} from '{inside}/{table}.bench' (format binary)")
-        copy_s = time.monotonic() - began
-        connection.execute("truncate reading, sample, breach")
-        connection.execute("checkpoint")
-    for table in ("reading", "sample"):
+
+
+def _copy_s(there: Servers) -> float:
+    """Copy what was stored out to files and, timed, in again."""
+    folder = there.database.outside_data_directory()
+    inside = there.database._data_directory()  # noqa: SLF001 - the server's own view of its folder
+    tables = ("reading", "sample")
+    there.do(*(f"copy (select * from {t}) to '{inside}/{t}.bench' (format binary)" for t in tables))
+    there.empty()
+    began = time.monotonic()
+    there.do(*(f"copy {t} from '{inside}/{t}.bench' (format binary)" for t in tables))
+    took_s = time.monotonic() - began
+    for table in tables:
         (folder / f"{table}.bench").unlink()
-    return Run(counts[0], counts[1], chain_s, copy_s, cores)
+    return took_s
 
 
-def _prepare(dsn: str) -> None:
-    migrate(dsn)
-    fill_county(dsn)
+def _measure_peer(there: Servers, options: argparse.Namespace) -> Iterator[str]:
+    python = options.peer_python
+    if python is None and importlib.util.find_spec("mq_bridge"):
+        python = sys.executable
+    if python is None:
+        yield "mq-bridge: skipped, no Python with it (--peer-python)"
+    ours: dict[str, list[float]] = {"live": [], "backlog": []}
+    theirs: dict[str, list[float]] = {"live": [], "backlog": []}
+    live: list[Run] = []
+    for number in range(options.rounds):
+        with ingest(there, options.profile) as process:
+            load = make_load(SINGLES, 1, seed=100 + number)
+            live.append(publish(there, load, there.pids(ingest=process.pid)))
+        ours["live"].append(_stored_rate(there, "reading", "stored_at", load.messages))
+        there.empty()
+        load = make_load(SINGLES, 1, seed=200 + number)
+        publish(there, load, {}, acks_only=True)
+        with ingest(there, options.profile):
+            ours["backlog"].append(_stored_rate(there, "reading", "stored_at", load.messages))
+        there.empty()
+        if python:
+            one, other = _peer_rates(there, python, number)
+            theirs["live"].append(one)
+            theirs["backlog"].append(other)
+    for how, rates in ours.items():
+        text = f"  1 per message, {how}: {statistics.median(rates):>9,.0f} readings/s"
+        if python:
+            ratios = [a / b for a, b in zip(rates, theirs[how], strict=True)]
+            text += f"; mq-bridge {statistics.median(theirs[how]):,.0f}"
+            text += f"; ratio {statistics.median(ratios):.2f}"
+        yield text + (f"; {_cores(live)}" if how == "live" else "")
 
 
-def _cpu_s(pid: int | None) -> float:
-    """Return the CPU seconds of a process and its children so far, Linux only."""
-    total = 0.0
-    for one in [pid, *_children(pid)]:
-        try:
-            fields = Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        total += (int(fields[11]) + int(fields[12])) / _TICKS
-    return total
+def _peer_rates(there: Servers, python: str, number: int) -> tuple[float, float]:
+    """Return the peer's messages a second, live and from a backlog."""
+    topic, greeting = flat_load(1, 1000 + number)
+    with peer(there, python, topic):
+        while not there.one("select count(*) from bridged"):  # it does not tell when it listens
+            publish(there, greeting, {}, acks_only=True)
+            time.sleep(PAUSE_S)
+        there.do("truncate bridged")
+        _, load = flat_load(SINGLES, number)
+        publish(there, load, {}, acks_only=True)
+        live = _stored_rate(there, "bridged", "at", SINGLES)
+    there.do("truncate bridged")
+    publish(there, load, {}, acks_only=True)
+    with peer(there, python, topic):
+        backlog = _stored_rate(there, "bridged", "at", SINGLES)
+    there.do("truncate bridged")
+    return live, backlog
 
 
-def _children(pid: int | None) -> list[int]:
-    try:
-        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    except OSError:
-        return []
-    return [int(word) for word in text.split()]
+def _stored_rate(there: Servers, table: str, column: str, rows: int) -> float:
+    """Return rows a second from the first to the last, once there are so many."""
+    deadline = time.monotonic() + RUN_S_MAX
+    while (found := there.one(f"select count(*) from {table}")) < rows:
+        if time.monotonic() > deadline:
+            sys.exit(f"{found} of {rows} rows in {table} after {RUN_S_MAX:g} s")
+        time.sleep(PAUSE_S)
+    span = f"select extract(epoch from max({column}) - min({column})) * 1e6 from {table}"
+    return rows / (there.one(span) / 1e6)
 
 
-def _line(size: int, run: Run) -> str:
-    cores = ", ".join(f"{name} {cores:.2f}" for name, cores in run.cores.items())
-    return (
-        f"  {size:>3} per message: {run.readings / run.chain_s:>9,.0f} readings/s,"
-        f" {run.samples / run.chain_s:>9,.0f} samples/s;"
-        f" COPY {run.samples / run.copy_s:>9,.0f} samples/s;"
-        f" ratio {run.copy_s / run.chain_s:.3f}; cores: {cores}"
+def _measure_duplicates(there: Servers, options: argparse.Namespace) -> Iterator[str]:
+    plain, doubled = [], []
+    with ingest(there, options.profile):
+        for number in range(options.rounds):
+            load = make_load(SIZES[20], 20, seed=300 + number)
+            again = make_load(SIZES[20], 20, seed=350 + number, repeat_every=10)
+            plain.append(publish(there, load, {}))
+            there.empty()
+            doubled.append(publish(there, again, {}))
+            stored = there.one("select count(*) from reading")
+            assert stored == SIZES[20], f"{stored} stored, {SIZES[20]} sent"
+            there.empty()
+    # The same new readings in both; the copies are extra work.
+    ratios = [a.sent.answered_s / b.sent.answered_s for a, b in zip(plain, doubled, strict=True)]
+    yield (
+        f"a tenth sent twice: {_rate(doubled, SIZES[20]):,.0f} new readings/s, without"
+        f" {_rate(plain, SIZES[20]):,.0f}; ratio {statistics.median(ratios):.2f}"
     )
 
 
-def _summary(name: str, broker: str, results: dict[int, list[Run]]) -> list[str]:
-    lines = [f"{name}, {broker}, medians of {len(next(iter(results.values())))}:"]
-    for size, runs in results.items():
-        cores = {k: statistics.median(run.cores[k] for run in runs) for k in runs[0].cores}
-        median = Run(
-            runs[0].readings,
-            runs[0].samples,
-            statistics.median(run.chain_s for run in runs),
-            statistics.median(run.copy_s for run in runs),
-            cores,
-        )
-        ratio = statistics.median(run.copy_s / run.chain_s for run in runs)
-        limit = max(cores, key=lambda key: cores[key])
-        lines.append(f"{_line(size, median)}; busiest: {limit}; median ratio {ratio:.3f}")
-    return lines
+def _measure_latency(there: Servers, options: argparse.Namespace) -> Iterator[str]:
+    with ingest(there, options.profile) as process:
+        for per_message, readings in {1: SINGLES, **SIZES}.items():
+            runs = []
+            for number in range(options.rounds):
+                load = make_load(readings, per_message, seed=400 + number)
+                full = publish(there, load, {})
+                there.empty()
+                rate = load.messages / full.sent.answered_s / 2
+                load = make_load(
+                    int(min(rate * LATENCY_S, load.messages)) * per_message,
+                    per_message,
+                    seed=500 + number,
+                )
+                runs.append(publish(there, load, there.pids(ingest=process.pid), rate=rate))
+                there.empty()
+            middle = {
+                name: statistics.median(getattr(run.sent, name) for run in runs)
+                for name in ("p50_ms", "p99_ms", "marked_p50_ms", "marked_p99_ms")
+            }
+            yield (
+                f"{per_message:>3} per message, half load ({rate * per_message:,.0f} readings/s):"
+                f" sent to receipt p50 {middle['p50_ms']:.0f} ms, p99 {middle['p99_ms']:.0f} ms;"
+                f" with an alert p50 {middle['marked_p50_ms']:.0f} ms,"
+                f" p99 {middle['marked_p99_ms']:.0f} ms; {_cores(runs)}"
+            )
+
+
+_MEASURES = {
+    "copy": _measure_copy,
+    "peer": _measure_peer,
+    "duplicates": _measure_duplicates,
+    "latency": _measure_latency,
+}
+
+
+def _rate(runs: list[Run], rows: int) -> float:
+    return rows / statistics.median(run.sent.answered_s for run in runs)
+
+
+def _cores(runs: list[Run]) -> str:
+    cores = {name: statistics.median(run.cores[name] for run in runs) for name in runs[0].cores}
+    busiest = max(cores, key=lambda name: cores[name])
+    said = ", ".join(f"{name} {cores[name]:.2f}" for name in cores)
+    return f"cores: {said}; busiest: {busiest}"
 
 
 if __name__ == "__main__":
