@@ -26,7 +26,7 @@ from ingest.judgement import judge
 from ingest.quarantine import Reason, Refused
 from ingest.refusal import refusals, refused_by_database
 from ingest.registry import Registry
-from ingest.session import session
+from ingest.session import is_worlds, session
 
 # Between attempts: quick at first, for a restart takes a second; then once in five seconds.
 RETRY_S_MIN: Final = 0.1
@@ -36,9 +36,6 @@ TRANSACTION_S_MAX: Final = 120.0
 # failed COPY costs twice.
 STAGED_BATCHES: Final = 20
 
-# SQLSTATE classes of the world's faults: connection, transaction state (a standby that is
-# read-only), rollback, resources, prerequisites, operator, system, internal.
-_WORLD: Final = frozenset({"08", "25", "40", "53", "55", "57", "58", "XX"})
 _POISON: Final = (psycopg.DataError, psycopg.IntegrityError)
 
 
@@ -134,7 +131,7 @@ class Settler:
             except OSError as error:  # the password file is away for the moment
                 problem = str(error)
             except psycopg.Error as error:
-                if not _is_worlds(error):
+                if not is_worlds(error):
                     raise
                 problem = str(error).strip().split("\n")[0]
             else:
@@ -205,9 +202,3 @@ def _first_of_each(batch: Batch) -> NDArray[np.int64]:
     """Return the indices of the first reading of each id, ascending."""
     _, first = np.unique(batch.reading_id, return_index=True)
     return np.sort(first).astype(np.int64)
-
-
-def _is_worlds(error: psycopg.Error) -> bool:
-    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-        return True
-    return (error.sqlstate or "")[:2] in _WORLD
