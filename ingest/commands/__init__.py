@@ -1,0 +1,1 @@
+"""ingest's commands, one file each."""
