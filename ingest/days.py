@@ -1,9 +1,89 @@
-"""Days: the daily values of ``sample_daily``, where no database keeps them by itself."""
+"""Days: keeps the daily values of ``sample_daily`` where no database does so by itself.
 
-from datetime import datetime
-from typing import Any
+Storing readings does nothing for it. ``roll`` finds what was stored since it last looked, by the
+BRIN index on ``stored_at``, and marks those days of those patients; a marked day is rolled once
+it is over for some days. Days that are not rolled are counted by the view when it is asked, and
+so is a day that is marked again by a late reading. On an edition that keeps days by itself
+(0006_community.sql) there is nothing to do.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
 
 import psycopg
+
+# Days are counted live until they have been over for this long: most late readings come within a
+# day or two, and are then rolled once instead of twice.
+LIVE_DAYS: Final = 2
+# A reading becomes visible up to settle.TRANSACTION_S_MAX after its stored_at; marks that are made
+# a second time are rolled a second time, to the same values.
+OVERLAP: Final = timedelta(minutes=5)
+# Of a long backlog (the first run over years), so much is looked through in one statement.
+STEP: Final = timedelta(hours=6)
+STEPS_MAX: Final = 200
+
+_STATE: Final = """
+select seen_until, clock_timestamp(), (%s at time zone 'Europe/Stockholm')::date - %s::integer
+from sample_day_state where is_kept for update skip locked
+"""
+_MARK: Final = """
+insert into sample_day_mark
+select distinct patient_id, (measured_at at time zone 'Europe/Stockholm')::date as day
+from reading
+where stored_at > %s and stored_at <= %s
+    and measured_at >= (
+        select gone_until::timestamp at time zone 'Europe/Stockholm' from sample_day_state
+    )
+order by 1, 2
+on conflict do nothing
+"""
+_ROLL: Final = """
+with due as (
+    delete from sample_day_mark m
+    using (
+        select patient_id, day from sample_day_mark
+        where day < %s order by day, patient_id limit %s for update skip locked
+    ) d
+    where m.patient_id = d.patient_id and m.day = d.day
+    returning m.patient_id, m.day
+),
+rolled as (
+    select d.patient_id, s.quantity_id, d.day, count(*)::integer as readings,
+        min(s.value) as minimum, avg(s.value) as mean, max(s.value) as maximum,
+        sum(s.value) as total
+    from due d join sample s on s.patient_id = d.patient_id
+        and s.quantity_id = any (array(select quantity_id from quantity))
+        and s.measured_at >= d.day::timestamp at time zone 'Europe/Stockholm'
+        and s.measured_at < (d.day + 1)::timestamp at time zone 'Europe/Stockholm'
+    where sample_counts(s.suspicion)
+    group by d.patient_id, s.quantity_id, d.day
+),
+gone as (
+    delete from sample_day t using due d
+    where t.patient_id = d.patient_id and t.day = d.day and not exists (
+        select from rolled r
+        where r.patient_id = t.patient_id and r.quantity_id = t.quantity_id and r.day = t.day
+    )
+),
+kept as (
+    insert into sample_day select * from rolled
+    on conflict (patient_id, quantity_id, day) do update set
+        (readings, minimum, mean, maximum, total) =
+        (excluded.readings, excluded.minimum, excluded.mean, excluded.maximum, excluded.total)
+)
+select count(*) from due
+"""
+_ADVANCE: Final = """
+update sample_day_state set seen_until = %s,
+    live_from = case when %s then greatest(live_from, %s) else live_from end
+"""
+
+
+class _Seen(NamedTuple):
+    """How far a run has looked."""
+
+    until: datetime
+    is_all: bool
 
 
 async def roll(connection: psycopg.AsyncConnection[Any], now: datetime, most: int) -> int:
@@ -14,4 +94,36 @@ async def roll(connection: psycopg.AsyncConnection[Any], now: datetime, most: in
         now: Today is its day in Europe/Stockholm.
         most: Patient-days at most.
     """
-    raise NotImplementedError
+    async with connection.transaction():
+        cursor = await connection.execute(_STATE, [now, LIVE_DAYS])
+        state = await cursor.fetchone()
+        if state is None:  # another one is at it, or the database keeps days by itself
+            return 0
+        seen_until, clock, target = state
+        seen = await _mark(connection, seen_until, clock, most)
+        cursor = await connection.execute(_ROLL, [target, most])
+        row = await cursor.fetchone()
+        assert row is not None
+        done = int(row[0])
+        is_done = seen.is_all and done < most
+        await connection.execute(_ADVANCE, [seen.until, is_done, target])
+    return done
+
+
+async def _mark(
+    connection: psycopg.AsyncConnection[Any], since: datetime, until: datetime, most: int
+) -> _Seen:
+    """Mark the days of what was stored from *since* to *until*, or so far as *most* marks go."""
+    marked = 0
+    step = STEP
+    for _ in range(STEPS_MAX):
+        end = min(since + step, until)
+        cursor = await connection.execute(_MARK, [since - OVERLAP, end])
+        marked += cursor.rowcount
+        since = end
+        if end == until:
+            return _Seen(until, is_all=True)
+        if marked >= most:
+            break
+        step = STEP if cursor.rowcount else 2 * step  # years may lie empty
+    return _Seen(since, is_all=False)

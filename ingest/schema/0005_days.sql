@@ -128,7 +128,8 @@ create function mark_day() returns trigger language plpgsql as $$
 begin
     insert into sample_day_mark
     values (new.patient_id, (new.measured_at at time zone 'Europe/Stockholm')::date)
-    on conflict do nothing;
+    -- Locks a mark that is there: it must not be rolled before this is committed.
+    on conflict (patient_id, day) do update set day = excluded.day;
     return null;
 end $$;
 create trigger sample_day_marked after update of suspicion, value on sample
@@ -149,6 +150,8 @@ from sample_day_mark m
 join sample s on s.patient_id = m.patient_id
     and s.measured_at >= m.day::timestamp at time zone 'Europe/Stockholm'
     and s.measured_at < (m.day + 1)::timestamp at time zone 'Europe/Stockholm'
+    -- Nothing but a key for the index: patient, quantity, time.
+    and s.quantity_id = any (array(select quantity_id from quantity))
 where m.day < (select live_from from sample_day_state) and sample_counts(s.suspicion)
 group by m.patient_id, s.quantity_id, m.day
 union all
