@@ -59,10 +59,33 @@ class Suspicion(enum.IntFlag):
     CUFF_LOOSE = 64
     BODY_MOVEMENT = 128
     IMPROPER_POSITION = 256
+    CONFIRMED = 512  # no doubt, but an answer to one: a person looked and believes it
+    SUPERSEDED = 1024  # replaced or rejected by a person: kept and shown, judged no more
 
 
 # The doubts that keep a value out of rules: of what was measured, not of when.
-VALUE_DOUBTS: Final = int(~Suspicion.CLOCK_OFF)
+VALUE_DOUBTS: Final = int(
+    Suspicion.BEYOND_SOFT_BOUND
+    | Suspicion.PULSE_PRESSURE
+    | Suspicion.MEAN_NOT_BETWEEN
+    | Suspicion.FREQUENT
+    | Suspicion.WEIGHT_OFF_MEDIAN
+    | Suspicion.CUFF_LOOSE
+    | Suspicion.BODY_MOVEMENT
+    | Suspicion.IMPROPER_POSITION
+)
+
+
+def counts(suspicion: NDArray[np.int32]) -> Bools:
+    """Tell which samples count for rules; (m,), as ``sample_counts`` of the database says.
+
+    What is superseded never does. What is doubted does once it is confirmed.
+    """
+    doubted = (suspicion & VALUE_DOUBTS) != 0
+    confirmed = (suspicion & Suspicion.CONFIRMED) != 0
+    superseded = (suspicion & Suspicion.SUPERSEDED) != 0
+    count: Bools = ~superseded & (~doubted | confirmed)
+    return count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""Rules of a plan version as validated data."""
