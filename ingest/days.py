@@ -15,15 +15,16 @@ import psycopg
 # Days are counted live until they have been over for this long: most late readings come within a
 # day or two, and are then rolled once instead of twice.
 LIVE_DAYS: Final = 2
-# A reading becomes visible up to settle.TRANSACTION_S_MAX after its stored_at; marks that are made
-# a second time are rolled a second time, to the same values.
-OVERLAP: Final = timedelta(minutes=5)
+# A reading becomes visible when it is committed, up to settle.TRANSACTION_S_MAX (two minutes) after
+# its stored_at: nobody looks at what is younger than this. So long a late reading is not yet in
+# the daily values of a day that was rolled.
+LAG: Final = timedelta(minutes=3)
 # Of a long backlog (the first run over years), so much is looked through in one statement.
 STEP: Final = timedelta(hours=6)
 STEPS_MAX: Final = 200
 
 _STATE: Final = """
-select seen_until, clock_timestamp(), (%s at time zone 'Europe/Stockholm')::date - %s::integer
+select seen_until, clock_timestamp() - %s::interval, (%s at time zone 'Europe/Stockholm')::date - %s::integer
 from sample_day_state where is_kept for update skip locked
 """
 _MARK: Final = """
@@ -86,21 +87,24 @@ class _Seen(NamedTuple):
     is_all: bool
 
 
-async def roll(connection: psycopg.AsyncConnection[Any], now: datetime, most: int) -> int:
+async def roll(
+    connection: psycopg.AsyncConnection[Any], now: datetime, most: int, *, lag: timedelta = LAG
+) -> int:
     """Roll days that are over, and days that late readings changed; returns how many.
 
     Args:
         connection: In autocommit; the work is one transaction.
         now: Today is its day in Europe/Stockholm.
         most: Patient-days at most.
+        lag: What was stored later than so long ago is left for the next time.
     """
     async with connection.transaction():
-        cursor = await connection.execute(_STATE, [now, LIVE_DAYS])
+        cursor = await connection.execute(_STATE, [lag, now, LIVE_DAYS])
         state = await cursor.fetchone()
         if state is None:  # another one is at it, or the database keeps days by itself
             return 0
-        seen_until, clock, target = state
-        seen = await _mark(connection, seen_until, clock, most)
+        seen_until, until, target = state
+        seen = await _mark(connection, seen_until, max(seen_until, until), most)
         cursor = await connection.execute(_ROLL, [target, most])
         row = await cursor.fetchone()
         assert row is not None
@@ -118,7 +122,7 @@ async def _mark(
     step = STEP
     for _ in range(STEPS_MAX):
         end = min(since + step, until)
-        cursor = await connection.execute(_MARK, [since - OVERLAP, end])
+        cursor = await connection.execute(_MARK, [since, end])
         marked += cursor.rowcount
         since = end
         if end == until:

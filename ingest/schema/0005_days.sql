@@ -120,7 +120,7 @@ create table sample_day_state (
 );
 insert into sample_day_state (live_from, seen_until, gone_until)
 select coalesce(min(measured_at)::date, current_date) - 1,
-    coalesce(min(stored_at), now()), '-infinity'
+    coalesce(min(stored_at), now()) - interval '1 second', '-infinity'
 from reading;
 
 -- Whoever changes whether a sample counts marks its day; storing samples fires nothing.
