@@ -1,14 +1,17 @@
 """Words for refused readings: what a person reads in quarantine and a gateway in a receipt."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
 from devices import wire
+from devices.errors import MalformedMessage
 from devices.quantity import Quantity
 from devices.reading import Reading
 from ingest.batch import Batch
+from ingest.decode import Incoming
 from ingest.judgement import Judgement
 from ingest.plausibility import READINGS_PER_HOUR_MAX, Verdict
 from ingest.quarantine import Reason, Refused, reason_of
@@ -29,43 +32,61 @@ def refusals(batch: Batch, judgement: Judgement) -> list[Refused]:
 
 def refused_by_database(batch: Batch, row: int, problem: str) -> Refused:
     """Return the row for a reading that the database refuses."""
-    return _refused(batch, row, Reason.REFUSED_BY_DATABASE, problem, _Texts(batch))
+    return _refused(batch, row, Reason.REFUSED_BY_DATABASE, problem, _Texts(batch).of(row))
 
 
 class _Texts:
-    """The readings as they stood in their messages; each message is split once."""
+    """The readings one by one, as version 1 has them; each message is split once."""
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
         self._split: dict[int, Sequence[bytes]] = {}
 
     def of(self, row: int) -> bytes:
+        """Return a reading as it stood in its message; of columns, as it would have."""
         origin = int(self._batch.origin[row])
         if origin not in self._split:
-            self._split[origin] = wire.reading_texts(self._batch.origins[origin].payload)
+            self._split[origin] = _split(self._batch.origins[origin])
         return self._split[origin][int(self._batch.position[row])]
 
 
+def _split(message: Incoming) -> Sequence[bytes]:
+    if message.version == wire.VERSION or message.columns is None:
+        return wire.reading_texts(message.payload)
+    return list(wire.Rows(message.columns))
+
+
 def _row(batch: Batch, verdict: Verdict, row: int, texts: _Texts) -> Refused:
+    text = texts.of(row)
+    if batch.fault[row]:
+        return _refused(batch, row, reason_of(int(batch.fault[row])), _fault(text), text)
     mine = batch.samples.reading == row
     codes = verdict.sample_reason[mine]
     code = int(verdict.reason[row]) or int(codes[codes > 0][0])
     reason = reason_of(code)
-    return _refused(batch, row, reason, _detail(batch.readings[row], reason, codes), texts)
+    return _refused(batch, row, reason, _detail(wire.decode_reading(text), reason, codes), text)
 
 
-def _refused(batch: Batch, row: int, reason: Reason, detail: str, texts: _Texts) -> Refused:
-    origin, reading = batch.origins[int(batch.origin[row])], batch.readings[row]
+def _refused(batch: Batch, row: int, reason: Reason, detail: str, text: bytes) -> Refused:
+    origin = batch.origins[int(batch.origin[row])]
     return Refused(
         reason=reason,
         detail=detail,
         gateway_id=origin.gateway_id,
         topic=origin.topic,
         arrived_at=origin.arrived_at,
-        content=texts.of(row),
-        reading_id=reading.reading_id,
-        device_id=reading.device_id,
+        content=text,
+        reading_id=UUID(bytes=batch.reading_id[row].ljust(wire.ID_BYTES, b"\0")),
+        device_id=batch.devices[int(batch.device[row])] or None,
     )
+
+
+def _fault(text: bytes) -> str:
+    try:
+        wire.decode_reading(text)
+    except MalformedMessage as error:
+        return error.problem
+    return "beyond the format's limits"
 
 
 def _detail(reading: Reading, reason: Reason, codes: NDArray[np.int8]) -> str:

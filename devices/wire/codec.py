@@ -22,27 +22,40 @@ _version = msgspec.json.Decoder(_Version)
 
 
 def decode_versioned(decoder: msgspec.json.Decoder[T], payload: bytes) -> T:
-    """Return what *decoder* makes of *payload*.
+    """Return what *decoder* makes of *payload*, which is of version 1.
 
     Raises:
         MalformedMessage: It does not follow the format.
         UnsupportedVersion: It is of a version newer than ours.
     """
-    check_size_and_version(payload)
+    require_version(payload, VERSION)
+    return decode(decoder, payload)
+
+
+def decode(decoder: msgspec.json.Decoder[T], payload: bytes) -> T:
+    """Return what *decoder* makes of *payload*, or raise ``MalformedMessage``."""
     try:
         return decoder.decode(payload)
     except UNDECODABLE as error:
         raise MalformedMessage(payload, str(error)) from error
 
 
-def check_size_and_version(payload: bytes) -> None:
-    """Raise as ``decode_versioned`` for what is too large, or not of our version."""
+def require_version(payload: bytes, newest: int) -> int:
+    """Return the version of *payload*, from 1 to *newest*; raise for another, or for its size.
+
+    Raises:
+        MalformedMessage: It does not follow the format.
+        UnsupportedVersion: It is of a version that is not read.
+    """
+    require_size(payload)
+    version = decode(_version, payload).v
+    if not 1 <= version <= newest:
+        raise UnsupportedVersion(payload, version, newest)
+    return version
+
+
+def require_size(payload: bytes) -> None:
+    """Raise ``MalformedMessage`` for what is too large to be read."""
     if len(payload) > MESSAGE_BYTES_MAX:
         problem = f"{len(payload)} bytes, more than {MESSAGE_BYTES_MAX}"
         raise MalformedMessage(payload, problem)
-    try:
-        version = _version.decode(payload).v
-    except UNDECODABLE as error:
-        raise MalformedMessage(payload, str(error)) from error
-    if version != VERSION:
-        raise UnsupportedVersion(payload, version, VERSION)

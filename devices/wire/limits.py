@@ -5,6 +5,8 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 VERSION: Final = 1
+# Readings and their receipts have a second version, in columns. The first is still read.
+COLUMNS_VERSION: Final = 2
 
 # 200 readings of 600 bytes are 120 kB; a broker's usual limit is 256 kB and above.
 READINGS_MAX: Final = 200
