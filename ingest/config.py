@@ -15,7 +15,8 @@ RECEIVE_MAX = 20_000
 # COPY reaches its full speed at about 10,000 rows; ten times that only adds latency.
 ROWS_MAX = 100_000
 WAIT_MS_MAX = 10_000
-KEEP_DAYS_MIN = 100
+# The daily figures are refreshed three years back, and must not refresh what was removed.
+KEEP_DAYS_MIN = 1_100
 
 
 CLIENT_ID_CHARACTERS_MAX = 64
@@ -109,7 +110,7 @@ class CanarySettings(Part):
     gateway_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
     # The gateways' listener; without it, ``broker`` and its identity.
     broker: ConnectionSettings | None = None
-    every_s: Annotated[float, Field(ge=1, le=3600)] = 300.0
+    every_s: Annotated[float, Field(ge=60, le=3600)] = 300.0
     # No receipt, row, breach or alert by then: an incident.
     beat_s_max: Annotated[float, Field(gt=0, le=600)] = 60.0
 

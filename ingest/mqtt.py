@@ -3,14 +3,14 @@
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from ingest.config import BrokerSettings
+from ingest.config import ConnectionSettings
 from ingest.settings import read_secret
 
 RECONNECT_S_MIN = 1
 RECONNECT_S_MAX = 10
 
 
-def new_client(settings: BrokerSettings, client_id: str, *, manual_ack: bool) -> paho.Client:
+def new_client(settings: ConnectionSettings, client_id: str, *, manual_ack: bool) -> paho.Client:
     """Return a client that is not connected yet, and that will reconnect for ever."""
     client = paho.Client(
         CallbackAPIVersion.VERSION2,

@@ -31,6 +31,7 @@ LOOK_EVERY_S: Final = 5.0
 # Connecting and four small questions.
 LOOK_S_MAX: Final = 10.0
 LAG: Final = "lag"
+_CURE: Final = "start another worker, or see why the database is slow (docs/operations.md)"
 
 _OPEN: Final = "select kind, count(*) from incident where closed_at is null group by kind"
 
@@ -105,7 +106,7 @@ class Watcher:
         why = self._alarm.look(time.monotonic(), worst_lag_s=worst_s, held=self._health.held)
         if why and not self._is_raised:
             self._log.error("watch.lag", why=why)
-            await incident.open_(connection, LAG, self._worker, {"why": why})
+            await incident.open_(connection, LAG, self._worker, f"{why}: {_CURE}")
         elif self._is_raised and not why:
             self._log.info("watch.lag_over")
             await incident.close(connection, LAG, self._worker)
