@@ -19,7 +19,9 @@ from alerts.schema import SOURCES
 from devices import wire
 from devices.quantity import Quantity
 from devices.reading import ClockVerdict, Outcome, Reading, Value
-from ingest.batch import Origin, from_messages
+from ingest.batch import from_incoming
+from ingest.decode import decode
+from ingest.delivery import Delivery
 from ingest.schema.migrate import migrate
 from ingest.settle import Settler
 
@@ -204,13 +206,9 @@ class World:
                 for q, v in (values or {}).items()
             ),
         )
-        origin = Origin(
-            gateway_id=GATEWAY,
-            topic=wire.topic(GATEWAY, wire.TopicKind.READINGS),
-            sent_at=now,
-            arrived_at=now,
-            payload=wire.encode_message(GATEWAY, now, [reading]),
-        )
+        topic = wire.topic(GATEWAY, wire.TopicKind.READINGS)
+        message = wire.encode_message(GATEWAY, now, [reading])
+        batch = from_incoming([decode(Delivery(topic, message, None, None, now))])
         async with Settler(lambda: self.dsn, "test") as settler:
-            settled = await settler.settle(from_messages([(origin, [reading])]), [])
+            settled = await settler.settle(batch, [])
         assert settled.new == 1, settled.refused

@@ -12,7 +12,9 @@ import psycopg
 from devices import wire
 from devices.quantity import Quantity
 from devices.reading import ClockVerdict, Outcome, Reading, Value
-from ingest.batch import Batch, Origin, from_messages
+from ingest.batch import Batch, from_incoming
+from ingest.decode import Incoming, decode
+from ingest.delivery import Delivery
 from ingest.schema.migrate import migrate
 from ingest.settle import Settled, Settler
 
@@ -65,23 +67,15 @@ def message(readings: Sequence[Reading], gateway_id: str = GATEWAY) -> bytes:
     return wire.encode_message(gateway_id, NOW, list(readings))
 
 
+def incoming(payload: bytes, gateway_id: str = GATEWAY) -> Incoming:
+    """Return what is read of *payload*, arriving now."""
+    topic = wire.topic(gateway_id, wire.TopicKind.READINGS)
+    return decode(Delivery(topic, payload, None, None, NOW))
+
+
 def batch_of(*messages: Sequence[Reading], gateway_id: str = GATEWAY) -> Batch:
     """Return the batch of *messages* that all arrive now."""
-    return from_messages(
-        [
-            (
-                Origin(
-                    gateway_id=gateway_id,
-                    topic=wire.topic(gateway_id, wire.TopicKind.READINGS),
-                    sent_at=NOW,
-                    arrived_at=NOW,
-                    payload=message(readings, gateway_id),
-                ),
-                readings,
-            )
-            for readings in messages
-        ]
-    )
+    return from_incoming([incoming(message(some, gateway_id), gateway_id) for some in messages])
 
 
 @dataclass
