@@ -94,4 +94,4 @@ def columns(kind: str, spec: Mapping[str, Any]) -> tuple[int, tuple[float, ...]]
         problem = f"{kind}: a parameter is no number in {spec}"
         raise ValueError(problem)
     params = tuple(math.nan if one is None else float(one) for one in given)
-    return Quantity(spec.get("quantity")).facts.id, params
+    return Quantity(str(spec.get("quantity"))).facts.id, params

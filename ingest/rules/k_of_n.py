@@ -32,7 +32,10 @@ from ingest.search import pairs
 
 # One of low, high and status is given; days: how old the oldest of the window may be.
 PARAMS: Final = ("k", "n", "low", "high", "status", "days")
-EXTRA: Final = ("limit", "readings")  # the bound of a value, NaN with status; size of the window
+EXTRA: Final = (
+    "limit",
+    "readings_in_window",
+)  # the bound of a value, NaN with status; size of the window
 _K, _N, _LOW, _HIGH, _STATUS, _DAYS = range(6)
 
 

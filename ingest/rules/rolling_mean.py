@@ -33,7 +33,7 @@ from ingest.rules.window import (
 from ingest.search import pairs
 
 PARAMS: Final = ("days", "low", "high", "readings_min", "days_min")  # one of low and high is given
-EXTRA: Final = ("readings", "days_measured")  # what the mean is of
+EXTRA: Final = ("readings_in_mean", "days_measured")  # what the mean is of
 # Morning and evening: with fewer the day says little of the pressure of a day.
 VALID_DAY_READINGS: Final = 2
 _DAYS, _LOW, _HIGH, _READINGS_MIN, _DAYS_MIN = range(5)
