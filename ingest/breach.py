@@ -7,8 +7,8 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.quantity import BY_ID
 from ingest.batch import DAY, Batch, Bools, Floats, Ids, Int64s
+from ingest.rules.catalogue import family
 from ingest.rules.limit import Finding
 
 # Measured longer ago than this when it was found: too late for "now", so judged and marked.
@@ -28,17 +28,6 @@ KINDS: Final = (
 )
 LIMIT: Final = KINDS.index("limit")
 REPEAT: Final = KINDS.index("repeat")
-
-# What is one episode for a person, whichever rule finds it.
-_FAMILIES: Final = {
-    "limit": "limit",
-    "repeat": "limit",
-    "k_of_n": "limit",
-    "change": "trend",
-    "rolling_mean": "trend",
-    "baseline": "trend",
-    "missing": "missing",
-}
 
 # What the clock finds belongs to no reading. No reading has this id: it is no UUID of any version.
 NO_READING: Final = b""
@@ -72,13 +61,15 @@ class Breaches:
         """Return the breaches that an index or mask picks."""
         return replace(self, **{name: getattr(self, name)[rows] for name in _COLUMNS})
 
+    def holding(self, held: Bools) -> Self:
+        """Return the same breaches, those of the mask *held*."""
+        return replace(self, held=held) if held.any() else self
+
     def rules(self) -> list[str]:
         """Return the family of each breach, (b,): what opens one alert at a time."""
         return [
-            family(KINDS[kind], number, self.keys[key])
-            for kind, number, key in zip(
-                self.kind.tolist(), self.quantity.tolist(), self.key.tolist(), strict=True
-            )
+            family(self.keys[key], number)
+            for key, number in zip(self.key.tolist(), self.quantity.tolist(), strict=True)
         ]
 
     def rule_keys(self) -> list[str]:
@@ -89,18 +80,7 @@ class Breaches:
 _COLUMNS: Final = tuple(f.name for f in fields(Breaches) if f.name != "keys")
 
 
-def family(kind: str, quantity: int, key: str) -> str:
-    """Return the ``alert.rule`` of a breach.
-
-    ``limit:<panel>`` for limit, repeat and k_of_n, ``trend:<panel>`` for change, rolling_mean and
-    baseline, ``missing:<panel>``, and ``composite:<what>`` for each composite by itself.
-    """
-    if kind == "composite":
-        return f"composite:{key.removeprefix('composite:')}"
-    return f"{_FAMILIES[kind]}:{BY_ID[quantity].facts.panel}"
-
-
-def details(values: Sequence[Any]) -> NDArray[np.object_]:
+def objects(values: Sequence[Any]) -> NDArray[np.object_]:
     """Return *values* as a column of objects; numpy would make a table of equal lengths."""
     column = np.empty(len(values), np.object_)
     for row, value in enumerate(values):

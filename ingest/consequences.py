@@ -2,15 +2,19 @@
 
 The one call of the hot path: breaches of limits and of rules that look back, what a repeat is to
 decide, and the alerts. A batch that breaks nothing costs no statement, unless one of its patients
-has a rule that looks back or asks for repeats.
+has a rule that looks back (two: lock and fetch) or asks for repeats (one: whose it may be).
 """
 
 from typing import Any
 
+import numpy as np
 import psycopg
 
+from ingest import episode, repeat, windows
 from ingest.batch import Batch, Bools
+from ingest.breach import Breaches, concatenate
 from ingest.judgement import Judgement
+from ingest.news import News, from_batch
 from ingest.registry import Registry
 
 
@@ -20,8 +24,8 @@ async def follow(
     batch: Batch,
     judgement: Judgement,
     is_new: Bools,
-) -> None:
-    """Record what the new readings of *batch* mean.
+) -> int:
+    """Record what the new readings of *batch* mean; return how many breaches were found.
 
     Args:
         connection: In the transaction that stores the batch, its samples stored.
@@ -31,4 +35,41 @@ async def follow(
             readings old and new.
         is_new: (n,) which readings were stored by this transaction.
     """
-    raise NotImplementedError
+    limits = judgement.breaches
+    if len(limits) and not is_new.all():
+        limits = limits.take(np.isin(limits.reading_id, batch.reading_id[is_new]))
+    news = from_batch(registry, batch, judgement, is_new)
+    return await draw(connection, registry, news, limits)
+
+
+async def draw(
+    connection: psycopg.AsyncConnection[Any], registry: Registry, news: News, limits: Breaches
+) -> int:
+    """Record what *news* means; return how many breaches were found that nobody had.
+
+    Rows are taken in this order by everyone: patients, waits, alerts.
+
+    Args:
+        connection: In a transaction, the samples stored.
+        registry: Fresh.
+        news: Samples of patients whose plans ask for more than limits; others may be missing.
+        limits: Breaches of limits, of any patients' readings.
+    """
+    found = [limits]
+    decided = None
+    if len(news):
+        asked = windows.concerned(registry, news)
+        await episode.lock(connection, asked.patients)
+        if (back := await windows.find(connection, registry, asked, news)) is not None:
+            found.append(back)
+        asking, held = repeat.asking(registry, news, limits)
+        found[0] = limits.holding(held)
+        waits = await repeat.waiting(connection, registry, news)
+        waits = waits.and_(await repeat.ask(connection, asking))
+        decided = await repeat.decide(connection, registry, waits, stands=False)
+        if decided is not None and decided.breaches is not None:
+            found.append(decided.breaches)
+    count = await episode.record(connection, concatenate(found), is_locked=True)
+    if decided is not None:
+        await repeat.close(connection, decided)
+    return count

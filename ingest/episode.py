@@ -1,55 +1,64 @@
 """Episode: opens, joins or raises the alert that breaches belong to. One statement a batch.
 
-One alert is open for a patient and a rule at a time (the unique index ``alert_one_open``), so
-two workers that find breaches of one patient at once meet at its row: the later one waits and
-joins. Rows are taken in the order of (patient, rule) by everyone, so nobody waits in a circle.
-A raised alert is open again, whoever had acknowledged it: red is news.
+One alert is open for a patient and a family of rules at a time (the unique index
+``alert_one_open``), so two workers that find breaches of one patient at once meet at its row: the
+later one waits and joins. Everyone takes the rows of patients first and those of alerts after
+that, each in order, so nobody waits in a circle. A raised alert is open again, whoever had
+acknowledged it: red is news. A breach that is recorded already touches no alert again.
 """
 
+import json
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 import psycopg
 
-from ingest.batch import Bools
-from ingest.breach import SIDES, Breaches
+from ingest.batch import Bools, Ids, Int64s
+from ingest.breach import KINDS, LIMIT, SIDES, Breaches
 from ingest.pg_binary import Array, read_array
-from ingest.plausibility import VALUE_DOUBTS
 from ingest.rules.limit import RED, YELLOW
 
-# A late red breach is calmed when a newer value of the same quantity is not doubted and broke
-# no limit: stored before, or in this batch.
-_CALMED: Final = """
-select array_agg(asked.number order by asked.number)
-from unnest(%s::bigint[], %s::bigint[], %s::smallint[], %s::timestamptz[])
-    as asked (number, patient_id, quantity_id, measured_at)
-where exists (
-    select from sample s
-    where s.patient_id = asked.patient_id and s.quantity_id = asked.quantity_id
-        and s.measured_at > asked.measured_at and s.suspicion & %s = 0
-        and not exists (
-            select from breach b
-            where b.reading_id = s.reading_id and b.quantity_id = s.quantity_id
-        )
-        and (s.reading_id, s.quantity_id) not in (
-            select * from unnest(%s::uuid[], %s::smallint[])
-        )
-)
+_LOCK: Final = """
+select from patient where patient_id = any (%s::bigint[]) order by patient_id for no key update
 """
 
-_RECORD: Final = """
-with found as (
-    select * from unnest(%s::bigint[], %s::text[], %s::smallint[], %s::smallint[], %s::boolean[],
-        %s::timestamptz[], %s::uuid[], %s::smallint[], %s::text[], %s::float8[], %s::float8[],
-        %s::bigint[])
-    as f (patient_id, rule, level, alert_level, late, measured_at, reading_id, quantity_id, side,
-        value, bound, plan_version_id)
-),
-episode as (
-    select patient_id, rule, max(alert_level) as level, bool_and(late) as late,
-        max(measured_at) as measured_at, count(*) as breaches
-    from found group by patient_id, rule
-),
+# A late red breach is calmed when a newer value of the same quantity counts, was held against the
+# plan, and broke nothing of the family.
+_OVERTAKEN: Final = """exists (
+    select from sample s
+    where s.patient_id = {of}.patient_id and s.quantity_id = {of}.quantity_id
+        and s.measured_at > {of}.measured_at and sample_counts(s.suspicion)
+        and not exists (
+            select from breach worse
+            where worse.reading_id = s.reading_id and worse.quantity_id = s.quantity_id
+                and worse.rule = {of}.rule and worse.level > 0
+        )
+        and not exists (
+            select from patient_pause p
+            where p.patient_id = s.patient_id
+                and p.from_at <= s.measured_at and s.measured_at < p.until_at
+        )
+        {more}
+)"""
+
+# The newer value was stored before, or is in this batch, whose breaches are not recorded yet.
+_CALMED: Final = f"""
+select array_agg(asked.number order by asked.number)
+from unnest(%s::bigint[], %s::bigint[], %s::smallint[], %s::timestamptz[], %s::text[])
+    as asked (number, patient_id, quantity_id, measured_at, rule)
+where {
+    _OVERTAKEN.format(
+        of="asked",
+        more='''and (s.reading_id, s.quantity_id, asked.rule) not in (
+            select * from unnest(%s::uuid[], %s::smallint[], %s::text[])
+        )''',
+    )
+}
+"""  # noqa: S608 - our own text
+
+# What opens, joins or raises, from rows of ``episode``.
+_TOUCH: Final = """
 touched as (
     insert into alert (patient_id, rule, level, late, measured_at)
     select patient_id, rule, level, late, measured_at
@@ -72,53 +81,205 @@ logged as (
     select alert_id, event,
         jsonb_build_object('level', touched.level, 'breaches', episode.breaches)
     from touched join episode using (patient_id, rule) order by alert_id
+)"""
+
+# No reading has the nil UUID: it stands for what the clock found.
+_RECORD: Final = f"""
+with found as (
+    select patient_id, rule, rule_key, level, alert_level, late, held, measured_at,
+        nullif(reading_id, '00000000-0000-0000-0000-000000000000') as reading_id, quantity_id,
+        side, value, bound, plan_version_id, detail::jsonb as detail, number
+    from unnest(%s::bigint[], %s::text[], %s::text[], %s::smallint[], %s::smallint[],
+        %s::boolean[], %s::boolean[], %s::timestamptz[], %s::uuid[], %s::smallint[], %s::text[],
+        %s::float8[], %s::float8[], %s::bigint[], %s::text[])
+    with ordinality as f (patient_id, rule, rule_key, level, alert_level, late, held, measured_at,
+        reading_id, quantity_id, side, value, bound, plan_version_id, detail, number)
 ),
+fresh as (
+    select * from found f where not exists (
+        select from breach b
+        where b.reading_id = f.reading_id and b.quantity_id = f.quantity_id
+            and b.rule_key = f.rule_key
+    ) and not exists (
+        select from breach b
+        where b.reading_id is null and f.reading_id is null and b.patient_id = f.patient_id
+            and b.rule_key = f.rule_key and b.measured_at = f.measured_at
+    )
+),
+episode as (
+    select patient_id, rule, max(alert_level) as level, bool_and(late) as late,
+        max(measured_at) as measured_at, count(*) as breaches
+    from fresh where level > 0 and not held group by patient_id, rule
+),
+{_TOUCH},
 recorded as (
-    insert into breach (alert_id, reading_id, patient_id, quantity_id, measured_at, rule, level,
-        side, value, bound, plan_version_id, late)
-    select alert_id, reading_id, patient_id, quantity_id, measured_at, rule, found.level,
-        side, value, bound, plan_version_id, late
-    from found join touched using (patient_id, rule)
-    on conflict (reading_id, quantity_id, rule) do nothing
+    insert into breach (alert_id, reading_id, patient_id, quantity_id, measured_at, rule,
+        rule_key, level, side, value, bound, plan_version_id, late, detail)
+    select case when f.level > 0 and not f.held then t.alert_id end, f.reading_id, f.patient_id,
+        f.quantity_id, f.measured_at, f.rule, f.rule_key, f.level, f.side, f.value, f.bound,
+        f.plan_version_id, f.late, f.detail
+    from fresh f left join touched t using (patient_id, rule) order by f.number
+    on conflict do nothing
+    returning breach_id, reading_id, patient_id, quantity_id, rule_key, measured_at
+),
+rests as (
+    insert into breach_reading (breach_id, reading_id)
+    select r.breach_id, on_.reading_id
+    from unnest(%s::bigint[], %s::uuid[]) as on_ (number, reading_id)
+    join fresh f using (number)
+    join recorded r on r.patient_id = f.patient_id and r.quantity_id = f.quantity_id
+        and r.rule_key = f.rule_key and r.measured_at = f.measured_at
+        and r.reading_id is not distinct from f.reading_id
+    on conflict do nothing
 )
-select pg_notify('alert', '')
+select (select count(*) from recorded), (select pg_notify('alert', '') from touched limit 1)
+"""  # noqa: S608 - our own text
+
+# Of breaches that were held and stand after all. All is stored already, so what is calmed can be
+# asked for on the way.
+_RELEASE: Final = f"""
+with released as (
+    select b.breach_id, b.patient_id, b.rule, b.late, b.measured_at,
+        case when b.late and b.level = 2 and {_OVERTAKEN.format(of="b", more="")}
+            then 1 else b.level end as level
+    from unnest(%s::uuid[], %s::text[]) as asked (reading_id, rule)
+    join breach b using (reading_id, rule)
+    where b.alert_id is null and b.level > 0 and b.rule_key = ''
+),
+episode as (
+    select patient_id, rule, max(level) as level, bool_and(late) as late,
+        max(measured_at) as measured_at, count(*) as breaches
+    from released group by patient_id, rule
+),
+{_TOUCH},
+linked as (
+    update breach b set alert_id = t.alert_id
+    from released r join touched t using (patient_id, rule) where b.breach_id = r.breach_id
+)
+select pg_notify('alert', '') from touched limit 1
+"""  # noqa: S608
+
+_LINK: Final = """
+update breach b set alert_id = a.alert_id
+from unnest(%s::uuid[], %s::text[]) as asked (reading_id, rule), alert a
+where b.reading_id = asked.reading_id and b.rule = asked.rule and b.alert_id is null
+    and b.level > 0 and a.patient_id = b.patient_id and a.rule = b.rule and a.state <> 'closed'
 """
 
 
-async def record(connection: psycopg.AsyncConnection[Any], breaches: Breaches) -> None:
-    """Store *breaches* of readings that are new, and what they mean for alerts.
+async def lock(connection: psycopg.AsyncConnection[Any], patients: Int64s) -> None:
+    """Lock the rows of *patients* until the transaction ends, in order, whoever asks.
 
-    The batch's samples must be in the database, in this transaction or before.
+    What is read after that holds everything that others found of these patients.
+    """
+    if len(patients):
+        await connection.execute(_LOCK, [Array(np.unique(patients), "int8")])
+
+
+async def record(
+    connection: psycopg.AsyncConnection[Any], breaches: Breaches, *, is_locked: bool = False
+) -> int:
+    """Store *breaches* that are not recorded yet, and what they mean for alerts.
+
+    Two breaches of one reading, quantity and key, or of one patient, key and time where the clock
+    found them, are the same breach.
+
+    Args:
+        connection: In a transaction; the samples are in the database, in this one or before.
+        breaches: Of new readings, or found by the clock.
+        is_locked: The caller holds the rows of the patients, or all breaches are of limits and of
+            readings that this transaction stored.
+
+    Returns:
+        How many were not recorded yet.
     """
     if not len(breaches):
-        return
-    calmed = await _calmed(connection, breaches)
+        return 0
+    if not is_locked:
+        await lock(connection, breaches.patient)
     rules = breaches.rules()
-    await connection.execute(
-        _RECORD,
-        [
-            Array(breaches.patient, "int8"),
-            rules,
-            Array(breaches.level, "int2"),
-            Array(np.where(calmed, YELLOW, breaches.level), "int2"),
-            Array(breaches.late, "bool"),
-            Array(breaches.measured_at, "timestamptz"),
-            Array(breaches.reading_id, "uuid"),
-            Array(breaches.quantity, "int2"),
-            [SIDES[side] for side in breaches.side.tolist()],
-            Array(breaches.value, "float8"),
-            Array(breaches.bound, "float8"),
-            Array(breaches.version, "int8"),
-        ],
-    )
+    counts = breaches.late & (breaches.level == RED) & ~breaches.held
+    calmed = await calmed_among(connection, breaches, rules, counts)
+    cursor = await connection.execute(_RECORD, _columns(breaches, rules, calmed))
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])
 
 
-async def _calmed(connection: psycopg.AsyncConnection[Any], breaches: Breaches) -> Bools:
-    """Return (b,) which late red breaches are overtaken by a newer value in range."""
+def _columns(breaches: Breaches, rules: list[str], calmed: Bools) -> list[Any]:
+    resting = [
+        (number, reading)
+        for number, readings in enumerate(breaches.readings.tolist(), start=1)
+        if readings is not None
+        for reading in readings
+    ]
+    return [
+        Array(breaches.patient, "int8"),
+        rules,
+        breaches.rule_keys(),
+        Array(breaches.level, "int2"),
+        Array(np.where(calmed, YELLOW, breaches.level), "int2"),
+        Array(breaches.late, "bool"),
+        Array(breaches.held, "bool"),
+        Array(breaches.measured_at, "timestamptz"),
+        Array(breaches.reading_id, "uuid"),
+        Array(breaches.quantity, "int2"),
+        [SIDES[side] for side in breaches.side.tolist()],
+        Array(breaches.value, "float8"),
+        Array(breaches.bound, "float8"),
+        Array(breaches.version, "int8"),
+        [_text(KINDS[kind], detail) for kind, detail in _kinds_and_details(breaches)],
+        Array(np.array([number for number, _ in resting], np.int64), "int8"),
+        Array(np.array([reading for _, reading in resting], "S16"), "uuid"),
+    ]
+
+
+def _kinds_and_details(breaches: Breaches) -> Any:
+    return zip(breaches.kind.tolist(), breaches.detail.tolist(), strict=True)
+
+
+def _text(kind: str, detail: dict[str, Any] | None) -> str:
+    """Return the detail as JSON; alerts finds the words for it by its kind."""
+    if detail is None and kind == KINDS[LIMIT]:
+        return "{}"
+    return json.dumps({"kind": kind, **(detail or {})}, ensure_ascii=False, allow_nan=False)
+
+
+async def release(
+    connection: psycopg.AsyncConnection[Any], reading_ids: Ids, rules: Sequence[str]
+) -> None:
+    """Let the held breaches of readings open, join or raise an alert after all.
+
+    Args:
+        connection: In a transaction that holds the patients' rows.
+        reading_ids: (r,) whose.
+        rules: (r,) of which family.
+    """
+    await connection.execute(_RELEASE, [Array(reading_ids, "uuid"), list(rules)])
+
+
+async def link(
+    connection: psycopg.AsyncConnection[Any], reading_ids: Ids, rules: Sequence[str]
+) -> None:
+    """Let the held breaches of readings belong to the open alert of their family, as they are.
+
+    Args:
+        connection: In the transaction that opened, joined or raised it.
+        reading_ids: (r,) whose.
+        rules: (r,) of which family.
+    """
+    await connection.execute(_LINK, [Array(reading_ids, "uuid"), list(rules)])
+
+
+async def calmed_among(
+    connection: psycopg.AsyncConnection[Any], breaches: Breaches, rules: list[str], asked: Bools
+) -> Bools:
+    """Return (b,) which of the *asked* breaches are overtaken by a newer value in range."""
     calmed = np.zeros(len(breaches), np.bool_)
-    rows = np.flatnonzero(breaches.late & (breaches.level == RED))
+    rows = np.flatnonzero(asked)
     if not len(rows):
         return calmed
+    breaking = np.flatnonzero(breaches.level > 0)
     async with connection.cursor(binary=True) as cursor:
         await cursor.execute(
             _CALMED,
@@ -127,9 +288,10 @@ async def _calmed(connection: psycopg.AsyncConnection[Any], breaches: Breaches) 
                 Array(breaches.patient[rows], "int8"),
                 Array(breaches.quantity[rows], "int2"),
                 Array(breaches.measured_at[rows], "timestamptz"),
-                VALUE_DOUBTS,
-                Array(breaches.reading_id, "uuid"),
-                Array(breaches.quantity, "int2"),
+                [rules[row] for row in rows.tolist()],
+                Array(breaches.reading_id[breaking], "uuid"),
+                Array(breaches.quantity[breaking], "int2"),
+                [rules[row] for row in breaking.tolist()],
             ],
         )
         result = cursor.pgresult

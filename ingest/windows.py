@@ -5,15 +5,231 @@ workers with readings of one patient the later one waits until the other has com
 sees them. So nothing is missed between them, and nothing is found twice.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
 
+import numpy as np
 import psycopg
+from numpy.typing import NDArray
 
-from ingest.batch import Batch, Bools
-from ingest.breach import Breaches
+from ingest import episode
+from ingest.batch import Batch, Bools, Int64s
+from ingest.breach import KINDS, LATE, NO_READING, Breaches, concatenate, objects
 from ingest.judgement import Judgement
+from ingest.news import News, among, from_batch
+from ingest.pg_binary import Array, read_array
+from ingest.plausibility import counts
 from ingest.registry import Registry
-from ingest.rules.table import Findings, RuleRows, Series
+from ingest.rules import explain
+from ingest.rules.catalogue import KINDS as CATALOGUE
+from ingest.rules.limit import IDS_MAX
+from ingest.rules.table import NO_ANCHOR, Findings, RuleRows, Series
+from ingest.search import pairs
+
+# The kinds that are judged when a reading comes, by the readings around it.
+LOOKING_BACK: Final = ("k_of_n", "change")
+
+_FETCH: Final = """
+select array_agg(asked.patient_id), array_agg(asked.quantity_id), array_agg(s.measured_at),
+    array_agg(s.reading_id), array_agg(s.value), array_agg(s.suspicion), array_agg(s.status)
+from unnest(%s::bigint[], %s::smallint[], %s::timestamptz[], %s::timestamptz[], %s::boolean[])
+    as asked (patient_id, quantity_id, since, until, by_status)
+join lateral (
+    select measured_at, reading_id, value, suspicion, case when asked.by_status then coalesce(
+        (select r.status from reading r where r.reading_id = sample.reading_id), 0
+    ) else 0 end as status
+    from sample
+    where patient_id = asked.patient_id and quantity_id = asked.quantity_id
+        and measured_at >= asked.since and measured_at <= asked.until
+) s on true
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Stretches of samples to be fetched, one a patient and quantity; w rows."""
+
+    patient: Int64s  # (w,)
+    quantity: NDArray[np.int16]  # (w,)
+    since: Int64s  # (w,) inclusive
+    until: Int64s  # (w,) inclusive
+    by_status: Bools  # (w,) whether the readings' status is asked for
+
+    def __len__(self) -> int:
+        return len(self.patient)
+
+    @classmethod
+    def around(
+        cls,
+        patient: Int64s,
+        quantity: NDArray[np.int16],
+        since: Int64s,
+        until: Int64s,
+        by_status: Bools,
+    ) -> Self:
+        """Return the stretches that hold all that is given, (j,) each, in any order."""
+        group = patient * IDS_MAX + quantity
+        order = np.argsort(group, kind="stable")
+        distinct, start = np.unique(group[order], return_index=True)
+        if not len(distinct):
+            return cls(
+                patient=patient, quantity=quantity, since=since, until=until, by_status=by_status
+            )
+        return cls(
+            patient=distinct // IDS_MAX,
+            quantity=(distinct % IDS_MAX).astype(np.int16),
+            since=np.minimum.reduceat(since[order], start),
+            until=np.maximum.reduceat(until[order], start),
+            by_status=np.logical_or.reduceat(by_status[order], start),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concerned:
+    """The rules that some news may make fire, by kind, and what they must look at."""
+
+    rules: dict[str, RuleRows]
+    span: Span
+
+    def __len__(self) -> int:
+        return len(self.span)
+
+    @property
+    def patients(self) -> Int64s:
+        """Whose rows are to be locked; distinct, ascending."""
+        return np.unique(self.span.patient)
+
+
+def concerned(registry: Registry, news: News) -> Concerned:
+    """Return the rules that look back which *news* may make fire. Asks memory only."""
+    rules: dict[str, RuleRows] = {}
+    spans: list[tuple[Any, ...]] = []
+    counting = np.flatnonzero(news.counts)
+    for kind in LOOKING_BACK:
+        mine = counting[among(registry.patients_with(kind), news.patient[counting])]
+        if not len(mine):
+            continue
+        rows = registry.rules_of(kind, np.unique(news.patient[mine]))
+        sample, rule, before, after = _touching(kind, rows, news, mine)
+        if not len(sample):
+            continue
+        rules[kind] = rows.take(np.unique(rule))
+        at = news.measured_at[sample]
+        spans.append(
+            (
+                news.patient[sample],
+                news.quantity[sample],
+                at - before,
+                at + after,
+                np.full(len(sample), kind == "k_of_n"),
+            )
+        )
+    columns = [np.concatenate(column) for column in zip(*spans, strict=True)] or _NO_SPANS
+    return Concerned(rules=rules, span=Span.around(*columns))
+
+
+_NO_SPANS: Final[list[Any]] = [
+    np.empty(0, np.int64),
+    np.empty(0, np.int16),
+    np.empty(0, np.int64),
+    np.empty(0, np.int64),
+    np.empty(0, np.bool_),
+]
+
+
+def _touching(
+    kind: str, rules: RuleRows, news: News, mine: NDArray[np.int64]
+) -> tuple[Int64s, Int64s, Int64s, Int64s]:
+    """Return pairs of (news row, rule row) where the one may make the other fire, and its reach.
+
+    A sample is in the windows of anchors from its own time until ``after`` later, so the rule
+    must have been in force at some time of that.
+    """
+    start = np.searchsorted(rules.patient, news.patient[mine], side="left").astype(np.int64)
+    stop = np.searchsorted(rules.patient, news.patient[mine], side="right").astype(np.int64)
+    index, rule = pairs(start, stop - start)
+    sample = mine[index]
+    before, after = CATALOGUE[kind].module.reach(rules)
+    at = news.measured_at[sample]
+    fits = (
+        (rules.quantity[rule] == news.quantity[sample])
+        & (rules.in_force_from[rule] <= at + after[rule])
+        & (rules.in_force_until[rule] > at)
+    )
+    could = CATALOGUE[kind].module.could_fire(rules, rule, news.value[sample], news.status[sample])
+    fits &= could | news.is_taken_back[sample]
+    sample, rule = sample[fits], rule[fits]
+    return sample, rule, before[rule], after[rule]
+
+
+async def find(
+    connection: psycopg.AsyncConnection[Any], registry: Registry, asked: Concerned, news: News
+) -> Breaches | None:
+    """Return what the rules of *asked* find with *news*; None: nothing.
+
+    Args:
+        connection: In a transaction that holds the rows of ``asked.patients`` and has the samples.
+        registry: Knows the pauses.
+        asked: From ``concerned``.
+        news: The same.
+    """
+    if not len(asked):
+        return None
+    series = await fetch(connection, asked.span)
+    new = np.isin(series.reading_id, news.reading_id) | _after_taken_back(series, news)
+    found: list[Breaches] = []
+    for kind, rules in asked.rules.items():
+        findings = CATALOGUE[kind].module.evaluate(series, rules, new)
+        silent = registry.paused(rules.patient[findings.rule], findings.at)
+        findings = findings.take(np.flatnonzero(~silent))
+        if len(findings):
+            found.append(from_findings(kind, rules, series, findings, news.found_at))
+    return concatenate(found) if found else None
+
+
+def _after_taken_back(series: Series, news: News) -> Bools:
+    """Tell which samples come after one that counts no more: their windows have changed."""
+    gone = np.flatnonzero(news.is_taken_back)
+    after = np.zeros(len(series), np.bool_)
+    for row in gone.tolist():  # a person's act, one reading at a time
+        after |= (
+            (series.patient == news.patient[row])
+            & (series.quantity == news.quantity[row])
+            & (series.measured_at >= news.measured_at[row])
+        )
+    return after
+
+
+async def fetch(connection: psycopg.AsyncConnection[Any], span: Span) -> Series:
+    """Return the samples of *span*, counting or not."""
+    async with connection.cursor(binary=True) as cursor:
+        await cursor.execute(
+            _FETCH,
+            [
+                Array(span.patient, "int8"),
+                Array(span.quantity, "int2"),
+                Array(span.since, "timestamptz"),
+                Array(span.until, "timestamptz"),
+                Array(span.by_status, "bool"),
+            ],
+        )
+        result = cursor.pgresult
+        assert result is not None
+        patient, quantity, at, reading, value, suspicion, status = (
+            read_array(result.get_value(0, column)) for column in range(result.nfields)
+        )
+    reading = reading.astype("S16")
+    order = np.lexsort((reading, at, quantity, patient))
+    return Series(
+        patient=patient[order],
+        quantity=quantity[order].astype(np.int16),
+        measured_at=at[order],
+        reading_id=reading[order],
+        value=value[order].astype(np.float64),
+        counts=counts(suspicion[order].astype(np.int32)),
+        status=status[order].astype(np.int32),
+    )
 
 
 def from_findings(
@@ -28,7 +244,38 @@ def from_findings(
         findings: What they said.
         found_at: Microseconds since 2000: what was measured more than LATE before is late.
     """
-    raise NotImplementedError
+    row = findings.rule
+    is_anchored = findings.anchor != NO_ANCHOR
+    reading = np.full(len(findings), NO_READING, "S16")
+    reading[is_anchored] = series.reading_id[findings.anchor[is_anchored]]
+    return Breaches(
+        kind=np.full(len(findings), KINDS.index(kind), np.int8),
+        keys=rules.keys,
+        key=rules.key[row],
+        reading_id=reading,
+        patient=rules.patient[row],
+        quantity=rules.quantity[row],
+        measured_at=findings.at,
+        level=findings.level,
+        side=findings.side,
+        value=findings.value,
+        bound=findings.bound,
+        version=rules.version[row],
+        late=is_anchored & (found_at - findings.at > LATE),
+        held=np.zeros(len(findings), np.bool_),
+        detail=objects(explain.detail(kind, rules, series, findings)),
+        readings=objects(_resting(kind, rules, series, findings)),
+    )
+
+
+def _resting(
+    kind: str, rules: RuleRows, series: Series, findings: Findings
+) -> Sequence[NDArray[np.bytes_]]:
+    """Return the ids of the readings that each finding rests on."""
+    finding, row = CATALOGUE[kind].module.rests_on(series, rules, findings)
+    order = np.argsort(finding, kind="stable")
+    border = np.searchsorted(finding[order], np.arange(1, len(findings)))
+    return np.split(series.reading_id[row[order]], border)
 
 
 async def judge(
@@ -37,8 +284,8 @@ async def judge(
     batch: Batch,
     judgement: Judgement,
     is_new: Bools,
-) -> Breaches:
-    """Return what the batch's new samples make the rules find that look back.
+) -> Breaches | None:
+    """Return what the batch's new samples make the rules find that look back; None: nothing.
 
     Locks the rows of the patients concerned until the transaction ends.
 
@@ -49,4 +296,7 @@ async def judge(
         judgement: Of this batch.
         is_new: (n,) which readings were stored by this transaction.
     """
-    raise NotImplementedError
+    news = from_batch(registry, batch, judgement, is_new)
+    asked = concerned(registry, news)
+    await episode.lock(connection, asked.patients)
+    return await find(connection, registry, asked, news)

@@ -5,11 +5,12 @@
 -- Every batch asks for the revision and brings what it remembers up to it before it judges.
 create table registry (
     one boolean primary key default true check (one),
-    revision bigint not null default 0
+    revision bigint not null default 0,
+    forgotten bigint not null default 0  -- what changed up to it no longer stands in registry_change
 );
 insert into registry default values;
 
--- What changed with each revision; 'all': more than anybody should read one by one. Trimmed after
+-- What changed with each revision; 'all': more than anybody should read one by one. Forgotten after
 -- a day: who is further behind reads everything anew.
 create table registry_change (
     revision bigint not null,
@@ -18,6 +19,7 @@ create table registry_change (
     changed_at timestamptz not null default clock_timestamp(),
     primary key (revision, what, key)
 );
+create index registry_change_by_time on registry_change (changed_at);
 
 -- The revision of this transaction.
 create function registry_revision() returns bigint language plpgsql as $$
@@ -87,26 +89,30 @@ create trigger plan_version_revision before insert on plan_version
 create trigger patient_pause_revision before insert on patient_pause
     for each row execute function take_revision();
 
+-- However many rows a statement changed, no more keys are looked at than lead to 'all'. A statement
+-- with a few of the same patient's rows leaves them to "on conflict do nothing".
 create function note_patients() returns trigger language plpgsql as $$
 begin
-    perform registry_note('patient', array(select distinct patient_id::text from changed));
+    perform registry_note('patient', array(select patient_id::text from changed limit 10001));
     return null;
 end $$;
 create function note_versions() returns trigger language plpgsql as $$
 begin
     perform registry_note('patient', array(
-        select distinct v.patient_id::text from changed join plan_version v using (plan_version_id)
+        select v.patient_id::text
+        from (select plan_version_id from changed limit 10001) c
+        join plan_version v using (plan_version_id)
     ));
     return null;
 end $$;
 create function note_devices() returns trigger language plpgsql as $$
 begin
-    perform registry_note('device', array(select distinct device_id from changed));
+    perform registry_note('device', array(select device_id from changed limit 10001));
     return null;
 end $$;
 create function note_gateways() returns trigger language plpgsql as $$
 begin
-    perform registry_note('gateway', array(select distinct gateway_id from changed));
+    perform registry_note('gateway', array(select gateway_id from changed limit 10001));
     return null;
 end $$;
 -- A trigger with a transition table can have one event only.
@@ -163,17 +169,23 @@ create index breach_reading_by_reading on breach_reading (reading_id);
 
 -- A red or implausible-looking single that a repeat within the time is to decide.
 create table repeat_wait (
-    reading_id uuid primary key,  -- the first
+    reading_id uuid not null,  -- the first
+    rule_key text not null,  -- 'repeat:blood_pressure'
     patient_id bigint not null,
+    quantity_id smallint not null,  -- the first of the panel
     plan_version_id bigint not null,
-    rule_key text not null,
     measured_at timestamptz not null,
+    repeat_until timestamptz not null,  -- a repeat is measured no later
     due_at timestamptz not null,
+    late boolean not null,  -- the first was late when it came
     decided_at timestamptz,
     outcome text check (outcome in ('confirmed', 'calmed', 'unrepeated')),
     repeat_reading_id uuid,
+    primary key (reading_id, rule_key),
     check ((decided_at is null) = (outcome is null))
 );
+create index repeat_wait_by_repeat on repeat_wait (repeat_reading_id)
+    where repeat_reading_id is not null;
 create index repeat_wait_open on repeat_wait (due_at) where decided_at is null;
 create index repeat_wait_open_of_patient on repeat_wait (patient_id) where decided_at is null;
 
