@@ -247,8 +247,8 @@ async def _look_back(dsn: str, since: datetime) -> None:
         report = await recheck.run(connection, since, now)
         took_s = time.monotonic() - began
         print(
-            f"    recheck: {report.samples:,} samples, {report.differences} differences,"
-            f" {took_s:.1f} s ({report.samples / took_s:,.0f} samples/s)",
+            f"    recheck: {report.readings:,} readings, {report.differences} differences,"
+            f" {took_s:.1f} s ({report.readings / took_s:,.0f} readings/s)",
             flush=True,
         )
         began = time.monotonic()

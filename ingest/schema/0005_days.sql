@@ -29,7 +29,7 @@ create table recheck_run (
     started_at timestamptz not null default clock_timestamp(),
     ended_at timestamptz,  -- null: it runs, or was broken off
     is_nightly boolean not null default false,
-    samples bigint not null default 0,
+    readings bigint not null default 0,
     differences bigint not null default 0,
     check (until_at > from_at)
 );
