@@ -1,119 +1,91 @@
-"""Consumer over paho-mqtt: MQTT 5, acknowledged by hand and in the order of arrival.
+"""Consumer over our own MQTT 5: acknowledged by hand and in the order of arrival.
 
-paho's own thread reads the socket and puts deliveries into a bounded queue; everything else
-happens in the event loop. When the queue is full that thread waits, so a broker that
-ignores Receive Maximum is held back by TCP: Mosquitto 2.0.11 keeps to it only until the first
-acknowledgement, then sends all it has.
+Everything happens in the event loop. What is held is bounded: when it is too much the socket is
+not read, so a broker that ignores Receive Maximum is held back by TCP. Mosquitto 2.0.11 keeps
+to it only until the first acknowledgement, then sends all it has.
 """
 
 import asyncio
-import threading
-import time
+import contextlib
+import random
+import ssl
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import structlog
-from paho.mqtt import client as mqtt
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from devices import wire
+from ingest.broker_link import BrokerLink, End
 from ingest.config import BrokerSettings
 from ingest.delivery import Answer, Delivery
-from ingest.mqtt import new_client
+from ingest.dialing import dial, introduction
+from ingest.meter import NOBODY, Meter
+from ingest.mqtt5 import (
+    AckOrder,
+    Connack,
+    InFlight,
+    Puback,
+    Publish,
+    ReasonCode,
+    Suback,
+    describe,
+    encode_pubacks,
+    encode_publish,
+    encode_text,
+    is_failure,
+)
 
-KEEPALIVE_S: Final = 30
-# The broker keeps what comes while we are away this long; gateways resend all the same.
-SESSION_EXPIRY_S: Final = 24 * 3600
-PACKET_BYTES_MAX: Final = wire.MESSAGE_BYTES_MAX + 4096  # a message, its topic and properties
 # What may wait or be in hand, in bytes: half of the 300 MiB that ingest may use, for a message
-# takes as much again when it is decoded.
+# takes as much again when it is decoded. One read of the socket, 256 KiB, may go beyond.
 HELD_BYTES_MAX: Final = 64 * 1024 * 1024
 _OVERHEAD_BYTES: Final = 1024  # of a delivery in memory, beside its payload
 # Receipts without the broker's PUBACK. A county's peak of 1,000 a second has about ten.
 RECEIPTS_IN_FLIGHT_MAX: Final = 100
+# Topics of receipts kept as bytes; each gateway has one.
+_TOPICS_MAX: Final = 32_768
+RECONNECT_S_MIN: Final = 1.0
+RECONNECT_S_MAX: Final = 10.0
+# Two clients of one name take the session from each other; neither must be quick at it.
+RIVAL_S_MIN: Final = 5.0
+RIVAL_S_MAX: Final = 60.0
 _FAREWELL_S: Final = 2.0
-_FAREWELL_POLL_S: Final = 0.01
+# What may happen with every receipt is told no more often.
+_TELL_EVERY_S: Final = 60.0
 
 
 class ConsumerStopped(Exception):
-    """paho's thread ended by itself: a fault of ours or of the library, never of the broker."""
+    """Nothing will ever come again: a fault of ours, never of the broker."""
 
 
-class AckOrder:
-    """Lets acknowledgements out in the order of arrival, whatever order work is done in.
-
-    iotcore loses a message when acknowledgements go out of order, and [MQTT-4.6.0-2] asks for
-    the order too.
-    """
-
-    def __init__(self) -> None:
-        self._waiting: deque[int] = deque()
-        self._done: set[int] = set()
-
-    def __len__(self) -> int:
-        """Count what has arrived and was not let out yet."""
-        return len(self._waiting)
-
-    def arrived(self, number: int) -> None:
-        """Note that message *number* arrived, after all earlier ones."""
-        self._waiting.append(number)
-
-    def done(self, number: int) -> list[int]:
-        """Note that *number* is done; return which may be acknowledged now, in order."""
-        self._done.add(number)
-        ready = []
-        while self._waiting and self._waiting[0] in self._done:
-            first = self._waiting.popleft()
-            self._done.discard(first)
-            ready.append(first)
-        return ready
-
-
-class PahoConsumer:
+class MqttConsumer:
     """Subscribes to the readings of all gateways. Use as an async context manager.
 
     Reconnects for ever. Deliveries of a connection that has broken are not acknowledged: the
     broker sends them again, and they are repeats.
     """
 
-    def __init__(self, settings: BrokerSettings, receive_max: int) -> None:
+    def __init__(self, settings: BrokerSettings, receive_max: int, meter: Meter = NOBODY) -> None:
         self._settings = settings
         self._receive_max = receive_max
+        self._meter = meter
         self._log = structlog.get_logger().bind(
             key="broker.host", address=f"{settings.host}:{settings.port}"
         )
-        self._loop = asyncio.get_running_loop()
-        self._wake = asyncio.Event()
-        self._is_woken = False
-        # Shared with paho's thread, under _room.
-        self._room = threading.Condition()
+        self._arrival = asyncio.Event()
         self._queue: deque[Delivery] = deque()
         self._order = AckOrder()
-        self._packet_ids: dict[int, int] = {}  # of the present connection, by arrival number
-        self._next_number = 0
         self._held_bytes = 0
-        self._is_closing = False
-        self._client = self._make_client()
+        self._in_flight = InFlight(RECEIPTS_IN_FLIGHT_MAX)
+        self._topics: dict[str, bytes] = {}
+        self._troubles: dict[str, _Trouble] = {}
+        self._link: BrokerLink | None = None
+        self._keeping: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        connect = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        connect.SessionExpiryInterval = SESSION_EXPIRY_S
-        connect.ReceiveMaximum = self._receive_max
-        connect.MaximumPacketSize = PACKET_BYTES_MAX
-        self._client.connect_async(
-            self._settings.host,
-            self._settings.port,
-            keepalive=KEEPALIVE_S,
-            clean_start=False,
-            properties=connect,
-        )
-        self._client.loop_start()
+        self._keeping = asyncio.create_task(self._keep_connected(), name="broker")
         return self
 
     async def __aexit__(
@@ -122,10 +94,13 @@ class PahoConsumer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with self._room:
-            self._is_closing = True
-            self._room.notify_all()
-        await asyncio.to_thread(self._say_goodbye)
+        assert self._keeping is not None
+        link = self._link
+        self._link = None
+        if link is not None:
+            await _say_goodbye(link)
+        self._keeping.cancel()
+        await asyncio.wait({self._keeping})
 
     async def wait(self, wait_s: float) -> bool:
         """See ``Consumer.wait``.
@@ -135,20 +110,16 @@ class PahoConsumer:
         """
         if self._queue:
             return True
-        if self._client._thread is None:  # noqa: SLF001 - paho shows its thread's end nowhere else
-            raise ConsumerStopped
+        if self._keeping is not None and self._keeping.done():
+            cause = None if self._keeping.cancelled() else self._keeping.exception()
+            raise ConsumerStopped from cause
         if wait_s <= 0:
             return False
-        self._wake.clear()
-        self._is_woken = False
-        if self._queue:  # it came in between
-            return True
-        try:
+        self._arrival.clear()
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
-                await self._wake.wait()
-        except TimeoutError:
-            return bool(self._queue)
-        return True
+                await self._arrival.wait()
+        return bool(self._queue)
 
     @property
     def is_full(self) -> bool:
@@ -157,22 +128,26 @@ class PahoConsumer:
 
     def take(self, most: int) -> list[Delivery]:
         """See ``Consumer.take``."""
-        return [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
+        queue = self._queue
+        if most >= len(queue):
+            taken = list(queue)
+            queue.clear()
+            return taken
+        return [queue.popleft() for _ in range(most)]
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """See ``Consumer.acknowledge``."""
-        with self._room:
-            packet_ids = []
-            for delivery in deliveries:
-                assert isinstance(delivery.handle, int)
-                self._held_bytes -= len(delivery.payload) + _OVERHEAD_BYTES
-                for number in self._order.done(delivery.handle):
-                    packet_id = self._packet_ids.pop(number, None)
-                    if packet_id is not None:
-                        packet_ids.append(packet_id)
-            self._room.notify_all()
-        for packet_id in packet_ids:
-            self._client.ack(packet_id, qos=1)
+        self._held_bytes -= sum([len(one.payload) for one in deliveries])
+        self._held_bytes -= len(deliveries) * _OVERHEAD_BYTES
+        numbers: list[int] = [one.handle for one in deliveries]  # type: ignore[misc]
+        packet_ids = self._order.done(numbers)
+        link = self._link
+        if link is not None:
+            if packet_ids and link.is_open:
+                link.send(encode_pubacks(packet_ids))
+            if link.is_paused and self._has_room():
+                link.resume()
+        self._meter.held(len(self._order), self._held_bytes)
 
     def publish(self, answers: Sequence[Answer]) -> None:
         """See ``Consumer.publish``.
@@ -180,124 +155,172 @@ class PahoConsumer:
         At QoS 1 while the broker keeps up, at QoS 0 beyond: a flood must neither pile receipts
         up here nor wait for the broker, which may itself be waiting for us to read.
         """
+        link = self._link if self._link is not None and self._link.is_open else None
+        size_max = link.connection.limits.packet_bytes_max if link is not None else None
+        in_flight = self._in_flight
+        packets: list[bytes] = []
+        dropped = 0
         for answer in answers:
-            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-            if answer.correlation is not None:
-                properties.CorrelationData = answer.correlation
-            qos = 1 if self._unconfirmed() < RECEIPTS_IN_FLIGHT_MAX else 0
-            self._client.publish(answer.topic, answer.payload, qos, properties=properties)
-
-    def _unconfirmed(self) -> int:
-        return len(self._client._out_messages)  # noqa: SLF001 - paho counts them nowhere else
-
-    def _make_client(self) -> mqtt.Client:
-        settings = self._settings
-        client = new_client(settings, settings.client_id, manual_ack=True)
-        client.max_inflight_messages_set(RECEIPTS_IN_FLIGHT_MAX)
-        client.on_connect = self._on_connect
-        client.on_connect_fail = self._on_connect_fail
-        client.on_disconnect = self._on_disconnect
-        client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
-        return client
-
-    # Called in paho's thread, which an exception would end.
-
-    def _on_connect(
-        self,
-        client: mqtt.Client,
-        _userdata: Any,
-        flags: mqtt.ConnectFlags,
-        reason: ReasonCode,
-        _properties: Properties | None,
-    ) -> None:
-        if reason.is_failure:
-            self._log.error(
-                "broker.refused", reason=str(reason), cure="correct broker.username or certificate"
+            topic = self._topics.get(answer.topic) or self._topic(answer.topic)
+            packet_id = in_flight.next_id() if in_flight.has_room else 0
+            packet = encode_publish(topic, answer.payload, answer.correlation, packet_id)
+            if size_max is not None and len(packet) > size_max:  # [MQTT-3.2.2-15]
+                dropped += 1
+                continue
+            if packet_id:
+                in_flight.keep(packet_id, packet, is_sent=link is not None)
+            elif link is None or link.is_congested:
+                dropped += 1
+                continue
+            packets.append(packet)
+        if link is not None and packets:
+            link.send(b"".join(packets))
+        if dropped:
+            self._tell_at_times(
+                "receipts.dropped", dropped, cure="let the broker take more of them"
             )
-            return
-        self._log.info("broker.connected", session_kept=flags.session_present)
+
+    # Called by the link.
+
+    def opened(self, link: BrokerLink, connack: Connack) -> None:
+        """Subscribe, and send again what the broker has not confirmed."""
+        self._log.info("broker.connected", session_kept=connack.session_present)
         name = wire.topic("+", wire.TopicKind.READINGS)
         if self._settings.shared_group:
             name = f"$share/{self._settings.shared_group}/{name}"
-        # Nobody retains readings; what is retained there would come again at every connect.
-        options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
-        client.subscribe(name, options=options)
+        link.send(link.connection.subscribe([name]) + self._in_flight.resume(connack))
+        if not self._has_room():  # of earlier connections
+            link.pause()
 
-    def _on_connect_fail(self, _client: mqtt.Client, _userdata: Any) -> None:
-        self._log.error(
-            "broker.unreachable",
-            cure="start the broker, or correct broker.host and broker.port; retrying",
-        )
-
-    def _on_disconnect(
-        self,
-        _client: mqtt.Client,
-        _userdata: Any,
-        _flags: mqtt.DisconnectFlags,
-        reason: ReasonCode,
-        _properties: Properties | None,
-    ) -> None:
-        with self._room:
-            self._packet_ids.clear()
-        if not self._is_closing:
-            self._log.warning("broker.lost", reason=str(reason))
-
-    def _on_subscribe(
-        self,
-        _client: mqtt.Client,
-        _userdata: Any,
-        _mid: int,
-        reasons: list[ReasonCode],
-        _properties: Properties | None,
-    ) -> None:
-        for reason in reasons:
-            if reason.is_failure:
+    def subscribed(self, suback: Suback) -> None:
+        """Tell how the subscription went."""
+        for reason in suback.reasons:
+            if is_failure(reason):
                 self._log.error(
                     "broker.subscription_refused",
-                    reason=str(reason),
+                    reason=describe(reason, suback.text),
                     cure="let this client read the readings of all gateways",
                 )
+        self._meter.subscribed(not any(map(is_failure, suback.reasons)))
 
-    def _on_message(self, _client: mqtt.Client, _userdata: Any, message: mqtt.MQTTMessage) -> None:
+    def arrived(self, link: BrokerLink, publishes: Sequence[Publish]) -> None:
+        """Queue messages."""
         arrived_at = datetime.now(UTC)
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
-            topic = ""
-        size = len(message.payload) + _OVERHEAD_BYTES
-        with self._room:
-            while not self._has_room(size) and not self._is_closing:
-                self._room.wait()
-            number = self._next_number
-            self._next_number += 1
-            self._held_bytes += size
-            self._order.arrived(number)
-            if message.qos:
-                self._packet_ids[number] = message.mid
-            self._queue.append(
-                Delivery(
-                    topic=topic,
-                    payload=bytes(message.payload),
-                    response_topic=getattr(message.properties, "ResponseTopic", None),
-                    correlation=getattr(message.properties, "CorrelationData", None),
-                    arrived_at=arrived_at,
-                    handle=number,
-                )
+        first = self._order.arrived([one[-1] for one in publishes])
+        new = tuple.__new__  # a keyword call of a NamedTuple takes three times as long
+        self._queue.extend(
+            [
+                new(Delivery, (topic, payload, answer, correlation, arrived_at, number))
+                for number, (topic, payload, answer, correlation, _) in enumerate(publishes, first)
+            ]
+        )
+        self._held_bytes += sum([len(one[1]) for one in publishes])
+        self._held_bytes += len(publishes) * _OVERHEAD_BYTES
+        if not self._has_room():
+            link.pause()
+        self._arrival.set()
+
+    def confirmed(self, puback: Puback) -> None:
+        """Let go of a receipt, and tell of one that was refused."""
+        if self._in_flight.acknowledged(puback.packet_id) and is_failure(puback.reason):
+            self._tell_at_times(
+                "receipts.refused",
+                1,
+                reason=describe(puback.reason, puback.text),
+                cure="let this client write the receipts of all gateways",
             )
-        if not self._is_woken:
-            self._is_woken = True
-            self._loop.call_soon_threadsafe(self._wake.set)
 
-    def _has_room(self, size: int) -> bool:
+    def _has_room(self) -> bool:
         # Twice, for deliveries of a broken connection may still be in hand.
-        within = len(self._order) < 2 * self._receive_max
-        return within and self._held_bytes + size <= HELD_BYTES_MAX
+        return len(self._order) < 2 * self._receive_max and self._held_bytes < HELD_BYTES_MAX
 
-    def _say_goodbye(self) -> None:
-        """Let acknowledgements and receipts out, then disconnect; the session stays there."""
-        deadline = time.monotonic() + _FAREWELL_S
-        while self._client.want_write() and time.monotonic() < deadline:
-            time.sleep(_FAREWELL_POLL_S)
-        self._client.disconnect()
-        self._client.loop_stop()
+    def _topic(self, name: str) -> bytes:
+        if len(self._topics) >= _TOPICS_MAX:
+            self._topics.clear()
+        return self._topics.setdefault(name, encode_text(name))
+
+    async def _keep_connected(self) -> None:
+        wait_s = RECONNECT_S_MIN
+        rival_s = RIVAL_S_MIN
+        while True:
+            end = await self._one_connection()
+            if end is not None and end.was_open:
+                wait_s = RECONNECT_S_MIN
+            if end is not None and end.reason == ReasonCode.SESSION_TAKEN_OVER:
+                pause_s, rival_s = rival_s, min(RIVAL_S_MAX, 2 * rival_s)
+            else:
+                pause_s, wait_s = wait_s, min(RECONNECT_S_MAX, 2 * wait_s)
+                rival_s = RIVAL_S_MIN
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - spreads workers
+
+    async def _one_connection(self) -> End | None:
+        """Carry one connection to its end; none if there was none."""
+        try:
+            connect = introduction(self._settings, self._receive_max)
+            link = await dial(self._settings, lambda: BrokerLink(connect, self))
+        except ssl.SSLError as error:
+            cure = "correct broker.ca_file, broker.cert_file and broker.key_file; retrying"
+            self._log.error("broker.unreachable", problem=str(error), cure=cure)
+            return None
+        except OSError as error:
+            cure = "start the broker, or correct broker.host and broker.port; retrying"
+            problem = str(error) or type(error).__name__
+            self._log.error("broker.unreachable", problem=problem, cure=cure)
+            return None
+        self._link = link
+        try:
+            end = await asyncio.shield(link.ended)
+        finally:
+            link.abort()
+            self._order.lose()
+        if self._link is not None:  # otherwise it was we who left
+            self._link = None
+            self._meter.subscribed(False)
+            self._mourn(end)
+        return end
+
+    def _mourn(self, end: End) -> None:
+        if end.reason == ReasonCode.SESSION_TAKEN_OVER:
+            self._meter.taken_over()
+            self._log.error(
+                "broker.session_taken_over",
+                key="broker.client_id",
+                client_id=self._settings.client_id,
+                cure="give each worker a client_id of its own; retrying",
+            )
+        elif end.was_open:
+            self._log.warning("broker.lost", reason=end.problem)
+        elif end.reason is not None:
+            cure = "correct broker.username or certificate"
+            self._log.error("broker.refused", reason=end.problem, cure=cure)
+        else:
+            cure = "see that the broker speaks MQTT 5 there and takes our certificate; retrying"
+            self._log.error("broker.unreachable", problem=end.problem, cure=cure)
+
+    def _tell_at_times(self, event: str, count: int, **facts: str) -> None:
+        now = asyncio.get_running_loop().time()
+        trouble = self._troubles.setdefault(event, _Trouble())
+        trouble.count += count
+        if trouble.told_at is None or now - trouble.told_at >= _TELL_EVERY_S:
+            self._log.warning(event, count=trouble.count, **facts)
+            trouble.count, trouble.told_at = 0, now
+
+
+class _Trouble:
+    """What happened since it was last told."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.told_at: float | None = None
+
+
+async def _say_goodbye(link: BrokerLink) -> None:
+    """Let acknowledgements and receipts out, then disconnect; the session stays there."""
+    if link.is_open:
+        link.part()
+        await asyncio.wait({link.ended}, timeout=_FAREWELL_S)
+    link.abort()
+
+
+# The name of the consumer before; goes when nobody uses it.
+PahoConsumer = MqttConsumer

@@ -1,27 +1,35 @@
 """Pipeline: gather a batch by size or age, settle it, acknowledge it, send its receipts.
 
 Two tasks: while one batch is being committed, the next is gathered and decoded. Batches
-are settled one after the other, in the order of arrival.
+are settled one after the other, in the order of arrival. Who settles takes what there is once
+it is old enough, so batches grow with the load: under a light one a reading waits ``wait_ms``,
+under a heavy one as long as the commit before it takes.
 """
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import numpy as np
 import structlog
 
-from ingest.batch import from_messages
+from ingest.batch import EPOCH, SECOND, Batch, from_incoming
 from ingest.config import BatchSettings
 from ingest.decode import Incoming, decode
 from ingest.delivery import Consumer
+from ingest.meter import NOBODY, BatchReport, Meter
 from ingest.receipts import receipts
 from ingest.settle import Settled, Settler
 
 # How soon a stop is noticed while nothing comes.
 IDLE_S: Final = 0.2
+# Deliveries taken at once.
+TAKEN_AT_ONCE: Final = 256
 # Decoding lets the other task run after so many readings, about two milliseconds: a
 # transaction has ten round trips, each of which would otherwise wait for a long stretch.
 DECODED_AT_ONCE: Final = 400
@@ -38,17 +46,89 @@ class Totals:
     batches: int = 0
     refused: Counter[str] = field(default_factory=Counter)
 
+    def add(self, batch: BatchReport) -> None:
+        """Count a batch."""
+        self.messages += batch.messages
+        self.readings += batch.readings
+        self.new += batch.new
+        self.batches += 1
+        self.refused.update(batch.refused)
+
+
+class Gathering:
+    """The batch that is being gathered. One waits at most; everything else is the broker's.
+
+    Args:
+        rows_max: Readings of a full batch; the message that fills it may go beyond.
+        wait_s: Age of its first message at which a batch that is not full may go.
+    """
+
+    def __init__(self, rows_max: int, wait_s: float) -> None:
+        self._rows_max = rows_max
+        self._wait_s = wait_s
+        self._incoming: list[Incoming] = []
+        self._rows = 0
+        self._began_at = 0.0  # of the loop's clock
+        self._is_over = False
+        self._some = asyncio.Event()
+        self._ready = asyncio.Event()  # full, or nothing more can come before it is settled
+        self._room = asyncio.Event()
+        self._room.set()
+
+    async def add(self, one: Incoming) -> None:
+        """Add a message, when there is room."""
+        if self._rows >= self._rows_max:
+            await self._room.wait()
+        if not self._incoming:
+            self._began_at = asyncio.get_running_loop().time()
+            self._some.set()
+        self._incoming.append(one)
+        self._rows += max(1, one.count)
+        if self._rows >= self._rows_max:
+            self._room.clear()
+            self._ready.set()
+
+    def hurry(self) -> None:
+        """Let what is gathered go without waiting for more."""
+        if self._incoming:
+            self._ready.set()
+
+    def end(self) -> None:
+        """Add no more."""
+        self._is_over = True
+        self._some.set()
+        self._ready.set()
+
+    async def take(self) -> Sequence[Incoming]:
+        """Return the next batch when it is due; an empty one is the end."""
+        await self._some.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(self._began_at + self._wait_s):
+                await self._ready.wait()
+        batch, self._incoming = self._incoming, []
+        self._rows = 0
+        self._room.set()
+        if not self._is_over:
+            self._some.clear()
+            self._ready.clear()
+        return batch
+
 
 class Pipeline:
     """From a consumer to a settler. ``run`` ends after ``stop``, with the batches in hand done."""
 
-    def __init__(self, consumer: Consumer, settler: Settler, settings: BatchSettings) -> None:
+    def __init__(
+        self,
+        consumer: Consumer,
+        settler: Settler,
+        settings: BatchSettings,
+        meter: Meter = NOBODY,
+    ) -> None:
         self._consumer = consumer
         self._settler = settler
-        self._settings = settings
+        self._meter = meter
         self._stopping = False
-        # One gathered batch waits at most; everything else waits in the broker.
-        self._gathered: asyncio.Queue[Sequence[Incoming] | None] = asyncio.Queue(1)
+        self._gathering = Gathering(settings.rows_max, settings.wait_ms / 1000)
         self._totals = Totals()
         self._reported_at = time.monotonic()
         self._log = structlog.get_logger()
@@ -65,59 +145,42 @@ class Pipeline:
         self._stopping = True
 
     async def _gather(self) -> None:
+        unbroken = 0
         while not self._stopping:
-            if await self._consumer.wait(IDLE_S):
-                await self._gathered.put(await self._one_batch())
-        await self._gathered.put(None)
-
-    async def _one_batch(self) -> Sequence[Incoming]:
-        batch: list[Incoming] = []
-        rows = unbroken = 0
-        deadline = time.monotonic() + self._settings.wait_ms / 1000
-        while rows < self._settings.rows_max:
-            if taken := self._consumer.take(1):
-                one = decode(taken[0])
-                batch.append(one)
-                size = max(1, len(one.readings))
-                rows, unbroken = rows + size, unbroken + size
+            taken = self._consumer.take(TAKEN_AT_ONCE)
+            for delivery in taken:
+                one = decode(delivery)
+                await self._gathering.add(one)
+                unbroken += max(1, one.count)
                 if unbroken >= DECODED_AT_ONCE:
                     unbroken = 0
                     await asyncio.sleep(0)
-            elif self._consumer.is_full or not await self._arrives_before(deadline):
-                break
-        return batch
-
-    async def _arrives_before(self, deadline: float) -> bool:
-        return await self._consumer.wait(deadline - time.monotonic())
+            if len(taken) < TAKEN_AT_ONCE:
+                if self._consumer.is_full:
+                    self._gathering.hurry()
+                unbroken = 0
+                await self._consumer.wait(IDLE_S)
+        self._gathering.end()
 
     async def _settle(self) -> None:
-        while True:
-            incoming = await self._gathered.get()
-            if incoming is None:
-                return
+        while incoming := await self._gathering.take():
             await self._settle_one(incoming)
             if time.monotonic() - self._reported_at >= REPORT_EVERY_S:
                 self._report()
 
     async def _settle_one(self, incoming: Sequence[Incoming]) -> None:
-        messages = [(one.origin, one.readings) for one in incoming if one.origin is not None]
-        batch = from_messages(messages)
+        batch = from_incoming(incoming)
         refused = [row for one in incoming for row in one.refused]
+        began = time.monotonic()
         settled = await self._settler.settle(batch, refused)
+        commit_s = time.monotonic() - began
         self._consumer.acknowledge([one.delivery for one in incoming])
         self._consumer.publish(receipts(incoming, settled.reason, settled.refused))
-        self._count(incoming, settled)
-
-    def _count(self, incoming: Sequence[Incoming], settled: Settled) -> None:
-        reasons = Counter(row.reason.value for row in settled.refused)
-        totals = self._totals
-        totals.messages += len(incoming)
-        totals.readings += len(settled.reason)
-        totals.new += settled.new
-        totals.batches += 1
-        totals.refused.update(reasons)
-        if reasons:
-            self._log.warning("quarantine.added", **reasons)
+        report = _reported(len(incoming), batch, settled, commit_s)
+        self._meter.settled(report)
+        self._totals.add(report)
+        if report.refused:
+            self._log.warning("quarantine.added", **report.refused)
 
     def _report(self) -> None:
         totals, self._totals = self._totals, Totals()
@@ -130,3 +193,18 @@ class Pipeline:
             batches=totals.batches,
             refused=dict(totals.refused),
         )
+
+
+def _reported(messages: int, batch: Batch, settled: Settled, commit_s: float) -> BatchReport:
+    is_stored = settled.reason == 0
+    now = (datetime.now(UTC) - EPOCH) // timedelta(microseconds=1)
+    return BatchReport(
+        messages=messages,
+        readings=len(batch),
+        new=settled.new,
+        repeated=int(np.count_nonzero(is_stored)) - settled.new,
+        refused=Counter(row.reason.value for row in settled.refused),
+        measured_to_stored_s=(now - batch.measured_at[is_stored]) / SECOND,
+        arrived_to_stored_s=(now - batch.arrived_at[is_stored]) / SECOND,
+        commit_s=commit_s,
+    )

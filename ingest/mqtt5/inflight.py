@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ingest.mqtt5.packets import as_duplicate
+from ingest.mqtt5.packets import Connack, as_duplicate
 
 PACKET_ID_MAX: Final = 0xFFFE  # the last one is SUBSCRIBE's
 
@@ -12,13 +12,14 @@ class InFlight:
 
     Args:
         most: So many may be unacknowledged; the server's Receive Maximum may lower it
-            [MQTT-3.3.4-7].
+            [MQTT-3.3.4-7], and its Maximum QoS may forbid them all [MQTT-3.2.2-11].
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._room = most
         self._packets: dict[int, bytes] = {}  # in the order of sending
+        self._never_sent: set[int] = set()  # there was no connection
         self._last_id = 0
 
     def __len__(self) -> int:
@@ -39,24 +40,32 @@ class InFlight:
                 self._last_id = number
                 return number
 
-    def sent(self, packet_id: int, packet: bytes) -> None:
+    def keep(self, packet_id: int, packet: bytes, *, is_sent: bool) -> None:
         """Keep a packet until it is acknowledged."""
         self._packets[packet_id] = packet
+        if not is_sent:
+            self._never_sent.add(packet_id)
 
     def acknowledged(self, packet_id: int) -> bool:
         """Let go of a packet; false if there was none of this id, which a recovery may bring."""
         return self._packets.pop(packet_id, None) is not None
 
-    def resume(self, *, session_present: bool, receive_max: int) -> bytes:
+    def resume(self, limits: Connack) -> bytes:
         """Return what is to be sent on a new connection, in the order of old [MQTT-4.6.0-1].
 
         Where the server has forgotten the session, so must we [MQTT-3.2.2-5]; the messages are
-        then published anew. What is beyond a server's *receive_max* is let go: gateways ask again.
+        then published anew. What is beyond the server's limits is let go: gateways ask again.
         """
-        self._room = min(self._most, receive_max)
-        for packet_id in list(self._packets)[self._room :]:
-            del self._packets[packet_id]
-        packets = self._packets.values()
-        if session_present:
-            return b"".join(map(as_duplicate, packets))
-        return b"".join(packets)
+        self._room = min(self._most, limits.receive_max) if limits.qos_max else 0
+        size_max = limits.packet_bytes_max
+        kept = {
+            number: packet
+            for number, packet in self._packets.items()
+            if size_max is None or len(packet) <= size_max  # [MQTT-3.2.2-15]
+        }
+        self._packets = {number: kept[number] for number in list(kept)[: self._room]}
+        new, self._never_sent = self._never_sent, set()
+        return b"".join(
+            as_duplicate(packet) if limits.session_present and number not in new else packet
+            for number, packet in self._packets.items()
+        )

@@ -6,7 +6,7 @@ The clock is the caller's: every method takes the present second of a monotonic 
 from enum import Enum, auto
 from typing import Final
 
-# A ping goes out this early, so that a busy moment does not make it late.
+# A ping goes out this early in the interval, so that a busy moment does not make it late.
 _EARLY: Final = 0.8
 # A server that says nothing at all for so much of the interval after a ping is gone (3.1.2.10
 # leaves "a reasonable amount of time" to us).
@@ -30,7 +30,7 @@ class KeepAlive:
     """
 
     def __init__(self, interval_s: float, now: float) -> None:
-        self.interval_s = interval_s
+        self._interval_s = interval_s
         self._sent = now
         self._heard = now
         self._pinged: float | None = None
@@ -44,27 +44,27 @@ class KeepAlive:
         self._heard = now
         self._pinged = None
 
+    def is_silent(self, now: float) -> bool:
+        """Say whether nothing has come for the whole interval."""
+        return now - self._heard >= self._interval_s
+
     def due(self, now: float, *, is_listening: bool = True) -> Due:
-        """Say what is due; after ``PING`` the caller has sent one.
+        """Say what is due; after ``PING`` the caller sends one.
 
         Args:
             now: The present second.
             is_listening: Whether we read at all. While we do not, silence is our own, but the
                 server must hear of us all the same [MQTT-3.1.2-20].
         """
-        if not self.interval_s:
+        if not self._interval_s:
             return Due.NOTHING
         if not is_listening:
-            self._heard = now
-            self._pinged = None
-        if self._pinged is not None and now - self._pinged >= self.interval_s * _SILENCE:
-            return Due.GIVE_UP
-        quiet_since = min(self._sent, self._heard)
-        if now - quiet_since < self.interval_s * _EARLY:
+            self.heard(now)
+        if self._pinged is not None:
+            is_gone = now - self._pinged >= self._interval_s * _SILENCE
+            return Due.GIVE_UP if is_gone else Due.NOTHING
+        if now - min(self._sent, self._heard) < self._interval_s * _EARLY:
             return Due.NOTHING
-        if self._pinged is not None and now - self._sent < self.interval_s * _EARLY:
-            return Due.NOTHING  # asked already, and no answer is due yet
-        self._sent = now
-        if is_listening and self._pinged is None:
+        if is_listening:
             self._pinged = now
         return Due.PING
