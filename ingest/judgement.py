@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 import psycopg
-from numpy.typing import NDArray
 
 from ingest import plausibility, tables
 from ingest.assignments import assign
-from ingest.batch import Batch, Bools, Ids, Int64s
+from ingest.batch import Batch, Bools, Int64s
 from ingest.breach import Breaches, from_finding
 from ingest.plausibility import VALUE_DOUBTS, Verdict
 from ingest.quarantine import Reason
@@ -42,11 +41,10 @@ async def judge(
     A reading that comes again may be refused now, since its loan has ended or later readings
     have come in between. It is stored, and the gateway is told so.
     """
+    revision = await registry.refresh(connection)
     reason = plausibility.refuse_readings(batch)
-    reason = np.where(
-        await _from_unknown_gateway(connection, batch), Reason.UNKNOWN_GATEWAY.code, reason
-    )
-    assignment = assign(batch, await tables.loans(connection, batch))
+    reason = np.where(_from_unknown_gateway(registry, batch), Reason.UNKNOWN_GATEWAY.code, reason)
+    assignment = assign(batch, registry.loans_of(batch.devices))
     reason = np.where(reason == 0, assignment.reason, reason).astype(np.int8)
     patient = assignment.patient
     history = await tables.history(connection, batch, patient, reason == 0)
@@ -56,44 +54,46 @@ async def judge(
         & (verdict.reason[batch.samples.reading] == 0)
         & ((verdict.sample_suspicion & VALUE_DOUBTS) == 0)
     )
+    paused = registry.paused(patient, batch.measured_at)
     return Judgement(
         patient=patient,
         loan=assignment.loan,
         verdict=verdict,
-        stored=np.isin(batch.reading_id, await _stored_among(connection, batch, verdict)),
-        breaches=await _breaches(connection, batch, patient, verdict),
-        revision=registry.revision,
+        stored=await _stored_among(connection, batch, verdict),
+        breaches=_breaches(registry, batch, patient, counted & ~paused[batch.samples.reading]),
+        revision=revision,
         counted=counted,
-        paused=np.zeros(len(batch), np.bool_),
+        paused=paused,
     )
 
 
-async def _from_unknown_gateway(
-    connection: psycopg.AsyncConnection[Any], batch: Batch
-) -> NDArray[np.bool_]:
+def _from_unknown_gateway(registry: Registry, batch: Batch) -> Bools:
     ids = [origin.gateway_id for origin in batch.origins]
-    known = await tables.known_gateways(connection, sorted(set(ids)))
-    unknown: NDArray[np.bool_] = np.array([name not in known for name in ids], np.bool_)
+    known = registry.known_gateways(ids)
+    unknown = np.array([name not in known for name in ids], np.bool_)
     return unknown[batch.origin]
 
 
 async def _stored_among(
     connection: psycopg.AsyncConnection[Any], batch: Batch, verdict: Verdict
-) -> Ids:
-    return await tables.stored_ids(connection, batch.reading_id[verdict.reason > 0])
+) -> Bools:
+    """Return (n,) which of the refused readings are stored."""
+    stored = np.zeros(len(batch), np.bool_)
+    refused = np.flatnonzero(verdict.reason > 0)
+    if len(refused):
+        ids = batch.reading_id[refused]
+        stored[refused] = np.isin(ids, await tables.stored_ids(connection, ids))
+    return stored
 
 
-async def _breaches(
-    connection: psycopg.AsyncConnection[Any], batch: Batch, patient: Int64s, verdict: Verdict
-) -> Breaches:
+def _breaches(registry: Registry, batch: Batch, patient: Int64s, counts: Bools) -> Breaches:
     samples = batch.samples
-    stored = (verdict.sample_reason == 0) & (verdict.reason[samples.reading] == 0)
     finding = limit.evaluate(
         patient=patient[samples.reading],
         quantity=samples.quantity,
         measured_at=batch.measured_at[samples.reading],
         value=samples.value,
-        counts=stored & ((verdict.sample_suspicion & VALUE_DOUBTS) == 0),
-        limits=await tables.limits(connection, patient[verdict.reason == 0]),
+        counts=counts,
+        limits=registry.limits_of(patient),
     )
     return from_finding(batch, patient, finding)

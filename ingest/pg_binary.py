@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import psycopg
 from numpy.typing import NDArray
 from psycopg import pq
@@ -181,19 +182,20 @@ def register(connection: psycopg.AsyncConnection[Any]) -> None:
     connection.adapters.register_dumper(Array, _ArrayDumper)
 
 
-def read_array(raw: bytes | None) -> NDArray[Any]:
+def read_array(raw: bytes | None, dtype: npt.DTypeLike | None = None) -> NDArray[Any]:
     """Return the numbers of an array without NULLs, as ``array_agg`` sends it in binary.
 
-    NULL (array_agg of no rows) is an empty int64 array. Numbers come in native order.
+    NULL (array_agg of no rows) is an empty array. Numbers come as *dtype*, else in the array's own
+    type and native order.
     """
     if raw is None:
-        return np.empty(0, np.int64)
+        return np.empty(0, dtype or np.int64)
     dimensions, nulls, oid = struct.unpack_from("!iii", raw)
     element = next(e for e in _ELEMENTS.values() if e.oid == oid)
     content = np.dtype(element.dtype)
     if dimensions == 0:
-        return np.empty(0, content.newbyteorder("="))
+        return np.empty(0, dtype or content.newbyteorder("="))
     assert dimensions == 1
     assert not nulls, "array_agg over a column with NULLs; coalesce it"
     rows = np.frombuffer(raw, [("length", ">i4"), ("value", content)], offset=20)
-    return rows["value"].astype(content.newbyteorder("="))
+    return rows["value"].astype(dtype or content.newbyteorder("="))

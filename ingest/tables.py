@@ -1,4 +1,4 @@
-"""Reads what judging needs, for the devices and patients of one batch, into columns.
+"""Reads what is stored near the readings of one batch, into columns.
 
 Each query aggregates its columns into arrays, so the answer is one row whatever its size.
 """
@@ -10,26 +10,12 @@ import psycopg
 from numpy.typing import NDArray
 
 from devices.quantity import Quantity
-from ingest.assignments import Loans
 from ingest.batch import HOUR, Batch, Bools, Int64s
 from ingest.history import History
 from ingest.pg_binary import Array, read_array
 from ingest.plausibility import VALUE_DOUBTS, WEIGHT_WINDOW, Suspicion, pair_group
-from ingest.rules.limit import IDS_MAX, Limits
 
 Connection = psycopg.AsyncConnection[Any]
-
-_GATEWAYS: Final = """
-select gateway_id from gateway
-where gateway_id = any (%s::text[]) and (retired_at is null or retired_at > now())
-"""
-
-_LOANS: Final = """
-select array_agg(d.number - 1), array_agg(coalesce(l.slot, -1)::bigint), array_agg(l.lent_from),
-    array_agg(coalesce(l.returned_at, 'infinity')), array_agg(l.patient_id), array_agg(l.loan_id)
-from unnest(%s::text[]) with ordinality as d (device_id, number)
-join device_loan l using (device_id)
-"""
 
 _RATES: Final = """
 select array_agg(asked.pair), array_agg(r.measured_at), array_agg(r.reading_id)
@@ -55,41 +41,7 @@ join lateral (
 ) s on true
 """
 
-_LIMITS: Final = """
-select array_agg(patient_id order by patient_id, in_force_from, quantity_id),
-    array_agg(in_force_from order by patient_id, in_force_from, quantity_id),
-    array_agg(v.plan_version_id order by patient_id, in_force_from, quantity_id),
-    array_agg(coalesce(quantity_id, 0)::bigint order by patient_id, in_force_from, quantity_id),
-    array_agg(coalesce(yellow_low, 'NaN') order by patient_id, in_force_from, quantity_id),
-    array_agg(coalesce(yellow_high, 'NaN') order by patient_id, in_force_from, quantity_id),
-    array_agg(coalesce(red_low, 'NaN') order by patient_id, in_force_from, quantity_id),
-    array_agg(coalesce(red_high, 'NaN') order by patient_id, in_force_from, quantity_id)
-from plan_version v left join plan_limit using (plan_version_id)
-where patient_id = any (%s::bigint[])
-"""
-
 _STORED: Final = "select array_agg(reading_id) from reading where reading_id = any (%s::uuid[])"
-
-
-async def known_gateways(connection: Connection, gateway_ids: list[str]) -> frozenset[str]:
-    """Return which of *gateway_ids* are registered and not retired."""
-    cursor = await connection.execute(_GATEWAYS, [gateway_ids])
-    return frozenset([row[0] for row in await cursor.fetchall()])
-
-
-async def loans(connection: Connection, batch: Batch) -> Loans:
-    """Return every loan of the batch's devices."""
-    device, slot, lent_from, returned_at, patient, loan = await _columns(
-        connection, _LOANS, [list(batch.devices)]
-    )
-    return Loans(
-        device=device,
-        slot=slot,
-        lent_from=lent_from,
-        returned_at=returned_at,
-        patient=patient,
-        loan=loan,
-    )
 
 
 async def history(connection: Connection, batch: Batch, patient: Int64s, sound: Bools) -> History:
@@ -104,27 +56,6 @@ async def history(connection: Connection, batch: Batch, patient: Int64s, sound: 
         weight_measured_at=weight[1],
         weight_kg=weight[2].astype(np.float64),
         weight_reading_id=weight[3].astype("S16"),
-    )
-
-
-async def limits(connection: Connection, patient: Int64s) -> Limits:
-    """Return every plan version of the patients, with its limits."""
-    columns = await _columns(connection, _LIMITS, [Array(np.unique(patient), "int8")])
-    owner, since, version, quantity = columns[:4]
-    is_first = np.ones(len(version), np.bool_)
-    is_first[1:] = version[1:] != version[:-1]
-    row_of_version = np.cumsum(is_first) - 1
-    limited = quantity > 0
-    low, high, red_low, red_high = (column[limited].astype(np.float64) for column in columns[4:])
-    return Limits(
-        patient=owner[is_first],
-        in_force_from=since[is_first],
-        version=version[is_first],
-        key=(row_of_version * IDS_MAX + quantity)[limited],
-        yellow_low=low,
-        yellow_high=high,
-        red_low=red_low,
-        red_high=red_high,
     )
 
 
