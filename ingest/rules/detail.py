@@ -8,10 +8,10 @@ from uuid import UUID
 import numpy as np
 
 from devices.quantity import BY_ID
-from ingest.batch import EPOCH, Ids
+from ingest.batch import EPOCH, MINUTE, Floats, Ids
 from ingest.rules.catalogue import KINDS
 from ingest.rules.limit import HIGH, LOW
-from ingest.rules.table import Findings, RuleRows, Series
+from ingest.rules.table import NO_ANCHOR, Findings, RuleRows, Series
 
 # More are not read one by one; how many there are stands among the numbers.
 READINGS_MAX: Final = 50
@@ -22,14 +22,18 @@ _TIMES: Final = {"then_at", "last_at", "expected_at"}  # names in EXTRA that are
 def detail(kind: str, rules: RuleRows, series: Series, findings: Findings) -> list[dict[str, Any]]:
     """Return what ``explain`` needs of each finding of a kind that looks at a Series.
 
-    A composite's is ``of_parts``, a repeat's ``of_repeat``.
+    Of a repeat, the findings are as its ``rests_on`` says. A composite's detail is ``of_parts``.
     """
     module = KINDS[kind].module
     finding, row = module.rests_on(series, rules, findings)
     order = np.argsort(finding, kind="stable")
     finding, row = finding[order], row[order]
     starts = np.searchsorted(finding, np.arange(len(findings) + 1)).tolist()
-    params = rules.params[findings.rule].tolist()
+    # A repeat's rule is of a panel, its findings of the quantities in it.
+    by_clock = findings.anchor == NO_ANCHOR
+    quantities = rules.quantity[findings.rule]
+    quantities[~by_clock] = series.quantity[findings.anchor[~by_clock]]
+    later = _minutes_later(series, findings).tolist() if kind == "repeat" else None
     return [
         {
             "quantity": BY_ID[quantity].value,
@@ -39,15 +43,17 @@ def detail(kind: str, rules: RuleRows, series: Series, findings: Findings) -> li
             "bound": bound,
             **_named(KINDS[kind].params, own),
             **_named(KINDS[kind].extra, extra),
+            **({"minutes_later": later[number]} if later else {}),
             "readings": texts(series.reading_id[row[max(start, stop - READINGS_MAX) : stop]]),
         }
-        for quantity, at, side, value, bound, own, extra, start, stop in zip(
-            rules.quantity[findings.rule].tolist(),
+        for number, quantity, at, side, value, bound, own, extra, start, stop in zip(
+            range(len(findings)),
+            quantities.tolist(),
             findings.at.tolist(),
             findings.side.tolist(),
             findings.value.tolist(),
             findings.bound.tolist(),
-            params,
+            rules.params[findings.rule].tolist(),
             findings.extra.tolist(),
             starts[:-1],
             starts[1:],
@@ -63,40 +69,6 @@ def of_limit(*, quantity_id: int, side: int, value: float, bound: float) -> dict
         "side": _SIDES[side],
         "value": value,
         "bound": bound,
-    }
-
-
-def of_repeat(
-    *,
-    quantity_id: int,
-    side: int,
-    value: float,
-    bound: float,
-    first: float,
-    second: float | None,
-    minutes: float | None,
-    wait_min: float,
-    readings: Sequence[str],
-) -> dict[str, Any]:
-    """Return the detail of a single that stands after its repeat, or without one.
-
-    Args:
-        quantity_id: What was measured.
-        side: LOW or HIGH.
-        value: What was held against the bound: the mean, or the single's value.
-        bound: Of the limit, in the quantity's unit.
-        first: The single's value.
-        second: The repeat's; none: there was no repeat.
-        minutes: How long after the single the repeat was.
-        wait_min: How long a repeat was waited for.
-        readings: Ids of the single and the repeat, as text.
-    """
-    return of_limit(quantity_id=quantity_id, side=side, value=value, bound=bound) | {
-        "first": first,
-        "second": second,
-        "minutes": minutes,
-        "wait_min": wait_min,
-        "readings": list(readings),
     }
 
 
@@ -122,6 +94,13 @@ def moment(text: str) -> datetime:
 def texts(ids: Ids) -> list[str]:
     """Return reading ids as text. S16 drops trailing NULs, which are put back."""
     return [str(UUID(bytes=one.ljust(16, b"\0"))) for one in ids.tolist()]
+
+
+def _minutes_later(series: Series, findings: Findings) -> Floats:
+    """Return how long after the single each repeat was; 0 where none came."""
+    between = series.measured_at[findings.anchor] - series.measured_at[findings.first]
+    minutes: Floats = between / MINUTE
+    return minutes
 
 
 def _named(names: Sequence[str], values: Sequence[float]) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from devices.quantity import Quantity
 from ingest.rules import words
-from ingest.rules.detail import detail, moment, of_limit, of_parts, of_repeat
+from ingest.rules.detail import detail, moment, of_limit, of_parts
 from ingest.rules.words import ENGLISH, NAMES, NBSP, SWEDISH
 
-__all__ = ["detail", "explain", "of_limit", "of_parts", "of_repeat"]
+__all__ = ["detail", "explain", "of_limit", "of_parts"]
 
 Detail = Mapping[str, Any]
 
@@ -45,7 +45,7 @@ def _repeat(detail: Detail, language: str) -> str:
             return f"{name} {first}, inget omtag inom {waited} ({bound})"
         return f"{name} {first}, no repeat within {waited} ({bound})"
     second = f"{_amount(quantity, detail['second'], language)}{shown}"
-    passed = words.minutes(detail["minutes"], language)
+    passed = words.minutes(detail["minutes_later"], language)
     mean = words.beyond(detail["value"], detail["bound"], quantity.facts.decimals, language)
     if swedish:
         return f"{name} {first}, omtag {second} efter {passed}, medel {mean} ({bound})"

@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from ingest.batch import MINUTE, Bools, Floats, Int64s
 from ingest.rules.limit import RED, Finding, Limits
 from ingest.rules.limit import evaluate as hold_against_limits
-from ingest.rules.table import RuleRows, Series
-from ingest.rules.window import Counting
+from ingest.rules.table import Findings, RuleRows, Series
+from ingest.rules.window import Counting, millionths
 
 PARAMS: Final = ("ask_min", "wait_min")
-EXTRA: Final = ("first", "second")
+EXTRA: Final = ("first", "second")  # the values; NaN: no repeat came
 _ASK, _WAIT = range(2)
 
 
@@ -120,10 +120,28 @@ def decide(
     again = repeated & np.isfinite(second)
     alone, other = held(first), held(np.where(again, second, np.nan))
     opposite = (alone.level == RED) & (other.level == RED) & (alone.side != other.side)
-    value = np.where(again & ~opposite, (first + second) / 2, first)
+    # Summed in millionths, as a person would: (106.9 + 106.7) / 2 is 106.8.
+    total = millionths(np.nan_to_num(first)) + millionths(np.nan_to_num(second))
+    value = np.where(again & ~opposite, total / 2e6, first)
     finding = held(value)
     confirmed = np.where(
         finding.level > 0, OUTCOMES.index(Outcome.CONFIRMED), OUTCOMES.index(Outcome.CALMED)
     )
     outcome = np.where(repeated, confirmed, OUTCOMES.index(Outcome.UNREPEATED)).astype(np.int8)
     return Decision(outcome=outcome, value=value, finding=finding)
+
+
+def rests_on(
+    series: Series,  # noqa: ARG001 - every kind is asked alike
+    rules: RuleRows,  # noqa: ARG001
+    findings: Findings,
+) -> tuple[Int64s, Int64s]:
+    """Return pairs of (finding, row of the series): the single and its repeat, where one came.
+
+    Of findings whose ``first`` is the single's row, and ``anchor`` the repeat's or the single's.
+    """
+    finding = np.repeat(np.arange(len(findings), dtype=np.int64), 2)
+    row = np.column_stack((findings.first, findings.anchor)).ravel()
+    kept = np.ones(len(row), np.bool_)
+    kept[1::2] = findings.first != findings.anchor
+    return finding[kept], row[kept]
