@@ -14,7 +14,7 @@ BEAT_EVERY_S: Final = 1.0
 BEAT_S_MAX: Final = 10.0
 # A transaction may take two minutes (settle.TRANSACTION_S_MAX), and is then tried again.
 STUCK_S_MAX: Final = 180.0
-# The database is asked every five seconds; two questions may be lost.
+# The database is asked every two seconds (watcher.LOOK_EVERY_S), and may take ten to answer.
 ANSWER_S_MAX: Final = 15.0
 # A restart of the database takes seconds, a failover up to half a minute.
 RETRYING_S_MAX: Final = 60.0

@@ -27,7 +27,7 @@ from ingest.watch.metrics import Metrics
 
 Connection = psycopg.AsyncConnection[Any]
 
-LOOK_EVERY_S: Final = 5.0
+LOOK_EVERY_S: Final = 2.0
 # Connecting and four small questions.
 LOOK_S_MAX: Final = 10.0
 LAG: Final = "lag"
@@ -73,6 +73,7 @@ class Watcher:
             try:
                 await self._look_while_it_answers(ours, wanted)
             except (psycopg.Error, OSError) as error:
+                self._health.answered_s = None
                 if not self._is_told:
                     self._is_told = True
                     problem = str(error).strip().split("\n")[0]

@@ -1,0 +1,317 @@
+"""What ingest tells of itself: that it lives, that it is of use, and what it has counted."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from ingest.watch.alarm import CALM_S, FULL_S_MAX, LAG_S_MAX, LagAlarm
+from ingest.watch.buckets import Buckets
+from ingest.watch.health import BEAT_S_MAX, RETRYING_S_MAX, STUCK_S_MAX, Health
+from ingest.watch.health import not_living as _not_living
+from ingest.watch.health import not_ready as _not_ready
+from ingest.watch.watcher import LAG
+from simulator.embedded.broker import EmbeddedBroker
+from simulator.embedded.child import free_port
+from simulator.embedded.postgres import Postgres
+from tests.ingest.county import CUFF, GATEWAY, NOW, County, fill, message, pressure
+from tests.ingest.process import Ingest, connected, running, until
+
+NOW_S = 1000.0
+
+# The loop that never turns again: what a library that waits inside it would do.
+WEDGES_AT_USR1 = """
+import asyncio, signal, threading
+import ingest.__main__ as ingest, ingest.commands.run as command
+from ingest.watch import health
+health.BEAT_S_MAX = 1.0
+run = command.run
+async def wedged(config):
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, threading.Event().wait)
+    await run(config)
+ingest.run = wedged
+ingest.app(["run"])
+"""
+
+
+def well() -> Health:
+    return Health(
+        beat_s=NOW_S,
+        is_subscribed=True,
+        schema_problem=None,
+        answered_s=NOW_S,
+        moved_s=NOW_S,
+        settled_s=NOW_S,
+    )
+
+
+def reasons(health: Health, after_s: float = 0.0) -> tuple[list[str], list[str]]:
+    """Return the first words of why it does not live, and of why it is not ready."""
+    first = [
+        [problem.split(":")[0] for problem in judge(health, NOW_S + after_s)]
+        for judge in (_not_living, _not_ready)
+    ]
+    return first[0], first[1]
+
+
+def test_what_is_well_lives_and_is_ready() -> None:
+    assert reasons(well()) == ([], [])
+
+
+def test_a_loop_that_does_not_turn_is_dead() -> None:
+    health = well()
+    health.answered_s = NOW_S + BEAT_S_MAX
+    assert reasons(health, BEAT_S_MAX) == ([], [])
+    assert reasons(health, BEAT_S_MAX + 1) == (["loop"], ["loop"])
+
+
+def test_what_waits_for_others_lives_and_is_not_ready() -> None:
+    health = well()
+    health.is_subscribed = False
+    health.answered_s = None
+    health.schema_problem = "old"
+    assert reasons(health) == ([], ["schema", "broker", "database"])
+
+
+def test_failing_for_a_minute_is_not_ready_and_holding_still_for_three_is_dead() -> None:
+    health = well()
+    health.retrying_since_s = NOW_S
+    health.held = 1
+    health.beat_s = health.answered_s = NOW_S + RETRYING_S_MAX
+    assert reasons(health, RETRYING_S_MAX) == ([], [])
+    health.beat_s = health.answered_s = NOW_S + STUCK_S_MAX
+    assert reasons(health, RETRYING_S_MAX + 1) == ([], ["database"])
+    health.retrying_since_s = None
+    assert reasons(health, RETRYING_S_MAX + 1) == ([], ["pipeline"])
+    assert reasons(health, STUCK_S_MAX + 1)[0] == ["pipeline"]
+    health.held = 0
+    assert reasons(health, STUCK_S_MAX + 1) == ([], [])
+
+
+def test_the_lag_alarm_is_raised_by_a_late_reading_and_ends_after_a_calm_minute() -> None:
+    alarm = LagAlarm(receive_max=100)
+    assert not alarm.look(0, worst_lag_s=LAG_S_MAX, held=5)
+    assert "waited 61 s" in alarm.look(2, worst_lag_s=LAG_S_MAX + 1, held=5)
+    assert alarm.look(1 + CALM_S, worst_lag_s=0, held=5)
+    assert not alarm.look(2 + CALM_S, worst_lag_s=0, held=5)
+
+
+def test_the_lag_alarm_is_raised_when_the_broker_always_has_more() -> None:
+    alarm = LagAlarm(receive_max=100)
+    assert not alarm.look(0, worst_lag_s=0, held=90)
+    assert not alarm.look(FULL_S_MAX - 1, worst_lag_s=0, held=100)
+    assert "broker" in alarm.look(FULL_S_MAX, worst_lag_s=0, held=100)
+    calm = LagAlarm(receive_max=100)
+    for second in range(0, 2 * int(FULL_S_MAX), 10):  # it breathes between
+        assert not calm.look(second, worst_lag_s=0, held=100 if second % 20 else 80)
+
+
+@given(st.lists(st.floats(-10, 200) | st.just(float("nan"))))
+def test_buckets_count_as_one_by_one(values: list[float]) -> None:
+    registry = CollectorRegistry()
+    bounds = (0.5, 1.0, 100.0)
+    buckets = Buckets("x_seconds", "Text.", bounds, registry)
+    for half in np.array_split(np.array(values, np.float64), 2):
+        buckets.observe(half)
+    known = [max(0.0, value) for value in values if value == value]  # noqa: PLR0124 - nan is not
+    (family,) = text_string_to_metric_families(generate_latest(registry).decode())
+    told = {(s.name, s.labels.get("le")): s.value for s in family.samples}
+    for bound in bounds:
+        assert told["x_seconds_bucket", str(bound)] == sum(value <= bound for value in known)
+    assert told["x_seconds_bucket", "+Inf"] == told["x_seconds_count", None] == len(known)
+    assert told["x_seconds_sum", None] == pytest.approx(sum(known))
+
+
+class Watched:
+    """A worker that can be asked."""
+
+    def __init__(self, ingest: Ingest, port: int) -> None:
+        self.ingest = ingest
+        self._port = port
+
+    def ask(self, path: str, wait_s: float = 5.0) -> tuple[int, str]:
+        """Return the status and the text of a page."""
+        try:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self._port}{path}", timeout=wait_s
+            ) as page:
+                return page.status, page.read().decode()
+        except urllib.error.HTTPError as refused:
+            with refused:
+                return refused.code, refused.read().decode()
+
+    def number(self, name: str, **labels: str) -> float:
+        """Return a metric's value; 0 where it is not told yet."""
+        found = [
+            sample.value
+            for family in text_string_to_metric_families(self.ask("/metrics")[1])
+            for sample in family.samples
+            if sample.name == f"egenmonitor_ingest_{name}" and sample.labels == labels
+        ]
+        assert len(found) <= 1
+        return found[0] if found else 0.0
+
+    def until_ready(self) -> None:
+        until(lambda: self.ask("/readyz")[0] == 200, lambda: self.ask("/readyz")[1])
+
+    def until_not_ready(self, word: str) -> None:
+        """Wait until it is not ready for one reason, and see that it lives all the same."""
+        until(lambda: f"{word}:" in self.ask("/readyz")[1], lambda: self.ask("/readyz")[1])
+        assert self.ask("/readyz")[0] == 503
+        assert self.ask("/livez") == (200, "ok\n")
+
+
+@contextmanager
+def watched(directory: Path, dsn: str, broker_port: int) -> Iterator[Watched]:
+    port = free_port()
+    environment = {"EGENMONITOR_INGEST__WATCH__PORT": str(port)}
+    with running(directory, dsn, broker_port, **environment) as ingest:
+        worker = Watched(ingest, port)
+        worker.until_ready()
+        yield worker
+
+
+def test_a_known_load_is_counted(
+    plain_county: County, embedded_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    old = pressure(120, 80, measured_at=NOW - timedelta(hours=2))
+    load = [old, pressure(192, 112), pressure(121, 80, device_id="D-nobody")]
+    with (
+        watched(tmp_path, plain_county.dsn, embedded_broker.port) as worker,
+        connected(embedded_broker.port) as gateway,
+    ):
+        gateway.receipt(gateway.send(message(load)))
+        gateway.receipt(gateway.send(message([old])))
+        until(lambda: worker.number("messages_total") == 2, lambda: worker.ask("/metrics")[1])
+        assert [
+            worker.number("readings_total", outcome=o) for o in ("new", "repeated", "refused")
+        ] == [2, 1, 1]
+        assert worker.number("quarantine_total", reason="unassigned") == 1
+        assert worker.number("lag_seconds_count", since="measured") == 3
+        assert worker.number("lag_seconds_bucket", since="arrived", le="60.0") == 3
+        # The old one, twice, is the one that lay for two hours.
+        assert worker.number("lag_seconds_bucket", since="measured", le="3600.0") == 1
+        assert worker.number("lag_seconds_sum", since="measured") > 2 * 7200
+        assert worker.number("batch_readings_sum") == 4
+        assert worker.number("commit_seconds_count") == worker.number("batch_readings_count")
+        assert worker.number("broker_connected") == 1
+        until(lambda: worker.number("backlog") == 0, lambda: "nothing in hand")
+        page = worker.ask("/metrics")[1]
+        for identity in (GATEWAY, CUFF, "D-nobody", str(old.reading_id)):
+            assert identity not in page
+        assert worker.ask("/") == (404, "")
+
+
+def test_a_broker_that_is_away_makes_it_unready_until_it_is_back(
+    plain_county: County, embedded_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    with watched(tmp_path, plain_county.dsn, embedded_broker.port) as worker:
+        embedded_broker.kill()
+        worker.until_not_ready("broker")
+        assert worker.number("broker_connected") == 0
+        embedded_broker.start()
+        worker.until_ready()
+
+
+def test_a_database_that_is_away_makes_it_unready_until_it_is_back(
+    embedded_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    with Postgres(tmp_path / "postgres") as server:
+        filling = fill(server.dsn())
+        next(filling)
+        filling.close()
+        with (
+            watched(tmp_path, server.dsn(), embedded_broker.port) as worker,
+            connected(embedded_broker.port) as gateway,
+        ):
+            server.kill()
+            sent = gateway.send(message([pressure(120, 80)]))
+            worker.until_not_ready("database")
+            until(lambda: worker.number("database_retries_total") > 0, lambda: "a retry")
+            server.start()
+            gateway.receipt(sent)
+            worker.until_ready()
+
+
+def test_a_newer_schema_and_an_open_incident_are_seen(
+    plain_county: County, embedded_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    with watched(tmp_path, plain_county.dsn, embedded_broker.port) as worker:
+        insert = "insert into incident (kind, key, detail) values (%s, 'a', 'x')"
+        plain_county.connection.execute(insert, [LAG])
+        until(lambda: worker.number("incident_open", kind=LAG) == 1, lambda: "the incident")
+        plain_county.connection.execute("update incident set closed_at = now()")
+        until(lambda: worker.number("incident_open", kind=LAG) == 0, lambda: "its end")
+        plain_county.connection.execute(
+            "insert into schema_migration (source, name, sha256, edition)"
+            " values ('ingest', '9999_later.sql', '', 'plain')"
+        )
+        worker.until_not_ready("schema")
+        assert "9999_later.sql" in worker.ask("/readyz")[1]
+
+
+def test_a_wedged_loop_is_dead_to_who_asks_and_a_stopped_process_does_not_answer(
+    plain_county: County, embedded_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    port = free_port()
+    environment = {
+        "EGENMONITOR_INGEST__WATCH__PORT": str(port),
+        "EGENMONITOR_INGEST__DATABASE__DSN": plain_county.dsn,
+        "EGENMONITOR_INGEST__BROKER__HOST": "127.0.0.1",
+        "EGENMONITOR_INGEST__BROKER__PORT": str(embedded_broker.port),
+    }
+    log = tmp_path / "ingest.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", WEDGES_AT_USR1], env=os.environ | environment, stderr=output
+        )
+    try:
+        until(lambda: "broker.connected" in log.read_text(), log.read_text)
+        worker = Watched.__new__(Watched)
+        worker._port = port
+        worker.until_ready()
+        process.send_signal(signal.SIGSTOP)
+        with pytest.raises(TimeoutError):
+            worker.ask("/livez", wait_s=0.5)
+        process.send_signal(signal.SIGCONT)
+        until(lambda: worker.ask("/livez")[0] == 200, lambda: "alive")
+        process.send_signal(signal.SIGUSR1)
+        until(lambda: worker.ask("/livez")[0] == 503, lambda: "seen dead")
+        assert re.match(r"loop: it has not turned for \d s\n", worker.ask("/livez")[1])
+        assert worker.ask("/readyz")[0] == 503
+        assert worker.ask("/metrics")[0] == 200
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path, embedded_broker: EmbeddedBroker) -> None:
+    taken = str(embedded_broker.port)
+    environment = {
+        "EGENMONITOR_INGEST__WATCH__PORT": taken,
+        "EGENMONITOR_INGEST__DATABASE__DSN": "host=nowhere.invalid",
+        "EGENMONITOR_INGEST__BROKER__HOST": "127.0.0.1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "ingest", "run"],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"watch.port: 127.0.0.1:{taken} cannot be used")
