@@ -42,7 +42,7 @@ async def judge(
     have come in between. It is stored, and the gateway is told so.
     """
     revision = await registry.refresh(connection)
-    reason = plausibility.refuse_readings(batch)
+    reason = np.where(batch.fault > 0, batch.fault, plausibility.refuse_readings(batch))
     reason = np.where(_from_unknown_gateway(registry, batch), Reason.UNKNOWN_GATEWAY.code, reason)
     assignment = assign(batch, registry.loans_of(batch.devices))
     reason = np.where(reason == 0, assignment.reason, reason).astype(np.int8)

@@ -90,7 +90,7 @@ class Changes:
             plans = versions[1]["version"]
             tables.limits.replace(plans, *columns.read_limits(parts["limits"]))
             for kind, some in rules.read(parts["rules"]).items():
-                tables.rules[kind].replace(plans, *some)
+                tables.rules[kind].replace(people, *some)
             tables.pauses.replace(people, *columns.read_pauses(parts["pauses"]))
         if len(devices):
             tables.loans.replace(devices, *columns.read_loans(parts["loans"]))

@@ -38,11 +38,11 @@ LIMITS: Final = """
     from ({rows}) as row_of_limit
 """
 RULES: Final = """
-    select array_agg(plan_version_id), array_agg(level),
+    select array_agg(patient_id), array_agg(plan_version_id), array_agg(level),
         array_agg(octet_length(rule_key)), string_agg(rule_key, ''),
         array_agg(octet_length(kind)), string_agg(kind, ''),
         array_agg(octet_length(spec::text)), string_agg(spec::text, '')
-    from ({rows}) as row_of_rule
+    from ({rows}) as row_of_rule join plan_version using (plan_version_id)
 """
 LOANS: Final = f"""
     select array_agg(octet_length(device_id)), string_agg(device_id, ''),
@@ -62,7 +62,7 @@ PAUSES: Final = """
 WIDTHS: Final = {
     "versions": 3,
     "limits": 6,
-    "rules": 8,
+    "rules": 9,
     "loans": 7,
     "gateways": 3,
     "pauses": 3,
@@ -99,6 +99,8 @@ class Tables:
     ]  # by kind, by version, in the order of key: key, quantity, level, params
 
 
+_Meaning = tuple[int, tuple[float, ...]]  # quantity id, parameters
+_Rule = tuple[int, int, str, int, _Meaning]  # patient, version, key, level
 Some = tuple[NDArray[Any], dict[str, NDArray[Any]]]  # keys, and the columns
 
 
@@ -148,42 +150,40 @@ class RuleReader:
 
     def __init__(self, names: Names) -> None:
         self._names = names
-        self._known: dict[tuple[str, str], tuple[int, tuple[float, ...]] | None] = {}
+        self._known: dict[tuple[str, str], _Meaning | None] = {}
 
     def read(self, row: Row) -> dict[str, Some]:
-        """Return rules by kind and version, sorted by key too; all kinds.
+        """Return rules by kind and patient, sorted by version and key too; all kinds.
 
         One that cannot be understood is left out, and said so in the log: the others hold.
         """
-        found: dict[str, list[tuple[int, str, int, int, tuple[float, ...]]]] = {
-            k: [] for k in KINDS
-        }
-        texts = zip(*(_cut(row[at], row[at + 1]) for at in (2, 4, 6)), strict=True)
-        heads = zip(_numbers(row[0]), _numbers(row[1]), strict=True)
-        for (version, level), (key, kind, spec) in zip(heads, texts, strict=True):
-            meant = self._understood(kind, spec)
-            if meant is not None:
-                found[kind].append((version, key, level, *meant))
+        found: dict[str, list[_Rule]] = {kind: [] for kind in KINDS}
+        texts = zip(*(_cut(row[at], row[at + 1]) for at in (3, 5, 7)), strict=True)
+        heads = zip(*map(_numbers, row[:3]), strict=True)
+        for (patient, version, level), (key, kind, spec) in zip(heads, texts, strict=True):
+            meaning = self._understood(kind, spec)
+            if meaning is not None:
+                found[kind].append((patient, version, key, level, meaning))
         return {kind: self._columns(kind, sorted(rows)) for kind, rows in found.items()}
 
-    def _understood(self, kind: str, spec: str) -> tuple[int, tuple[float, ...]] | None:
+    def _understood(self, kind: str, spec: str) -> _Meaning | None:
         if (kind, spec) not in self._known:
             try:
                 self._known[kind, spec] = columns(kind, json.loads(spec))
             except (ValueError, TypeError, AttributeError) as error:
-                structlog.get_logger().error(
-                    "registry.rule", kind=kind, spec=spec, error=str(error)
-                )
+                structlog.get_logger().error("registry.rule", kind=kind, problem=str(error))
                 self._known[kind, spec] = None
         return self._known[kind, spec]
 
-    def _columns(self, kind: str, rows: list[tuple[int, str, int, int, tuple[float, ...]]]) -> Some:
+    def _columns(self, kind: str, rows: list[_Rule]) -> Some:
         width = len(KINDS[kind].params)
+        meanings = [row[4] for row in rows]
         return np.array([row[0] for row in rows], np.int64), {
-            "key": np.array([self._names.of(row[1]) for row in rows], np.int32),
-            "level": np.array([row[2] for row in rows], np.int8),
-            "quantity": np.array([row[3] for row in rows], np.int16),
-            "params": np.array([row[4] for row in rows], np.float64).reshape(len(rows), width),
+            "version": np.array([row[1] for row in rows], np.int64),
+            "key": np.array([self._names.of(row[2]) for row in rows], np.int32),
+            "level": np.array([row[3] for row in rows], np.int8),
+            "quantity": np.array([quantity for quantity, _ in meanings], np.int16),
+            "params": np.array([params for _, params in meanings], np.float64).reshape(-1, width),
         }
 
 

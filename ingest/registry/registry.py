@@ -119,20 +119,21 @@ class Registry:
 
         Sorted by patient, in_force_from, then key; *patients* in any order, repeats allowed.
         """
-        patient, since, version = self.versions_of(patients)
+        distinct = np.unique(patients)
+        owner, found = self._tables.rules[kind].find(distinct)
+        patient, since, version = self.versions_of(distinct[owner])
         until = np.full(len(patient), FOREVER, np.int64)
         is_followed = patient[1:] == patient[:-1]
         until[:-1][is_followed] = since[1:][is_followed]
         by_version = np.argsort(version)
-        owner, found = self._tables.rules[kind].find(version[by_version])
-        owner = by_version[owner]
-        order = np.argsort(owner, kind="stable")
-        owner = owner[order]
+        plan = by_version[np.searchsorted(version[by_version], found["version"])]
+        order = np.argsort(plan, kind="stable")
+        plan = plan[order]
         return RuleRows(
-            patient=patient[owner],
-            in_force_from=since[owner],
-            in_force_until=until[owner],
-            version=version[owner],
+            patient=patient[plan],
+            in_force_from=since[plan],
+            in_force_until=until[plan],
+            version=version[plan],
             keys=self._names.keys,
             key=found["key"][order].astype(np.int64),
             quantity=found["quantity"][order],
@@ -141,13 +142,8 @@ class Registry:
         )
 
     def patients_with(self, kind: str) -> Int64s:
-        """Return, ascending, who has a rule of *kind* in any version of her plan.
-
-        Looks through the whole county: for the clock, not for a batch.
-        """
-        with_rule = self._tables.rules[kind].keys()
-        patient, columns = self._tables.versions.everything()
-        return np.unique(patient[np.isin(columns["version"], with_rule)])
+        """Return, ascending, who has a rule of *kind* in any version of her plan."""
+        return self._tables.rules[kind].keys()
 
     def versions_of(self, patients: Int64s) -> tuple[Int64s, Int64s, Int64s]:
         """Return (patient, in_force_from, version) of all versions, sorted by the first two."""
