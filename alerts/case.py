@@ -12,6 +12,7 @@ from alerts.alert import Level, State
 from alerts.sentence import Finding, Side, why
 from alerts.words import Language
 from devices.quantity import BY_ID, Quantity
+from ingest.rules.explain import explain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +20,8 @@ class Case:
     """An alert, its patient, the reading that speaks for it, and who acts.
 
     The reading that speaks is the newest of the worst ones: it says why the level is what it is.
+    One that was worse than the alert has been calmed, and speaks only if there is no other. What
+    the clock found has no reading: its breach speaks.
     """
 
     alert_id: int
@@ -89,18 +92,34 @@ def why_of(
     values: Mapping[str, float],
     language: Language = Language.SWEDISH,
 ) -> str:
-    """Return why, from findings and values as the database gives them; "" if none is known."""
-    known = [
+    """Return why, from findings and values as the database gives them; "" if none is known.
+
+    What a repeat has decided says what the limits of the two readings would.
+    """
+    known = [found for found in findings if found["quantity_id"] in BY_ID]
+    ruled = [found for found in known if found["detail"]]
+    limits = [
         Finding(
             quantity=BY_ID[found["quantity_id"]],
             side=Side(found["side"]),
             value=found["value"],
             bound=found["bound"],
         )
-        for found in findings
-        if found["quantity_id"] in BY_ID
+        for found in known
+        if not found["detail"]
     ]
-    return why(known, values_of(values), language) if known else ""
+    told = [sentence for found in ruled if (sentence := _explained(found["detail"], language))]
+    if limits and not any(found["detail"].get("kind") == "repeat" for found in ruled):
+        told.insert(0, why(limits, values_of(values), language))
+    return ". ".join(told)
+
+
+def _explained(detail: Mapping[str, Any], language: Language) -> str:
+    """Return the sentence of a rule; "" for one of a newer version."""
+    try:
+        return explain(str(detail["kind"]), detail, language.value)
+    except (KeyError, ValueError):
+        return ""
 
 
 def values_of(by_id: Mapping[str, float]) -> dict[Quantity, float]:
@@ -120,8 +139,10 @@ select a.alert_id, a.patient_id, p.given_name, p.family_name, p.born_on, p.diagn
        episode.readings,
        coalesce((
            select jsonb_agg(jsonb_build_object('quantity_id', b.quantity_id, 'side', b.side,
-                                               'value', b.value, 'bound', b.bound))
-           from breach b where b.alert_id = a.alert_id and b.reading_id = lead.reading_id
+                                               'value', b.value, 'bound', b.bound,
+                                               'detail', b.detail) order by b.breach_id)
+           from breach b where b.alert_id = a.alert_id
+             and (b.reading_id = lead.reading_id or b.breach_id = lead.breach_id)
        ), '[]') as findings,
        coalesce((
            select jsonb_object_agg(s.quantity_id, s.value) from sample s
@@ -139,8 +160,8 @@ left join staff contact on contact.staff_id = c.staff_id
 left join staff taker on taker.staff_id = k.acknowledged_by
 left join staff closer on closer.staff_id = k.closed_by
 left join lateral (
-    select b.reading_id, b.measured_at from breach b where b.alert_id = a.alert_id
-    order by b.level desc, b.measured_at desc, b.breach_id desc limit 1
+    select b.breach_id, b.reading_id, b.measured_at from breach b where b.alert_id = a.alert_id
+    order by b.level <= a.level desc, b.level desc, b.measured_at desc, b.breach_id desc limit 1
 ) lead on true
 left join lateral (
     select max(b.breach_id) as newest_breach_id, max(b.found_at) as newest_found_at,

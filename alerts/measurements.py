@@ -12,7 +12,6 @@ from psycopg.rows import class_row
 from alerts.case import values_of, why_of
 from alerts.trend import Point
 from devices.quantity import BY_ID, Panel, Quantity
-from ingest.plausibility import VALUE_DOUBTS
 
 # A year of four quantities twice a day is 3,000; a page with more is no page.
 POINTS_MAX = 6_000
@@ -33,8 +32,9 @@ class Measured:
     arrived_at: datetime
     failed: bool
     suspect: bool  # of what was measured; a doubt of the clock alone is none
-    level: int  # of the worst breach it made; 0: none
+    level: int  # of the worst breach it made that alerted somebody; 0: none
     by_id: dict[str, float]
+    repeat_asked: bool = False  # red, and a second measurement is to confirm or calm it
 
     @property
     def values(self) -> dict[Quantity, float]:
@@ -43,7 +43,7 @@ class Measured:
 
 
 _POINTS: Final = """
-select s.quantity_id, s.measured_at, s.value, s.suspicion & %(doubts)s <> 0,
+select s.quantity_id, s.measured_at, s.value, not sample_counts(s.suspicion),
        coalesce((select max(b.level) from breach b
                  where b.reading_id = s.reading_id and b.quantity_id = s.quantity_id), 0)
 from sample s
@@ -55,7 +55,7 @@ limit %(most)s
 
 _DAYS: Final = """
 select distinct on (quantity_id, (measured_at at time zone 'Europe/Stockholm')::date)
-       quantity_id, measured_at, value, suspicion & %(doubts)s <> 0,
+       quantity_id, measured_at, value, not sample_counts(suspicion),
        coalesce((select max(b.level) from breach b
                  where b.reading_id = s.reading_id and b.quantity_id = s.quantity_id), 0)
 from sample s
@@ -66,8 +66,11 @@ order by quantity_id, (measured_at at time zone 'Europe/Stockholm')::date, value
 
 _READINGS: Final = """
 select r.reading_id::text, r.device_id, r.measured_at, r.arrived_at, r.outcome = 'failed' as failed,
-       r.suspicion & %(doubts)s <> 0 as suspect,
-       coalesce((select max(b.level) from breach b where b.reading_id = r.reading_id), 0) as level,
+       not sample_counts(r.suspicion) as suspect,
+       coalesce((select max(b.level) from breach b
+                 where b.reading_id = r.reading_id and b.alert_id is not null), 0) as level,
+       exists (select from repeat_wait w
+               where w.reading_id = r.reading_id and w.decided_at is null) as repeat_asked,
        coalesce((select jsonb_object_agg(s.quantity_id, s.value) from sample s
                  where s.patient_id = r.patient_id and s.measured_at = r.measured_at
                    and s.reading_id = r.reading_id), '{}') as by_id
@@ -80,7 +83,7 @@ limit %(most)s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fired:
-    """A reading that is part of an alert."""
+    """A reading that is part of an alert, or what the clock found for it."""
 
     alert_id: int
     measured_at: datetime
@@ -97,7 +100,8 @@ class Fired:
 _FIRED: Final = """
 select b.alert_id, b.measured_at, max(b.level) as level, bool_or(b.late) as late,
        jsonb_agg(jsonb_build_object('quantity_id', b.quantity_id, 'side', b.side,
-                                    'value', b.value, 'bound', b.bound)) as findings,
+                                    'value', b.value, 'bound', b.bound,
+                                    'detail', b.detail) order by b.breach_id) as findings,
        coalesce((select jsonb_object_agg(s.quantity_id, s.value) from sample s
                  where s.patient_id = b.patient_id and s.measured_at = b.measured_at
                    and s.reading_id = b.reading_id), '{}') as by_id
@@ -124,7 +128,6 @@ async def points(
         "from_at": from_at,
         "until_at": until_at,
         "of_a_day": _OF_A_DAY,
-        "doubts": VALUE_DOUBTS,
         "most": POINTS_MAX,
     }
     single = await (await connection.execute(_POINTS, asked)).fetchall()
@@ -147,7 +150,6 @@ async def readings(
         {
             "patient_id": patient_id,
             "from_at": from_at,
-            "doubts": VALUE_DOUBTS,
             "most": READINGS_MAX,
         },
     )

@@ -56,7 +56,7 @@ def today(
     """
     level = max((case.level for case in cases), default=0)
     failed = _failed(readings, now)
-    unusual = bool(readings) and readings[0].suspect
+    unusual = bool(readings) and (readings[0].suspect or readings[0].repeat_asked)
     return Today(
         level=level,
         headline=_headline(cases, readings, limited, now, uncertain=bool(failed) or unusual),
@@ -113,12 +113,22 @@ _SUBJECTS: Final = {
 }
 
 
+# Families of rules that are about more than one value.
+_OTHERWISE: Final = {
+    "trend": "Dina värden har ändrats mer än det som är avtalat i din plan",
+    "missing": "Det saknas en mätning enligt din plan",
+}
+
+
 def _beyond(case: Case) -> str:
     """Say what is beyond which limit, without a number and without blame."""
+    family = case.rule.partition(":")[0]
+    if family in _OTHERWISE:
+        return _OTHERWISE[family]
     found = {
         (BY_ID[finding["quantity_id"]].facts.panel, Side(finding["side"]))
         for finding in case.findings
-        if finding["quantity_id"] in BY_ID
+        if finding["quantity_id"] in BY_ID and finding["side"]
     }
     if len(found) == 1:
         panel, side = found.pop()

@@ -409,9 +409,12 @@ def _breaches(
         key=np.arange(len(waits), dtype=np.int64),
         quantity=waits.quantity,
         level=np.full(len(waits), RED, np.int8),
-        params=np.full((len(waits), len(repeat.PARAMS)), np.nan),
+        params=np.column_stack(
+            (np.full(len(waits), np.nan), (waits.repeat_until - waits.measured_at) / MINUTE)
+        ),
     )
-    both = series.reading_id[np.column_stack((findings.first, findings.anchor))]
+    assert repeat.PARAMS[1] == "wait_min"
+    both = zip(series.reading_id[findings.first], series.reading_id[findings.anchor], strict=True)
     return Breaches(
         kind=np.full(len(row), REPEAT, np.int8),
         keys=keys,
@@ -428,7 +431,7 @@ def _breaches(
         late=waits.late[row],
         held=np.zeros(len(row), np.bool_),
         detail=objects(explain.detail(KINDS[REPEAT], rules, series, findings)),
-        readings=objects(list(both)),
+        readings=objects([np.unique(np.array(pair, "S16")) for pair in both]),
     )
 
 

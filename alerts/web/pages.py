@@ -141,5 +141,5 @@ def said(entry: Entry) -> str:
         Event.CLOSED: f"{who} avslutade: {ending}.{note}",
     }
     text = texts[Event(entry.event)] if entry.event in list(Event) else entry.event
-    about = entry.rule.removeprefix("limit:")
+    about = entry.rule.partition(":")[2]  # of a family: "trend:body_weight"
     return f"{title(Panel(about))}: {text}" if about in list(Panel) else text

@@ -181,7 +181,9 @@ async def _patient_page(
         advice=await plan.advice(connection, patient_id),
         entries=entries,
         readings=await measurements.readings(connection, patient_id, window.from_at),
-        figures=_figures(points, bands, window, now, first={case.rule for case in active}),
+        figures=_figures(
+            points, bands, window, now, first={case.rule.partition(":")[2] for case in active}
+        ),
         periods=PERIODS,
         days=days,
         span=legend_day(window, now),
@@ -196,10 +198,13 @@ def _figures(
     *,
     first: Collection[str],
 ) -> list[Markup]:
-    """Return a figure for each panel that has values or limits; those with an alert *first*."""
+    """Return a figure for each panel that has values or limits; those with an alert *first*.
+
+    A composite is of several panels: its name is none of them, and puts none first.
+    """
     limited = {band.quantity for band in bands}
     figures = []
-    for panel in sorted(Panel, key=lambda panel: f"limit:{panel}" not in first):
+    for panel in sorted(Panel, key=lambda panel: panel not in first):
         lanes = [
             Lane(
                 quantity,
