@@ -169,7 +169,12 @@ class RollingMean(_Sided):
         _one_of(self.low, self.high)
         check_days(self.days)
         require(
-            self.readings_min >= 1 and 1 <= self.days_min < self.days,
+            self.readings_min >= 1,
+            "Medelvärdet behöver minst en mätning.",
+            "The mean needs at least one reading.",
+        )
+        require(
+            1 <= self.days_min < self.days,
             f"{self.days_min} dygn med mätningar ryms inte i {self.days} dygn, när det första "
             "inte räknas.",
             f"{self.days_min} days with readings do not fit into {self.days} days, when the "

@@ -1,7 +1,7 @@
 """Rules to begin with: a clinician approves and edits them for a patient.
 
-None is in force by itself. The numbers are those of docs/rules.md. Where a plan says "above 100" of a whole number, the bound
-is 101: a high bound is breached at it.
+None is in force by itself. The numbers are those of docs/rules.md. Where a plan says "above 100" of
+a whole number, the bound is 101: a high bound is breached at it.
 """
 
 from collections.abc import Mapping
