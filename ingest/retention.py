@@ -1,21 +1,54 @@
-"""Retention: removes readings that are older than they are kept. Days and breaches stay."""
+"""Retention: removes readings that are older than they are kept. Days and breaches stay.
 
-from datetime import datetime
-from typing import Any
+What a breach, a repeat or a person's review refers to stays too, however old: an alert must
+always show what it rests on. The sweep goes through the patients in SQL (0005_days.sql), where a
+job of the database can do the same.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import psycopg
+
+# One sweep a day is enough for a limit of years.
+SWEEP_AGAIN: Final = timedelta(hours=20)
+
+_IS_SWEPT: Final = "select coalesce(swept_at > %s, false) from retention_state"
+_REMOVE: Final = "select remove_old_readings(%s, %s)"
+_COUNT: Final = """
+select count(*) from old_readings(%s, 0, 9223372036854775807, 9223372036854775807)
+"""
 
 
 async def run(
     connection: psycopg.AsyncConnection[Any], now: datetime, keep_days: int, most: int
 ) -> int:
-    """Remove at most *most* readings measured more than *keep_days* before *now*; returns how many.
+    """Remove at most *most* readings measured more than *keep_days* before *now*.
 
-    Less than *most* means that the sweep came to its end; it begins again a day later.
+    Returns how many. Less than *most* means that the sweep came to its end, another one sweeps, or
+    days of that time are not rolled yet. After its end, a sweep rests until the next day.
+
+    Args:
+        connection: In autocommit; the work is one transaction.
+        now: From which the age is counted.
+        keep_days: How long readings are kept.
+        most: Readings at most.
     """
-    raise NotImplementedError
+    async with connection.transaction():
+        cursor = await connection.execute(_IS_SWEPT, [now - SWEEP_AGAIN])
+        if (await _value(cursor)) is True:
+            return 0
+        cursor = await connection.execute(_REMOVE, [now - timedelta(days=keep_days), most])
+        return int(await _value(cursor))
 
 
 async def count(connection: psycopg.AsyncConnection[Any], now: datetime, keep_days: int) -> int:
-    """Return how many readings ``run`` would remove in all."""
-    raise NotImplementedError
+    """Return how many readings a sweep would remove in all."""
+    cursor = await connection.execute(_COUNT, [now - timedelta(days=keep_days)])
+    return int(await _value(cursor))
+
+
+async def _value(cursor: psycopg.AsyncCursor[Any]) -> Any:
+    row = await cursor.fetchone()
+    assert row is not None
+    return row[0]

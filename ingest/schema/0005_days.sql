@@ -20,6 +20,11 @@ create index reading_by_storing on reading using brin (stored_at)
 create index breach_by_finding on breach using brin (found_at)
     with (pages_per_range = 16, autosummarize = on);
 create index reading_review_by_time on reading_review (at);
+-- For whoever asks whether anything refers to a reading.
+create index reading_review_of_new_reading on reading_review (new_reading_id)
+    where new_reading_id is not null;
+create index repeat_wait_of_repeat on repeat_wait (repeat_reading_id)
+    where repeat_reading_id is not null;
 
 -- Was anything missed? Each run looks at what was stored in [from_at, until_at).
 create table recheck_run (
@@ -127,7 +132,9 @@ from reading;
 create function mark_day() returns trigger language plpgsql as $$
 begin
     insert into sample_day_mark
-    values (new.patient_id, (new.measured_at at time zone 'Europe/Stockholm')::date)
+    select new.patient_id, day
+    from (select (new.measured_at at time zone 'Europe/Stockholm')::date as day) d
+    where day >= (select gone_until from sample_day_state)
     -- Locks a mark that is there: it must not be rolled before this is committed.
     on conflict (patient_id, day) do update set day = excluded.day;
     return null;
@@ -171,3 +178,76 @@ create table retention_state (
     swept_at timestamptz  -- when it last came to the end
 );
 insert into retention_state default values;
+
+-- Readings measured before a time, of some patients, to which nothing refers.
+-- Readings measured before a time, of patients in [first, beyond), to which nothing refers.
+create function old_readings(before timestamptz, first bigint, beyond bigint, most bigint)
+    returns table (reading_id uuid, patient_id bigint, measured_at timestamptz)
+    language sql stable
+begin atomic
+    select r.reading_id, r.patient_id, r.measured_at
+    from patient p
+    join lateral (
+        select * from reading o
+        where o.patient_id = p.patient_id and o.measured_at < before
+    ) r on true
+    where p.patient_id >= first and p.patient_id < beyond
+        and not exists (select from breach b where b.reading_id = r.reading_id)
+        and not exists (select from breach_reading b where b.reading_id = r.reading_id)
+        and not exists (select from repeat_wait w where w.reading_id = r.reading_id)
+        and not exists (select from repeat_wait w where w.repeat_reading_id = r.reading_id)
+        and not exists (select from reading_review v where v.reading_id = r.reading_id)
+        and not exists (select from reading_review v where v.new_reading_id = r.reading_id)
+        and not exists (select from rejudge j where j.reading_id = r.reading_id)
+    limit most;
+end;
+
+-- Removes at most so many of them, and goes on where it stopped. Less than *most*: the sweep came
+-- to its end, or days of that time are not rolled yet. Days stay as they are.
+create function remove_old_readings(before timestamptz, most integer) returns integer
+    language plpgsql as $$
+declare
+    slice constant bigint := 1000;  -- patients
+    gone date := (before at time zone 'Europe/Stockholm')::date + 1;
+    next bigint;
+    last bigint;
+    found_rows integer;
+    removed integer := 0;
+begin
+    select next_patient_id into next from retention_state for update skip locked;
+    if next is null then
+        return 0;  -- somebody else sweeps
+    end if;
+    if exists (select from sample_day_state where is_kept and live_from < gone)
+            or exists (select from sample_day_mark where day < gone) then
+        return 0;
+    end if;
+    update sample_day_state set gone_until = gone where gone_until < gone;
+    -- Where old chunks are compressed, a patient's week is unpacked to take rows out of it.
+    perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
+    select coalesce(max(patient_id), 0) into last from patient;
+    while removed < most and next <= last loop
+        with old as (
+            select * from old_readings(before, next, next + slice, most - removed)
+        ),
+        values_removed as (
+            delete from sample s using old
+            where s.patient_id = old.patient_id and s.measured_at = old.measured_at
+                and s.reading_id = old.reading_id
+                and s.quantity_id = any (array(select quantity_id from quantity))
+        )
+        delete from reading r using old where r.reading_id = old.reading_id;
+        get diagnostics found_rows = row_count;
+        removed := removed + found_rows;
+        if removed < most then
+            next := next + slice;
+        end if;
+    end loop;
+    if next > last then
+        delete from quarantine where arrived_at < before;
+        update retention_state set next_patient_id = 0, swept_at = clock_timestamp();
+    else
+        update retention_state set next_patient_id = next;
+    end if;
+    return removed;
+end $$;
