@@ -1,0 +1,84 @@
+"""``dry-run``: how many alerts a proposed plan would have made of what was measured."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import cyclopts
+from pydantic import ValidationError
+
+from ingest.commands.console import ConfigFile, Connection, ask, configured, fail
+from ingest.dry_run import DryRun, dry_run
+from ingest.dry_run.run import DAYS
+from ingest.rules.limit import RED
+from ingest.rules.plan import Rules
+from ingest.rules.templates import TEMPLATES
+
+app = cyclopts.App(name="dry-run", help="What a proposed plan would have made of past readings.")
+
+SHOWN = 20  # lines of a terminal
+
+
+@app.default
+def dry_run_command(
+    *,
+    rules: Path | None = None,
+    template: str = "",
+    patient: Annotated[list[int] | None, cyclopts.Parameter(negative="")] = None,
+    days: int = DAYS,
+    config: ConfigFile = None,
+) -> None:
+    """Count the alerts that proposed rules would have made; nothing is written.
+
+    Args:
+        rules: JSON with ``limits`` and ``rules``, as docs/rules.md has them.
+        template: Or one of ours: blood_pressure, heart_failure.
+        patient: Whose; may be given more than once. Without it: everybody.
+        days: How far back.
+        config: ingest's TOML file.
+    """
+    if days < 1:
+        fail("--days: one day at least")
+    proposed = _proposed(rules, template)
+    now = datetime.now(UTC)
+
+    async def question(connection: Connection) -> DryRun:
+        ids = patient
+        if ids is None:
+            cursor = await connection.execute("select patient_id from patient")
+            ids = [row[0] for row in await cursor.fetchall()]
+        return await dry_run(connection, ids, proposed, until=now, days=days)
+
+    print(_told(ask(configured(config), question)))
+
+
+def _proposed(path: Path | None, template: str) -> Rules:
+    if (path is None) == (not template):
+        fail("give --rules FILE or --template NAME")
+    if path is None:
+        found = TEMPLATES.get(template)
+        return found or fail(f"--template: none is called {template} → {', '.join(TEMPLATES)}")
+    try:
+        return Rules.model_validate_json(path.read_bytes())
+    except OSError as error:
+        fail(f"--rules: {path} cannot be read ({error.strerror})")
+    except ValidationError as error:
+        reasons = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        fail("\n".join((f"--rules: {path} is no plan", *reasons)))
+
+
+def _told(run: DryRun) -> str:
+    if not run.samples:
+        return f"{run.patients} patients measured nothing of this in the last {run.days} days"
+    lines = [
+        f"{run.patients} patients, {run.days} days, {run.samples} values:",
+        (f"{run.total} alerts ({run.red} red, {run.yellow} yellow),"
+        f" {run.per_patient_week:.2f} for a patient in a week"),
+        *(f"  {count:>6}  {family}" for family, count in run.by_family.items()),
+    ]
+    for alert in run.alerts[:SHOWN]:
+        level = "red   " if alert.level == RED else "yellow"
+        lines.append(f"{alert.at:%Y-%m-%d %H:%M}  {level}  {alert.patient_id}  {alert.sentence_en}")
+    if run.total > SHOWN:
+        lines.append(f"… and {run.total - SHOWN} earlier ones")
+    return "\n".join(lines)

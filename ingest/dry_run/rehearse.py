@@ -1,0 +1,196 @@
+"""Rehearse: hold a series against proposed rules, as judging and the clock would have. Pure.
+
+The rules' own code decides; what stands here is only when each kind is asked: a limit and a kind
+that looks back at each reading; a rolling mean once a week and a baseline once a day, at 06:00; a
+missing measurement when its interval and grace have passed; a composite at its parts' breaches.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.batch import HOUR, Int64s
+from ingest.dry_run.found import Breached, Gathering
+from ingest.dry_run.proposal import Proposal
+from ingest.dry_run.singles import hold
+from ingest.rules import baseline, change, composite, k_of_n, missing, rolling_mean
+from ingest.rules.day import day_of, start_of
+from ingest.rules.detail import detail, of_parts
+from ingest.rules.limit import IDS_MAX
+from ingest.rules.table import Findings, RuleRows, Series
+from ingest.search import pairs
+
+_MORNING: Final = 6 * HOUR
+_WEEK_DAYS: Final = 7
+
+# One kind's rules and what they found.
+_Part = tuple[str, RuleRows, Findings]
+
+
+def rehearse(series: Series, patients: Int64s, proposal: Proposal, until: int) -> Breached:
+    """Return what *proposal* would have found in *series* from its beginning on.
+
+    Args:
+        series: Samples of the quantities asked for, from ``proposal.reach()`` before its beginning
+            on; what was taken back is not in it.
+        patients: (p,) of the cohort, ascending.
+        proposal: What is proposed.
+        until: Exclusive; microseconds since 2000.
+    """
+    found = Gathering()
+    hold(found, series, patients, proposal)
+    parts = [
+        *_looking_back(series, patients, proposal),
+        *_of_the_clock(series, patients, proposal, until),
+    ]
+    for part in parts:
+        _add(found, series, part)
+    if proposal.composites:
+        _composites(found, series, parts, patients, proposal)
+    return found.all()
+
+
+def _looking_back(series: Series, patients: Int64s, proposal: Proposal) -> list[_Part]:
+    found: list[_Part] = []
+    for kind, module in (("k_of_n", k_of_n), ("change", change)):
+        rules = proposal.rows(kind, patients)
+        if len(rules):
+            new = np.ones(len(series), np.bool_)
+            found.append((kind, rules, module.evaluate(series, rules, new)))
+    return found
+
+
+def _of_the_clock(series: Series, patients: Int64s, proposal: Proposal, until: int) -> list[_Part]:
+    found: list[_Part] = []
+    for kind, module, every in (
+        ("rolling_mean", rolling_mean, _WEEK_DAYS),
+        ("baseline", baseline, 1),
+    ):
+        rules = proposal.rows(kind, patients)
+        if len(rules):
+            rules, at = _each_morning(rules, proposal.since, until, every)
+            found.append((kind, rules, module.evaluate(series, rules, at)))
+    rules = proposal.rows("missing", patients)
+    if len(rules):
+        rules, at = _overdue(series, rules, proposal.since, until)
+        awake = np.full(len(rules), proposal.since, np.int64)
+        found.append(("missing", rules, missing.evaluate(series, rules, at, awake)))
+    return found
+
+
+def _each_morning(rules: RuleRows, since: int, until: int, every: int) -> tuple[RuleRows, Int64s]:
+    """Return the rules once for each of their mornings, and the mornings."""
+    first, last = day_of(np.array([since, until - 1]))
+    mornings = start_of(np.arange(first + every, last + 1, every)) + _MORNING
+    mornings = mornings[(mornings >= since) & (mornings < until)]
+    row = np.repeat(np.arange(len(rules)), len(mornings))
+    return rules.take(row), np.tile(mornings, len(rules))
+
+
+def _overdue(series: Series, rules: RuleRows, since: int, until: int) -> tuple[RuleRows, Int64s]:
+    """Return the rules once for each moment at which a measurement is overdue: once a gap."""
+    allowed = missing.interval(rules) + missing.grace(rules)
+    group = series.patient * IDS_MAX + series.quantity
+    wanted = rules.patient * IDS_MAX + rules.quantity
+    start = np.searchsorted(group, wanted).astype(np.int64)
+    stop = np.searchsorted(group, wanted, side="right").astype(np.int64)
+    # Before the first sample comes the beginning itself, so each rule has one row more.
+    rule, place = pairs(start - 1, stop - start + 1)
+    measured_at = np.append(series.measured_at, until)  # so that an empty series has a row
+    is_beginning = place < start[rule]
+    begun = np.where(is_beginning, since, measured_at[np.maximum(place, 0)])
+    begun = np.maximum(begun, since)
+    following = np.where(place + 1 >= stop[rule], until, measured_at[place + 1])
+    at = begun + allowed[rule]
+    gap = np.flatnonzero((at < following) & (at < until) & (following > since))
+    return rules.take(rule[gap]), at[gap]
+
+
+def _add(found: Gathering, series: Series, part: _Part) -> None:
+    kind, rules, findings = part
+
+    def tell(row: int) -> dict[str, Any]:
+        return detail(kind, rules, series, findings.take(np.array([row])))[0]
+
+    found.add(
+        kind,
+        tell,
+        patient=rules.patient[findings.rule],
+        keys=[rules.keys[key] for key in rules.key[findings.rule].tolist()],
+        quantity=rules.quantity[findings.rule],
+        at=findings.at,
+        level=findings.level,
+    )
+
+
+def _composites(
+    found: Gathering, series: Series, parts: list[_Part], patients: Int64s, proposal: Proposal
+) -> None:
+    rules = proposal.rows("composite", patients)
+    keys = sorted({key for one in proposal.composites for key in one.components})
+    number = {key: index for index, key in enumerate(keys)}
+    named = {one.key: [number[key] for key in one.components] for one in proposal.composites}
+    pair = [
+        (row, key) for row, own in enumerate(rules.key.tolist()) for key in named[rules.keys[own]]
+    ]
+    components = composite.Components(
+        rule=np.array([row for row, _ in pair], np.int64),
+        key=np.array([key for _, key in pair], np.int64),
+        keys=keys,
+    )
+    breaches, source = _breaches_of(parts, number)
+    met = composite.evaluate(breaches, rules, components, np.ones(len(breaches), np.bool_))
+
+    def tell(row: int) -> dict[str, Any]:
+        told = []
+        for breach in met.breach[met.finding == row].tolist():
+            kind, its_rules, findings = parts[int(source[breach, 0])]
+            one = findings.take(source[breach, 1:])
+            told.append((kind, detail(kind, its_rules, series, one)[0]))
+        return of_parts(told)
+
+    row = met.findings.rule
+    found.add(
+        "composite",
+        tell,
+        patient=rules.patient[row],
+        keys=[rules.keys[key] for key in rules.key[row].tolist()],
+        quantity=rules.quantity[row],
+        at=met.findings.at,
+        level=met.findings.level,
+    )
+
+
+def _breaches_of(
+    parts: list[_Part], number: dict[str, int]
+) -> tuple[composite.Found, NDArray[np.int64]]:
+    """Return the breaches of components, sorted, and where each came from: (b, 2) part, row."""
+    columns: list[NDArray[np.int64]] = [np.empty((0, 5), np.int64)]
+    for index, (_, rules, findings) in enumerate(parts):
+        own = np.array([number.get(key, -1) for key in rules.keys], np.int64)
+        key = own[rules.key[findings.rule]] if len(own) else np.empty(0, np.int64)
+        row = np.flatnonzero(key >= 0)
+        columns.append(
+            np.column_stack(
+                (
+                    rules.patient[findings.rule[row]],
+                    key[row],
+                    findings.at[row],
+                    np.full(len(row), index),
+                    row,
+                )
+            ).astype(np.int64)
+        )
+    table = np.concatenate(columns)
+    table = table[np.lexsort((table[:, 2], table[:, 1], table[:, 0]))]
+    found = composite.Found(patient=table[:, 0], key=table[:, 1], measured_at=table[:, 2])
+    return found, table[:, 3:]
+
+
+def silenced(found: Breached, pauses: NDArray[np.int64]) -> Breached:
+    """Leave out what lies in a pause; *pauses* is (k, 3): patient, from, until (exclusive)."""
+    spoken = np.ones(len(found), np.bool_)
+    for patient, since, until in pauses.tolist():  # pauses are few
+        spoken &= ~((found.patient == patient) & (found.at >= since) & (found.at < until))
+    return found.take(np.flatnonzero(spoken))
