@@ -11,13 +11,15 @@ from typing import Any, Final
 import msgspec
 
 from devices.wire import (
+    COLUMNS_VERSION,
     MESSAGE_BYTES_MAX,
     READINGS_MAX,
     TOPIC_ROOT,
-    VERSION,
+    Columns,
     GatewayConfig,
     GatewayStatus,
     Message,
+    PackedReceipt,
     Receipt,
     TopicKind,
 )
@@ -25,12 +27,14 @@ from devices.wire import (
 ASYNCAPI_FILE: Final = "asyncapi.json"
 SCHEMA_FILE: Final = "wire.schema.json"
 
+# By their names in the documents. What is written now stands before what is read besides.
 _MESSAGES: Final = {
-    TopicKind.READINGS: Message,
-    TopicKind.RECEIPTS: Receipt,
-    TopicKind.STATUS: GatewayStatus,
-    TopicKind.CONFIG: GatewayConfig,
+    TopicKind.READINGS: {"readings": Columns, "readingsInRows": Message},
+    TopicKind.RECEIPTS: {"receipts": PackedReceipt, "receiptsOfRows": Receipt},
+    TopicKind.STATUS: {"status": GatewayStatus},
+    TopicKind.CONFIG: {"config": GatewayConfig},
 }
+_MODELS: Final = {name: model for kind in _MESSAGES.values() for name, model in kind.items()}
 _CONTENT_TYPE: Final = "application/json"
 _PARAMETER: Final = "gatewayId"
 _MQTT_BINDING: Final = "0.2.0"
@@ -43,7 +47,7 @@ def json_schema() -> Document:
     references, definitions = _schemas("#/$defs/{name}")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": f"egenmonitor wire format, version {VERSION}",
+        "title": f"egenmonitor wire format, version {COLUMNS_VERSION}",
         "anyOf": references,
         "$defs": definitions,
     }
@@ -56,18 +60,20 @@ def asyncapi() -> Document:
         "asyncapi": "3.0.0",
         "info": {
             "title": "egenmonitor: gateway to ingest",
-            "version": f"{VERSION}.0.0",
+            "version": f"{COLUMNS_VERSION}.0.0",
             "description": (
                 "MQTT 5, QoS 1. A reading stays in the gateway until a receipt names it: the "
                 "broker's acknowledgement proves nothing. A message holds at most "
-                f"{READINGS_MAX} readings and {MESSAGE_BYTES_MAX} bytes."
+                f"{READINGS_MAX} readings and {MESSAGE_BYTES_MAX} bytes. Readings travel in "
+                "columns, version 2; rows, version 1, are read as well. A message is answered "
+                "in its own version. Ingest is upgraded before the gateways."
             ),
         },
         "defaultContentType": _CONTENT_TYPE,
         "channels": {kind.value: _channel(kind) for kind in _MESSAGES},
         "operations": _operations(),
         "components": {
-            "messages": {kind.value: _message(kind) for kind in _MESSAGES},
+            "messages": {name: _message(name, model) for name, model in _MODELS.items()},
             "schemas": definitions,
         },
     }
@@ -86,7 +92,7 @@ def as_text(document: Document) -> str:
 
 def _schemas(template: str) -> tuple[list[Document], Document]:
     references, definitions = msgspec.json.schema_components(
-        list(_MESSAGES.values()), ref_template=template
+        list(_MODELS.values()), ref_template=template
     )
     return list(references), definitions
 
@@ -97,14 +103,15 @@ def _channel(kind: TopicKind) -> Document:
         "parameters": {
             _PARAMETER: {"description": "1 to 64 letters, digits, _ or -; random, names nobody"}
         },
-        "messages": {kind.value: _reference("components", "messages", kind.value)},
+        "messages": {
+            name: _reference("components", "messages", name) for name in _MESSAGES[kind]
+        },
     }
 
 
-def _message(kind: TopicKind) -> Document:
-    model = _MESSAGES[kind]
+def _message(name: str, model: type) -> Document:
     return {
-        "name": kind.value,
+        "name": name,
         "contentType": _CONTENT_TYPE,
         "summary": str(model.__doc__).splitlines()[0],
         "payload": _reference("components", "schemas", model.__name__),
@@ -121,11 +128,7 @@ def _operations() -> Document:
             ),
             "reply": {
                 "channel": _reference("channels", TopicKind.RECEIPTS.value),
-                "messages": [
-                    _reference(
-                        "channels", TopicKind.RECEIPTS.value, "messages", TopicKind.RECEIPTS.value
-                    )
-                ],
+                "messages": _messages(TopicKind.RECEIPTS),
             },
         },
         "receiveReceipts": _operation("receive", TopicKind.RECEIPTS),
@@ -142,9 +145,13 @@ def _operation(action: str, kind: TopicKind, *, retain: bool = False) -> Documen
     return {
         "action": action,
         "channel": _reference("channels", kind.value),
-        "messages": [_reference("channels", kind.value, "messages", kind.value)],
+        "messages": _messages(kind),
         "bindings": {"mqtt": {"qos": 1, "retain": retain, "bindingVersion": _MQTT_BINDING}},
     }
+
+
+def _messages(kind: TopicKind) -> list[Document]:
+    return [_reference("channels", kind.value, "messages", name) for name in _MESSAGES[kind]]
 
 
 def _reference(*path: str) -> Document:

@@ -6,10 +6,10 @@ Times are int64 microseconds since 2000-01-01 UTC, as PostgreSQL keeps a timesta
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
-from operator import attrgetter
 from typing import Any, Final, Self
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from devices import wire
@@ -51,6 +51,7 @@ _EPOCH_US: Final = int(_EPOCH_S) * SECOND
 _STORABLE: Final = (0, 7_258_118_400 * SECOND - 1)
 _CALENDAR: Final = (-62_135_596_800 * SECOND, 253_402_300_800 * SECOND - 1)
 
+_FIELDS: Final = wire.Columns.__struct_fields__
 _QUANTITY_ID = {quantity.value: quantity.facts.id for quantity in Quantity}
 _UNIT_OF = {quantity.value: quantity.facts.unit for quantity in Quantity}
 
@@ -136,7 +137,7 @@ def from_incoming(incoming: Sequence[Incoming]) -> Batch:
 
 def microseconds(moments: Iterable[datetime]) -> Int64s:
     """Return aware *moments* as microseconds since 2000; exact between 1800 and 2200."""
-    seconds = np.array([moment.timestamp() for moment in moments], np.float64)
+    seconds = np.fromiter(map(datetime.timestamp, moments), np.float64)
     return np.rint(seconds * 1e6).astype(np.int64) - np.int64(_EPOCH_S * 1e6)
 
 
@@ -145,7 +146,11 @@ class _Gathering:
 
     def __init__(self, origins: Sequence[Incoming]) -> None:
         self._origins = origins
-        self._messages = [one.columns for one in origins if one.columns is not None]
+        # One list of messages a column. zip of nothing would leave out the columns, too.
+        messages = [one.columns for one in origins if one.columns is not None]
+        rows = map(structs.astuple, messages)
+        lists = list(zip(*rows, strict=True)) or [()] * len(_FIELDS)
+        self._lists = dict(zip(_FIELDS, lists, strict=True))
         self._counts = np.fromiter([one.count for one in origins], np.int64, len(origins))
         self._origin = np.repeat(np.arange(len(origins), dtype=np.int64), self._counts)
         self._fault = np.zeros(len(self._origin), np.bool_)
@@ -162,7 +167,7 @@ class _Gathering:
         self._fault |= np.abs(offset) > _CLOCK_OFFSET_S_MAX  # NaN, none, is not
         self._check_problems(first)
         samples, units = self._samples()
-        sent_at = np.fromiter([one.sent_at for one in self._messages], np.int64, len(first))
+        sent_at = np.fromiter(self._lists["sent_at"], np.int64, len(first))
         return Batch(
             origins=self._origins,
             devices=devices,
@@ -179,7 +184,7 @@ class _Gathering:
             measured_at=self._within(measured_at, *_STORABLE, 0) - _EPOCH_US,
             received_at=self._within(received_at, *_STORABLE, 0) - _EPOCH_US,
             sent_at=(sent_at - _EPOCH_US)[origin],
-            arrived_at=microseconds([one.arrived_at for one in self._origins])[origin],
+            arrived_at=microseconds([one.delivery.arrived_at for one in self._origins])[origin],
             device_time=self._device_time(),
             clock_offset_s=offset,
             status=self._small("status", 0, 0xFFFF, 0, np.int32),
@@ -191,17 +196,18 @@ class _Gathering:
             fault=np.where(self._fault, Reason.MALFORMED_READING.code, 0).astype(np.int8),
         )
 
-    def _lists(self, name: str) -> list[Any]:
-        return list(map(attrgetter(name), self._messages))
+    def _each(self, totals: Int64s) -> Int64s:
+        """Return (n,) the share of each reading where all of a message have as many."""
+        return np.repeat(totals // self._counts, self._counts)
 
     def _raw(self, name: str, default: Int64s | int) -> Int64s:
-        return column(self._lists(name), self._counts, np.int64, default)
+        return column(self._lists[name], self._counts, np.int64, default)
 
     def _floats(self, name: str) -> Floats:
-        return column(self._lists(name), self._counts, np.float64, np.nan)
+        return column(self._lists[name], self._counts, np.float64, np.nan)
 
     def _bytes(self, name: str) -> bytes:
-        return b"".join(self._lists(name))
+        return b"".join(self._lists[name])
 
     def _within(self, rows: Int64s, low: int, high: int, instead: int) -> Int64s:
         """Return *rows* with *instead* for each that is not from *low* to *high*."""
@@ -212,21 +218,21 @@ class _Gathering:
     def _small(
         self, name: str, low: int, high: int, default: int, dtype: type[np.signedinteger[Any]]
     ) -> NDArray[Any]:
-        lists = self._lists(name)
+        lists = self._lists[name]
         if not any(lists):
             return np.full(len(self._origin), default, dtype)
         rows = column(lists, self._counts, np.int64, default)
         return self._within(rows, low, high, default).astype(dtype)
 
     def _named(self, table: str, name: str, pattern: str) -> tuple[Int64s, list[str]]:
-        names = Table.merge(self._lists(table), "")
+        names = Table.merge(self._lists[table], "")
         index, is_nowhere = names.find(self._raw(name, 0), self._origin)
         is_bad = mismatches(names.entries, pattern)
         self._fault |= is_nowhere | is_bad[index]
         return index, _without(names.entries, is_bad)
 
     def _payloads(self) -> tuple[NDArray[np.bytes_], NDArray[np.int32]]:
-        length = self._raw("payload_length", 0)
+        length = self._raw("payload_length", self._each(lengths(self._lists["payload"])))
         self._fault |= length > PAYLOAD_BYTES_MAX
         return payloads(self._bytes("payload"), length)
 
@@ -238,24 +244,24 @@ class _Gathering:
 
     def _check_problems(self, first: Int64s) -> None:
         """Few messages have any: only readings that have no values."""
-        for message, texts in enumerate(self._lists("problem")):
+        lists = self._lists["problem"]
+        for message, texts in enumerate(lists if any(lists) else ()):
             bad = [row for row, text in enumerate(texts) if text and not _is_problem(text)]
             self._fault[first[message] + np.array(bad, np.int64)] = True
 
     def _samples(self) -> tuple[Samples, list[str]]:
-        value_lists = self._lists("value")
+        value_lists = self._lists["value"]
         counts = lengths(value_lists)
-        each = np.repeat(counts // np.maximum(self._counts, 1), self._counts)
-        values = self._raw("values", each)
+        values = self._raw("values", self._each(counts))
         self._fault |= values > _VALUES_MAX
         reading = np.repeat(np.arange(len(values), dtype=np.int64), values)
         message = self._origin[reading]
 
-        kinds = Table.merge(self._lists("kinds"), ("", ""))
-        kind, no_kind = kinds.find(column(self._lists("kind"), counts, np.int64, 0), message)
+        kinds = Table.merge(self._lists["kinds"], ("", ""))
+        kind, no_kind = kinds.find(column(self._lists["kind"], counts, np.int64, 0), message)
         is_bad = np.array([not (_is_code(q) and _is_code(u)) for q, u in kinds.entries], np.bool_)
-        units = Table.merge(self._lists("units"), "")
-        local = column(self._lists("original_unit"), counts, np.int64, -1)
+        units = Table.merge(self._lists["units"], "")
+        local = column(self._lists["original_unit"], counts, np.int64, -1)
         unit, no_unit = units.find(local, message)
         bad_unit = mismatches(units.entries, _LABEL)
         has_unit = local != -1
@@ -269,7 +275,7 @@ class _Gathering:
             )[kind],
             unit_known=np.array([_UNIT_OF.get(q) == u for q, u in kinds.entries], np.bool_)[kind],
             value=value,
-            original_value=column(self._lists("original_value"), counts, np.float64, np.nan),
+            original_value=column(self._lists["original_value"], counts, np.float64, np.nan),
             original_unit=np.where(has_unit, unit, -1),
         )
         return samples, _without(units.entries, bad_unit)

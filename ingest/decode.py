@@ -9,6 +9,7 @@ import msgspec
 
 from devices import wire
 from devices.errors import MalformedMessage, UnsupportedVersion
+from devices.wire import COLUMNS_HEAD, decode_columns
 from ingest.delivery import Delivery
 from ingest.quarantine import Reason, Refused
 
@@ -61,11 +62,11 @@ def decode(delivery: Delivery) -> Incoming:
         return _elsewhere(delivery)
     gateway_id = match[1]
     try:
-        if not delivery.payload.startswith(wire.COLUMNS_HEAD):
+        if not delivery.payload.startswith(COLUMNS_HEAD):
             version = wire.require_version(delivery.payload, wire.COLUMNS_VERSION)
             if version == wire.VERSION:
                 return _rows(delivery, gateway_id)
-        columns = wire.decode_columns(delivery.payload)
+        columns = decode_columns(delivery.payload)
     except UnsupportedVersion as error:
         return _whole(delivery, gateway_id, Reason.UNSUPPORTED_VERSION, error.problem)
     except MalformedMessage as error:

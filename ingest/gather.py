@@ -34,12 +34,13 @@ def column(
         default: One for all, or one for each row.
     """
     total = int(counts.sum())
+    if not any(lists):
+        return np.array(np.broadcast_to(default, total), dtype)
     if all(lists):
         return np.fromiter(chain.from_iterable(lists), dtype, total)
     rows = np.array(np.broadcast_to(default, total), dtype)
-    if any(lists):
-        is_given = np.repeat(np.fromiter(map(bool, lists), np.bool_, len(lists)), counts)
-        rows[is_given] = np.fromiter(chain.from_iterable(lists), dtype, int(is_given.sum()))
+    is_given = np.repeat(np.fromiter(map(bool, lists), np.bool_, len(lists)), counts)
+    rows[is_given] = np.fromiter(chain.from_iterable(lists), dtype, int(is_given.sum()))
     return rows
 
 

@@ -3,8 +3,8 @@
 The only package that knows the format (docs/decisions/0002-wire-format.md). JSON, the version
 first. A reader refuses a version newer than its own with a reason; readers are upgraded
 before writers. Readings and their receipts have two versions: rows, and columns
-(docs/decisions/0011-columns-on-the-wire.md). The gateway id stands both in the topic and in the message, so ingest can
-hold one against the other.
+(docs/decisions/0011-columns-on-the-wire.md). The gateway id stands both in the topic and in
+the message, so ingest can hold one against the other.
 """
 
 from devices.wire.codec import require_version

@@ -18,7 +18,7 @@ from msgspec import Meta
 
 from devices.errors import MalformedMessage
 from devices.reading import ClockVerdict, Outcome, Reading
-from devices.wire.codec import decode, require_size
+from devices.wire.codec import UNDECODABLE, require_size
 from devices.wire.limits import COLUMNS_VERSION, MESSAGE_BYTES_MAX, READINGS_MAX
 
 # What the numbers in the columns mean. Their order is the format: add at the end only.
@@ -65,7 +65,7 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
         units: Distinct units that devices used instead.
         reading_id: n ids of 16 bytes, one after the other.
         payload: The raw bytes of n readings, one after the other.
-        payload_length: (n,) how many bytes of them are whose.
+        payload_length: (n,) how many of them each reading has; left out: all as many.
         measured_at: (n,)
         received_at: (n,) left out: as ``measured_at``.
         device: (n,) index into devices; left out: the first.
@@ -94,7 +94,7 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     units: Sequence[str] = ()
     reading_id: bytes
     payload: bytes
-    payload_length: Sequence[Length]
+    payload_length: Sequence[Length] = ()
     measured_at: Ints
     received_at: Ints = ()
     device: Ints = ()
@@ -121,6 +121,7 @@ _columns = msgspec.json.Decoder(Columns)
 
 # Columns that have a place for each reading, or are left out; and those with one for each value.
 OF_READING: Final = (
+    "payload_length",
     "received_at",
     "device",
     "source",
@@ -143,8 +144,12 @@ def decode_columns(payload: bytes) -> Columns:
     Raises:
         MalformedMessage: It does not follow the format.
     """
-    require_size(payload)
-    columns = decode(_columns, payload)
+    if len(payload) > MESSAGE_BYTES_MAX:
+        require_size(payload)
+    try:
+        columns = _columns.decode(payload)
+    except UNDECODABLE as error:
+        raise MalformedMessage(payload, str(error)) from error
     if not _fit(columns):
         raise MalformedMessage(payload, _misfit(columns))
     return columns
@@ -160,8 +165,10 @@ def from_readings(gateway_id: str, sent_at: datetime, readings: Sequence[Reading
     measured_at = [microseconds(one.measured_at) for one in readings]
     received_at = [microseconds(one.received_at) for one in readings]
     payloads = [bytes.fromhex(one.payload) for one in readings]
+    sizes = [len(payload) for payload in payloads]
     counts = [len(one.values) for one in readings]
     columns: dict[str, Sequence[Any]] = {
+        "payload_length": _unless(sizes, sizes[0]),
         "device": _unless([devices.setdefault(r.device_id, len(devices)) for r in readings], 0),
         "source": _unless([sources.setdefault(r.source, len(sources)) for r in readings], 0),
         "outcome": _unless([OUTCOME_CODES.index(r.outcome) for r in readings], 0),
@@ -194,7 +201,6 @@ def from_readings(gateway_id: str, sent_at: datetime, readings: Sequence[Reading
         units=list(units) or (),
         reading_id=b"".join([one.reading_id.bytes for one in readings]),
         payload=b"".join(payloads),
-        payload_length=[len(payload) for payload in payloads],
         measured_at=measured_at,
         received_at=() if received_at == measured_at else received_at,
         **columns,
@@ -226,38 +232,31 @@ def _fit(columns: Columns) -> bool:
     Written out and not as a loop over names: it stands on the way of every message.
     """
     n, m = len(columns.measured_at), len(columns.value)
-    if not 0 < n <= READINGS_MAX or len(columns.reading_id) != ID_BYTES * n:
-        return False
     return (
-        len(columns.payload_length) == n
-        and sum(columns.payload_length) == len(columns.payload)
-        and (sum(columns.values) == m if columns.values else m % n == 0)
-        and {
-            0,
-            n,
-            len(columns.received_at),
-            len(columns.device),
-            len(columns.source),
-            len(columns.outcome),
-            len(columns.clock),
-            len(columns.slot),
-            len(columns.device_time),
-            len(columns.clock_offset_s),
-            len(columns.status),
-            len(columns.battery_percent),
-            len(columns.problem),
-            len(columns.values),
-        }
-        == {0, n}
-        and {
-            0,
-            m,
-            len(columns.kind),
-            len(columns.original_value),
-            len(columns.original_unit),
-        }
-        == {0, m}
+        0 < n <= READINGS_MAX
+        and len(columns.reading_id) == ID_BYTES * n
+        and _adds_up(columns.payload_length, len(columns.payload), n)
+        and _adds_up(columns.values, m, n)
+        and (not columns.received_at or len(columns.received_at) == n)
+        and (not columns.device or len(columns.device) == n)
+        and (not columns.source or len(columns.source) == n)
+        and (not columns.outcome or len(columns.outcome) == n)
+        and (not columns.clock or len(columns.clock) == n)
+        and (not columns.slot or len(columns.slot) == n)
+        and (not columns.device_time or len(columns.device_time) == n)
+        and (not columns.clock_offset_s or len(columns.clock_offset_s) == n)
+        and (not columns.status or len(columns.status) == n)
+        and (not columns.battery_percent or len(columns.battery_percent) == n)
+        and (not columns.problem or len(columns.problem) == n)
+        and (not columns.kind or len(columns.kind) == m)
+        and (not columns.original_value or len(columns.original_value) == m)
+        and (not columns.original_unit or len(columns.original_unit) == m)
     )
+
+
+def _adds_up(counts: Sequence[int], total: int, n: int) -> bool:
+    """Return whether *counts* of *n* readings make *total*; left out, all are as many."""
+    return (len(counts) == n and sum(counts) == total) if counts else total % n == 0
 
 
 def _misfit(columns: Columns) -> str:
@@ -267,12 +266,8 @@ def _misfit(columns: Columns) -> str:
         return f"{n} readings, not 1 to {READINGS_MAX}"
     if len(columns.reading_id) != ID_BYTES * n:
         return f"{len(columns.reading_id)} bytes of ids of {n} readings"
-    if len(columns.payload_length) != n:
-        return f"{len(columns.payload_length)} payload_length of {n} readings"
     for names, size, of in ((OF_READING, n, "readings"), (OF_VALUE, m, "values")):
         for name in names:
             if len(getattr(columns, name)) not in (0, size):
                 return f"{len(getattr(columns, name))} {name} of {size} {of}"
-    if sum(columns.payload_length) != len(columns.payload):
-        return f"{len(columns.payload)} bytes, and {sum(columns.payload_length)} by their lengths"
-    return f"{m} values do not fall to {n} readings as counted"
+    return f"{len(columns.payload)} bytes and {m} values do not fall to {n} readings as counted"

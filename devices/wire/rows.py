@@ -33,8 +33,9 @@ class Rows:
         self._columns = columns
         n = len(columns)
         counts = columns.values or [len(columns.value) // n] * n
+        sizes = columns.payload_length or [len(columns.payload) // n] * n
         self._values = (0, *accumulate(counts))
-        self._bytes = (0, *accumulate(columns.payload_length))
+        self._bytes = (0, *accumulate(sizes))
 
     def __iter__(self) -> Iterator[bytes]:
         return map(self.text, range(len(self._columns)))

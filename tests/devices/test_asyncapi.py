@@ -149,7 +149,8 @@ def test_readings_of_every_driver_are_what_the_schema_says() -> None:
         *run("infinitime", raw(STEPS, "10270000")),
     ]
     assert len(readings) == 6
-    check("Message", wire.encode_message("g-7f3a", NOW, readings))
+    check("Message", wire.encode_rows("g-7f3a", NOW, readings))
+    check("Columns", wire.encode_message("g-7f3a", NOW, readings))
     decoded, errors = wire.decode_message(wire.encode_message("g-7f3a", NOW, readings))
     assert (list(decoded.readings), errors) == (readings, [])
 
@@ -159,6 +160,9 @@ def test_receipts_and_status_are_what_the_schema_says() -> None:
     refusal = wire.Refusal(reading_id=known.reading_id, reason="unassigned")
     receipt = wire.Receipt(v=1, stored=(known.reading_id,), refused=(refusal,))
     check("Receipt", wire.encode_receipt(receipt))
+    packed = wire.Receipt(v=2, stored=(known.reading_id,), refused=(refusal,))
+    check("PackedReceipt", wire.encode_receipt(packed))
+    check("PackedReceipt", wire.encode_stored(known.reading_id.bytes))
     check("Receipt", wire.encode_receipt(wire.Receipt(v=1, message_refused="of another gateway")))
     status = wire.GatewayStatus(
         v=1,

@@ -139,9 +139,16 @@ def wounded_text(rng: random.Random, seed: bytes) -> bytes:
     return bytes(text)
 
 
+def columnar(rows: bytes) -> bytes:
+    decoded, _ = wire.decode_message(rows)
+    return wire.encode_message(decoded.gateway, decoded.sent_at, decoded.readings)
+
+
 def messages(rng: random.Random) -> Iterator[bytes]:
     failed = reading(outcome="failed", values=[], problem="failed")
-    seeds = [message(), message(reading(), failed), message(failed, reading(), reading())]
+    rows = [message(), message(reading(), failed), message(failed, reading(), reading())]
+    # With a space after each colon, as the wounds expect it.
+    seeds = [*rows, *(json.dumps(json.loads(columnar(row))).encode() for row in rows)]
     for number in range(MESSAGES):
         if number % 10 == 0:
             yield rng.randbytes(rng.randrange(200))
@@ -175,7 +182,8 @@ def test_no_message_breaks_ingest_s_reader(rng: random.Random) -> None:
             else b"{}",
             parse_constant=pytest.fail,
         )
-        assert len(wire.reading_texts(payload)) == len(decoded.readings)
+        if decoded.v == wire.VERSION:
+            assert len(wire.reading_texts(payload)) == len(decoded.readings)
     assert min(kept, spoilt, refused) > MESSAGES // 100
 
 
@@ -188,6 +196,7 @@ def test_no_message_breaks_the_gateway_s_readers(decode: object, rng: random.Ran
     status = wire.GatewayStatus(v=1, gateway="g", state=wire.GatewayState.ONLINE, at=NOW)
     seeds = [
         wire.encode_receipt(receipt),
+        wire.encode_receipt(wire.Receipt(v=2, stored=(DEVICE_ID,), refused=receipt.refused)),
         wire.encode_status(status),
         json.dumps(reading()).encode(),
     ]
