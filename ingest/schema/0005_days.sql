@@ -23,8 +23,6 @@ create index reading_review_by_time on reading_review (at);
 -- For whoever asks whether anything refers to a reading.
 create index reading_review_of_new_reading on reading_review (new_reading_id)
     where new_reading_id is not null;
-create index repeat_wait_of_repeat on repeat_wait (repeat_reading_id)
-    where repeat_reading_id is not null;
 
 -- Was anything missed? Each run looks at what was stored in [from_at, until_at).
 create table recheck_run (

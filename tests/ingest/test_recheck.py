@@ -92,9 +92,9 @@ def _out_of_nothing(county: County) -> None:
 def _wait(county: County) -> None:
     county.connection.execute(
         "insert into repeat_wait (reading_id, patient_id, quantity_id, plan_version_id, rule_key,"
-        " measured_at, repeat_until, due_at) select gen_random_uuid(), patient_id, 1,"
-        " plan_version_id, 'repeat:blood_pressure', now(), now(), now() - interval '11 minutes'"
-        " from plan_version"
+        " measured_at, repeat_until, due_at, late) select gen_random_uuid(), patient_id, 1,"
+        " plan_version_id, 'repeat:blood_pressure', now(), now(), now() - interval '11 minutes',"
+        " false from plan_version"
     )
 
 

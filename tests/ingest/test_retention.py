@@ -41,15 +41,15 @@ def test_old_readings_go_and_their_days_stay(county: County) -> None:
 
 
 # Each refers to the reading %(id)s.
-REFER = """
+REFERENCES = """
 insert into repeat_wait (reading_id, patient_id, quantity_id, plan_version_id, rule_key,
-    measured_at, repeat_until, due_at)
-values (%(id)s, 1, 1, 1, 'repeat:blood_pressure', now(), now(), now());
+    measured_at, repeat_until, due_at, late)
+values (%(id)s, 1, 1, 1, 'repeat:blood_pressure', now(), now(), now(), false);
 
 insert into repeat_wait (reading_id, patient_id, quantity_id, plan_version_id, rule_key,
-    measured_at, repeat_until, due_at, decided_at, outcome, repeat_reading_id)
-values (gen_random_uuid(), 1, 1, 1, 'repeat:blood_pressure', now(), now(), now(), now(), 'calmed',
-    %(id)s);
+    measured_at, repeat_until, due_at, late, decided_at, outcome, repeat_reading_id)
+values (gen_random_uuid(), 1, 1, 1, 'repeat:blood_pressure', now(), now(), now(), false, now(),
+    'calmed', %(id)s);
 
 insert into reading_review (reading_id, verdict) values (%(id)s, 'rejected');
 
@@ -68,15 +68,16 @@ with b as (
     values (1, 1, now(), 'trend', 0, 'high', 1, 1, 1, false, 'mean') returning breach_id
 )
 insert into breach_reading select breach_id, %(id)s from b
-""".split(";")
+"""
 
 
 def test_what_anything_refers_to_stays(plain_county: County) -> None:
     county = plain_county
-    alone, *others = (Row(county.patient_id, noon(OLD, n), 120.0) for n in range(len(REFER) + 1))
+    refer = REFERENCES.split(";")
+    alone, *others = (Row(county.patient_id, noon(OLD, n), 120.0) for n in range(len(refer) + 1))
     put(county, alone, *others)
-    for row, refer in zip(others, REFER, strict=True):
-        county.connection.execute(refer, {"id": row.reading_id})
+    for row, statement in zip(others, refer, strict=True):
+        county.connection.execute(statement, {"id": row.reading_id})
     assert sweep(county) == 1
     assert stored(county) == {row.reading_id for row in others}
 
