@@ -102,15 +102,15 @@ def _baseline(detail: Detail, language: str) -> str:
     usual = _amount(quantity, detail["median"], language)
     percent = words.beyond(detail["percent_of_median"], detail["percent"], 0, language)
     bound = words.number(detail["percent"], 0, language)
-    span = words.days(detail["days"], language)
+    span = int(detail["days"])
     sign = f"{NBSP}%" if language == SWEDISH else "%"
     if language == SWEDISH:
         return (
-            f"{mean} per dag i medeltal de senaste {span}, {percent}{sign} av det vanliga "
-            f"{usual} (gräns {bound}{sign})"
+            f"{mean} per dag i medeltal de senaste {span}{NBSP}dagarna, "
+            f"{percent}{sign} av det vanliga {usual} (gräns {bound}{sign})"
         )
     return (
-        f"{mean} a day on average over the last {span}, {percent}{sign} of the usual "
+        f"{mean} a day on average over the last {span}{NBSP}days, {percent}{sign} of the usual "
         f"{usual} (limit {bound}{sign})"
     )
 

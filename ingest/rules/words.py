@@ -48,12 +48,12 @@ NAMES: Final = {
     Quantity.BODY_FAT: Name("kroppsfettet", "kroppsfett", "body fat"),
 }
 NO_MEASUREMENT: Final = {
-    Panel.BLOOD_PRESSURE: ("Inget blodtryck", "No blood pressure"),
-    Panel.PULSE: ("Ingen puls", "No pulse rate"),
-    Panel.BODY_WEIGHT: ("Ingen vikt", "No body weight"),
-    Panel.BODY_COMPOSITION: ("Inget kroppsfett", "No body fat"),
-    Panel.STEPS: ("Inga steg", "No steps"),
-    Panel.SLEEP: ("Ingen sömn", "No sleep"),
+    Panel.BLOOD_PRESSURE: ("inget blodtryck", "no blood pressure"),
+    Panel.PULSE: ("ingen puls", "no pulse rate"),
+    Panel.BODY_WEIGHT: ("ingen vikt", "no body weight"),
+    Panel.BODY_COMPOSITION: ("inget kroppsfett", "no body fat"),
+    Panel.STEPS: ("inga steg", "no steps"),
+    Panel.SLEEP: ("ingen sömn", "no sleep"),
 }
 _UNITS_EN: Final = {Quantity.PULSE: "bpm", Quantity.STEPS: "steps"}
 

@@ -122,7 +122,9 @@ def judged(kind: str, story: Story) -> list[Fired]:
 
 def is_new(series: Series, new: set[bytes]) -> NDArray[np.bool_]:
     """Return the mask of the samples with these ids."""
-    return np.array([one in new for one in series.reading_id.tolist()], np.bool_)
+    # S16 gives ids back without the NULs they end in.
+    ids = [one.ljust(16, b"\0") for one in series.reading_id.tolist()]
+    return np.array([one in new for one in ids], np.bool_)
 
 
 def fired(kind: str, series: Series, rules: RuleRows, findings: Findings) -> list[Fired]:
