@@ -1,8 +1,8 @@
 """Retention: removes readings that are older than they are kept. Days and breaches stay.
 
 What a breach, a repeat or a person's review refers to stays too, however old: an alert must
-always show what it rests on. The sweep goes through the patients in SQL (0005_days.sql), where a
-job of the database can do the same.
+always show what it rests on. The sweep goes through the patients in SQL (0005_days.sql); where a
+job of the database does it (0006_community.sql), it is told here for how long.
 """
 
 from datetime import datetime, timedelta
@@ -13,7 +13,10 @@ import psycopg
 # One sweep a day is enough for a limit of years.
 SWEEP_AGAIN: Final = timedelta(hours=20)
 
-_IS_SWEPT: Final = "select coalesce(swept_at > %s, false) from retention_state"
+_TELL: Final = """
+update retention_state set keep_days = %s where keep_days is distinct from %s
+"""
+_RESTS: Final = "select by_job or coalesce(swept_at > %s, false) from retention_state"
 _REMOVE: Final = "select remove_old_readings(%s, %s)"
 _COUNT: Final = """
 select count(*) from old_readings(%s, 0, 9223372036854775807, 9223372036854775807)
@@ -35,8 +38,9 @@ async def run(
         most: Readings at most.
     """
     async with connection.transaction():
-        cursor = await connection.execute(_IS_SWEPT, [now - SWEEP_AGAIN])
-        if (await _value(cursor)) is True:
+        await connection.execute(_TELL, [keep_days, keep_days])
+        cursor = await connection.execute(_RESTS, [now - SWEEP_AGAIN])
+        if await _value(cursor):
             return 0
         cursor = await connection.execute(_REMOVE, [now - timedelta(days=keep_days), most])
         return int(await _value(cursor))

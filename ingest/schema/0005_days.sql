@@ -173,7 +173,9 @@ group by s.patient_id, s.quantity_id, (s.measured_at at time zone 'Europe/Stockh
 create table retention_state (
     one boolean primary key default true check (one),
     next_patient_id bigint not null default 0,
-    swept_at timestamptz  -- when it last came to the end
+    swept_at timestamptz,  -- when it last came to the end
+    keep_days integer,     -- as ingest is told; null: nobody has told yet
+    by_job boolean not null default false  -- a job of the database sweeps, and ingest does not
 );
 insert into retention_state default values;
 
