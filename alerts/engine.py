@@ -30,12 +30,13 @@ POLL_S = 2.0
 _log = structlog.get_logger()
 
 # Alerts that have no case yet, whose receiver is no longer the contact, or that have changed
-# since the worklists were told.
+# since the worklists were told. Never the canary's: she is nobody, and ingest ends hers itself.
 _DUE: Final = """
 select a.alert_id, a.changed_at, p.unit_id, u.name as unit_name, c.staff_id as contact_id,
        s.name as contact_name, k.staff_id as before_staff_id, k.unit_id as before_unit_id
 from alert a
 join person p on p.patient_id = a.patient_id
+join patient on patient.patient_id = a.patient_id and not patient.is_canary
 join unit u on u.unit_id = p.unit_id
 left join care_contact c on c.patient_id = a.patient_id and c.until_at is null
 left join staff s on s.staff_id = c.staff_id
@@ -131,7 +132,8 @@ async def advance(connection: AsyncConnection, only: int | None = None) -> int:
 async def _report_unknown(connection: AsyncConnection) -> None:
     """Say that a loan was given to a patient whom the care record does not know."""
     cursor = await connection.execute(
-        "select count(*) from alert a where a.state <> 'closed' "
+        "select count(*) from alert a join patient q using (patient_id) "
+        "where a.state <> 'closed' and not q.is_canary "
         "and not exists (select from person p where p.patient_id = a.patient_id)"
     )
     (unknown,) = await cursor.fetchone() or (0,)

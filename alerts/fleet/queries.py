@@ -47,7 +47,7 @@ left join (
         and (last.received_at is null or q.arrived_at > last.received_at)
     group by q.gateway_id
 ) unread using (gateway_id)
-where (g.retired_at is null or g.retired_at > now())
+where (g.retired_at is null or g.retired_at > now()) and not g.is_canary
     and (%(sought)s = '' or strpos(lower(g.gateway_id), lower(%(sought)s)) > 0
         or g.gateway_id in (select gateway_id from ({LENT}) lent where device_id = %(device_id)s))
 order by coalesce(s.received_at < now() - interval '15 minutes', false) desc, g.gateway_id

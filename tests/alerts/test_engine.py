@@ -39,6 +39,16 @@ async def test_an_alert_goes_to_the_fixed_contact_and_the_log_says_why(
     assert events[1][1]["sentence"] == "Till Anna Provberg: fast vårdkontakt."
 
 
+async def test_an_alert_of_the_canary_goes_to_nobody(world: World, pool: Pool) -> None:
+    await world.measure_soon("marta", RED)
+    world.connection.execute(
+        "update patient set is_canary = true where patient_id = %s", [world.patient("marta")]
+    )
+    async with pool.connection() as connection:
+        assert await engine.advance(connection) == 0
+    assert routed(world) == []
+
+
 async def test_without_a_contact_it_goes_to_the_units_queue_with_a_warning(
     world: World, pool: Pool
 ) -> None:

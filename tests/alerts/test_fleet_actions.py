@@ -334,3 +334,11 @@ async def test_unreadable_words_are_told_until_a_readable_one_comes(world: World
     assert await unreadable() == 5
     await say(world)
     assert await unreadable() == 0
+
+
+async def test_the_canary_s_gateway_is_no_box_in_a_home_and_is_not_listed(world: World) -> None:
+    register(world, "g-canary")
+    assert "g-canary" in {each.gateway_id for each in (await listed(world)).gateways}
+    world.connection.execute("update gateway set is_canary = true where gateway_id = 'g-canary'")
+    assert "g-canary" not in {each.gateway_id for each in (await listed(world)).gateways}
+    assert not (await listed(world, "g-canary")).gateways

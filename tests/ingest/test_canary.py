@@ -1,0 +1,177 @@
+"""The canary: a reading that goes the whole way, and what is said when it does not."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from ingest.canary import Canary
+from ingest.canary.patient import cuffs, set_up
+from ingest.config import Config
+from ingest.plausibility import READINGS_PER_HOUR_USUAL
+from simulator.embedded.broker import EmbeddedBroker
+from simulator.embedded.child import free_port
+from tests.ingest.county import County
+from tests.ingest.process import running, until
+
+GATEWAY_ID = "g-canary"
+BEATS = "select failed, stored_s, breach_s, alert_s, receipt_s from canary_beat order by beat_id"
+
+
+def environment(county: County, broker_port: int, **more: str) -> dict[str, str]:
+    return {
+        "EGENMONITOR_INGEST__DATABASE__DSN": county.dsn,
+        "EGENMONITOR_INGEST__BROKER__HOST": "127.0.0.1",
+        "EGENMONITOR_INGEST__BROKER__PORT": str(broker_port),
+        "EGENMONITOR_INGEST__CANARY__GATEWAY_ID": GATEWAY_ID,
+        **more,
+    }
+
+
+def canary(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ingest", "canary", *words]
+    return subprocess.run(
+        command, env=os.environ | variables, capture_output=True, text=True, check=False
+    )
+
+
+@contextmanager
+def beating(county: County, broker_port: int, directory: Path) -> Iterator[dict[str, str]]:
+    """A worker without a canary of its own, a canary that is set up, and how to ask for her."""
+    variables = environment(county, broker_port)
+    done = canary("set-up", **variables)
+    assert done.returncode == 0, done.stderr
+    with running(directory, county.dsn, broker_port):
+        yield variables
+
+
+def set_up_here(county: County) -> None:
+    async def set_up_once() -> None:
+        async with await psycopg.AsyncConnection.connect(county.dsn, autocommit=True) as connection:
+            await set_up(connection, GATEWAY_ID, 300.0)
+
+    asyncio.run(set_up_once())
+
+
+def beat_here(county: County, port: int) -> str:
+    """Let her beat in this process, for two seconds at most; return what failed."""
+    hers = {
+        "gateway_id": GATEWAY_ID,
+        "beat_s_max": 2.0,
+        "broker": {"host": "127.0.0.1", "port": port},
+    }
+    config = Config.model_validate(
+        {"database": {"dsn": county.dsn}, "broker": {"host": "nowhere.invalid"}, "canary": hers}
+    )
+    assert config.canary is not None
+    return asyncio.run(Canary(config, config.canary).once()).failed
+
+
+def test_she_has_as_many_cuffs_as_nobody_doubts() -> None:
+    for every_s in (60.0, 300.0, 3600.0):
+        assert 3600 / every_s / cuffs(every_s) < READINGS_PER_HOUR_USUAL
+
+
+def test_a_beat_goes_the_whole_way_and_leaves_nothing_open(
+    plain_county: County, embedded_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    with beating(plain_county, embedded_broker.port, tmp_path) as variables:
+        assert canary("set-up", **variables).returncode == 0  # harmless to repeat
+        plain_county.connection.execute(
+            "insert into incident (kind, detail) values ('canary', 'of last night')"
+        )
+        plain_county.connection.execute(
+            "insert into canary_beat (reading_id, sent_at)"
+            " values (gen_random_uuid(), now() - interval '31 days')"
+        )
+        for _ in range(2):
+            done = canary(**variables)
+            assert done.returncode == 0, done.stderr
+            assert "the canary is well: stored" in done.stdout
+    beats = plain_county.rows(BEATS)
+    assert len(beats) == 2  # the old one is gone
+    for failed, *legs in beats:
+        assert failed == ""
+        assert all(0 <= leg < 60 for leg in legs)
+    assert plain_county.rows(
+        "select count(*), count(distinct device_id), sum(suspicion) from reading"
+    ) == [(2, 2, 0)]
+    assert (
+        plain_county.rows(
+            "select state, level, is_canary from alert join patient using (patient_id)"
+        )
+        == [("closed", 2, True)] * 2
+    )
+    assert plain_county.rows("select closed_at is null from incident") == [(False,)]
+    assert plain_county.rows("select count(*) from patient where is_canary") == [(1,)]
+
+
+def test_a_leg_that_breaks_is_named_and_an_incident_until_it_is_whole(
+    plain_county: County, embedded_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    broken = {
+        # No receipt, no row: nobody has her cuffs.
+        "stored": "update device_loan set returned_at = now() where device_id like 'canary%%'"
+        " and device_id <> 'canary-cuff-1'; update device_loan"
+        " set lent_from = now() + interval '1 day' where device_id = 'canary-cuff-1'",
+        # A limit too wide: no breach of it.
+        "breach": "update device_loan set lent_from = now() - interval '1 day'"
+        " where device_id = 'canary-cuff-1'; update plan_limit l set yellow_high = 250,"
+        " red_high = 260 from plan_version v join patient p using (patient_id)"
+        " where p.is_canary and l.plan_version_id = v.plan_version_id",
+    }
+    set_up_here(plain_county)
+    with running(tmp_path, plain_county.dsn, embedded_broker.port):
+        for leg, change in broken.items():
+            plain_county.connection.execute(change)
+            assert beat_here(plain_county, embedded_broker.port) == leg
+            assert plain_county.rows(
+                "select kind, detail like %s from incident where closed_at is null", f"%'{leg}'%"
+            ) == [("canary", True)]
+        assert beat_here(plain_county, free_port()) == "broker"
+    assert [failed for failed, *_ in plain_county.rows(BEATS)] == ["stored", "breach", "broker"]
+
+
+def test_one_of_several_workers_beats_and_another_when_it_is_gone(
+    plain_county: County, embedded_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    set_up_here(plain_county)
+    named = {"EGENMONITOR_INGEST__CANARY__GATEWAY_ID": GATEWAY_ID}
+    (tmp_path / "other").mkdir()
+    with (
+        running(tmp_path, plain_county.dsn, embedded_broker.port, **named) as worker,
+        running(tmp_path / "other", plain_county.dsn, embedded_broker.port, **named) as other,
+    ):
+        until(
+            lambda: any("canary.well" in each.log() for each in (worker, other)),
+            lambda: worker.log() + other.log(),
+        )
+        first, second = sorted((worker, other), key=lambda each: "canary.leads" not in each.log())
+        assert "canary.leads" not in second.log()
+        first.kill()
+        second.wait_for("canary.well")
+
+
+def test_a_gateway_of_somebody_s_is_not_taken(plain_county: County) -> None:
+    variables = environment(plain_county, 1)
+    variables["EGENMONITOR_INGEST__CANARY__GATEWAY_ID"] = "g-test"
+    done = canary("set-up", **variables)
+    assert done.returncode == 1
+    assert done.stderr.startswith("canary.gateway_id: g-test is somebody's")
+    assert plain_county.rows("select count(*) from patient where is_canary") == [(0,)]
+
+
+@pytest.mark.parametrize("words", [[], ["set-up"]], ids=str)
+def test_without_a_canary_in_the_configuration_its_key_is_named(
+    words: list[str], plain_county: County
+) -> None:
+    variables = environment(plain_county, 1)
+    del variables["EGENMONITOR_INGEST__CANARY__GATEWAY_ID"]
+    done = canary(*words, **variables)
+    assert (done.returncode, done.stderr.split(":")[0]) == (1, "canary")
