@@ -50,3 +50,9 @@ def says(kind: str, detail: dict[str, Any], sv: str, en: str) -> None:
     kept = {"kind": kind, **detail}
     assert explain.explain(kind, kept, "sv").replace("\u00a0", "~") == sv
     assert explain.explain(kind, kept, "en").replace("\u00a0", "~") == en
+
+
+def weights_of(now: float) -> list[Sample]:
+    """Return the weights of some days, the lowest three days ago."""
+    then = {NOW - 4 * DAY: 75.9, NOW - 3 * DAY: 75.8, NOW - DAY: 77.0, NOW: now}
+    return samples_of(WEIGHT, then)

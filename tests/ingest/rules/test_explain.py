@@ -19,10 +19,10 @@ from tests.ingest.rules.sentences import (
     id_of,
     samples_of,
     says,
+    weights_of,
 )
 from tests.ingest.rules.stories import (
     Rule,
-    Sample,
     at,
 )
 
@@ -57,13 +57,8 @@ def test_a_limit(  # noqa: PLR0917 - a row of a table
     says("limit", detail, sv, en)
 
 
-def _weights(now: float) -> list[Sample]:
-    then = {NOW - 4 * DAY: 75.9, NOW - 3 * DAY: 75.8, NOW - DAY: 77.0, NOW: now}
-    return samples_of(WEIGHT, then)
-
-
 def test_a_change_upwards() -> None:
-    (detail,) = details_of("change", _weights(78.4), Rule(1, WEIGHT, {"days": 3, "up": 2.0}))
+    (detail,) = details_of("change", weights_of(78.4), Rule(1, WEIGHT, {"days": 3, "up": 2.0}))
     assert detail == {
         "quantity": "body_weight",
         "at": "2026-11-22T07:00:00+00:00",
@@ -86,7 +81,7 @@ def test_a_change_upwards() -> None:
 
 
 def test_a_change_that_rounds_to_its_bound_is_seen_to_be_beyond_it() -> None:
-    (detail,) = details_of("change", _weights(77.804), Rule(1, WEIGHT, {"days": 3, "up": 2.0}))
+    (detail,) = details_of("change", weights_of(77.804), Rule(1, WEIGHT, {"days": 3, "up": 2.0}))
     says(
         "change",
         detail,

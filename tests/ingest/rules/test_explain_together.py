@@ -25,6 +25,7 @@ from tests.ingest.rules.sentences import (
     id_of,
     samples_of,
     says,
+    weights_of,
 )
 from tests.ingest.rules.stories import (
     NAN,
@@ -91,7 +92,7 @@ def test_a_repeat(  # noqa: PLR0917 - a row of a table
 
 
 def test_several_rules_at_once_are_one_sentence() -> None:
-    (heavier,) = details_of("change", _weights(78.4), Rule(1, WEIGHT, {"days": 3, "up": 2.0}))
+    (heavier,) = details_of("change", weights_of(78.4), Rule(1, WEIGHT, {"days": 3, "up": 2.0}))
     (missing,) = details_of("missing", [], Rule(1, STEPS, {"interval_h": 24}, since=NOW - 3 * DAY))
     both = explain.of_parts([("change", heavier), ("missing", {**missing, "readings": [id_of(2)]})])
     assert both["readings"] == [id_of(2), id_of(4)]  # each once
@@ -117,7 +118,8 @@ def test_three_at_once() -> None:
 def test_not_more_readings_are_named_than_people_read() -> None:
     """The newest of them."""
     samples = samples_of(WEIGHT, {NOW - 2 * DAY + n * MINUTE: 80.0 for n in range(1, 100)})
-    first = Sample(1, WEIGHT, NOW - 5 * DAY, b"f" * 16, 80.0)  # of the day that is dropped
+    # Of the day that is dropped.
+    first = Sample(1, WEIGHT, NOW - 5 * DAY, b"f" * 16, 80.0)
     rule = Rule(1, WEIGHT, {"days": 7, "readings_min": 12, "days_min": 3, "high": 80})
     (detail,) = details_of(
         "rolling_mean",
