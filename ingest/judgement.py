@@ -26,7 +26,7 @@ class Judgement:
     patient: Int64s  # (n,) 0 where not assigned
     loan: Int64s  # (n,)
     verdict: Verdict
-    stored: Bools  # (n,) refused now, but stored already: a repeat stays one, see ``judge``
+    stored: Bools  # (n,) stored already; of those not refused, only if ``judge`` was told to ask
     breaches: Breaches  # of limits
     revision: int  # of the registry, that it was judged by
     counted: Bools  # (m,) to be stored, and not doubted: what rules see; also in a pause
@@ -34,12 +34,22 @@ class Judgement:
 
 
 async def judge(
-    connection: psycopg.AsyncConnection[Any], registry: Registry, batch: Batch
+    connection: psycopg.AsyncConnection[Any],
+    registry: Registry,
+    batch: Batch,
+    *,
+    ask: bool = False,
 ) -> Judgement:
     """Judge *batch* by what the database knows in the transaction of *connection*.
 
     A reading that comes again may be refused now, since its loan has ended or later readings
     have come in between. It is stored, and the gateway is told so.
+
+    Args:
+        connection: In a transaction at READ COMMITTED.
+        registry: Is brought up to the revision that the transaction sees.
+        batch: Each reading id once.
+        ask: Whether to ask of all readings if they are stored, and not of the refused only.
     """
     revision = await registry.refresh(connection)
     reason = np.where(batch.fault > 0, batch.fault, plausibility.refuse_readings(batch))
@@ -59,7 +69,7 @@ async def judge(
         patient=patient,
         loan=assignment.loan,
         verdict=verdict,
-        stored=await _stored_among(connection, batch, verdict),
+        stored=await _stored_among(connection, batch, (verdict.reason > 0) | ask),
         breaches=_breaches(registry, batch, patient, counted & ~paused[batch.samples.reading]),
         revision=revision,
         counted=counted,
@@ -75,14 +85,14 @@ def _from_unknown_gateway(registry: Registry, batch: Batch) -> Bools:
 
 
 async def _stored_among(
-    connection: psycopg.AsyncConnection[Any], batch: Batch, verdict: Verdict
+    connection: psycopg.AsyncConnection[Any], batch: Batch, asked: Bools
 ) -> Bools:
-    """Return (n,) which of the refused readings are stored."""
+    """Return (n,) which of the readings *asked* for are stored."""
     stored = np.zeros(len(batch), np.bool_)
-    refused = np.flatnonzero(verdict.reason > 0)
-    if len(refused):
-        ids = batch.reading_id[refused]
-        stored[refused] = np.isin(ids, await tables.stored_ids(connection, ids))
+    rows = np.flatnonzero(asked)
+    if len(rows):
+        ids = batch.reading_id[rows]
+        stored[rows] = np.isin(ids, await tables.stored_ids(connection, ids))
     return stored
 
 

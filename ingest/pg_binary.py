@@ -54,27 +54,29 @@ def choice(words: Sequence[str], index: NDArray[Any]) -> Column:
     return Column(value[np.maximum(index, 0)], length[np.where(index < 0, -1, index)])
 
 
-def variable(values: Sequence[bytes]) -> Column:
-    """Return byte strings as a column; trailing NULs are kept."""
-    length = np.fromiter(map(len, values), np.int32, len(values))
-    return Column(np.array(values, np.bytes_), length)
-
-
-def copy_blocks(columns: Sequence[Column]) -> Iterator[bytes]:
-    """Yield the rows of *columns* in COPY's binary format, header and trailer included.
+def copy_data(columns: Sequence[Column]) -> bytes:
+    """Return the rows of *columns* in COPY's binary format and their order, header and all.
 
     Rows with the same lengths in every column have the same layout, so each such group is
-    one structured array. The order of rows is lost: rows of a table have none.
+    one structured array.
     """
-    yield COPY_HEADER
-    for rows in _groups(columns):
-        layout, parts = _layout(columns, rows)
-        block = np.empty(len(rows), layout)
-        block["count"] = len(columns)
-        for name, content in parts:
-            block[name] = content
-        yield block.tobytes()
-    yield COPY_TRAILER
+    groups = list(_groups(columns))
+    blocks = [_block(columns, rows) for rows in groups]
+    if len(blocks) <= 1:
+        return b"".join([COPY_HEADER, *(block.tobytes() for block in blocks), COPY_TRAILER])
+    rows = np.empty(len(columns[0].value), np.object_)
+    for group, block in zip(groups, blocks, strict=True):
+        rows[group] = block.view(f"V{block.itemsize}").tolist()
+    return b"".join([COPY_HEADER, *rows.tolist(), COPY_TRAILER])
+
+
+def _block(columns: Sequence[Column], rows: NDArray[np.intp]) -> NDArray[np.void]:
+    layout, parts = _layout(columns, rows)
+    block = np.empty(len(rows), layout)
+    block["count"] = len(columns)
+    for name, content in parts:
+        block[name] = content
+    return block
 
 
 def _groups(columns: Sequence[Column]) -> Iterator[NDArray[np.intp]]:

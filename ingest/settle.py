@@ -1,9 +1,10 @@
 """Settle: get a batch into the database, whatever it takes, and say what became of each reading.
 
 The world's faults (database away, restarting, deadlocked) are waited out here and nowhere
-else. A reading that the database refuses is found by halving the batch, and put into
-quarantine while its neighbours are stored. Harmless to repeat, also when the connection died
-in the middle of a commit and nobody knows how it ended: what is stored is found stored.
+else. A reading that the database refuses, or never comes to an end with, is found by halving the
+batch, and put into quarantine while its neighbours are stored. Harmless to repeat, also when the
+connection died in the middle of a commit and nobody knows how it ended: what is stored is found
+stored.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from psycopg.conninfo import make_conninfo
 from ingest import pg_binary, quarantine, store
 from ingest.batch import Batch
 from ingest.judgement import judge
+from ingest.meter import NOBODY, Meter
 from ingest.quarantine import Reason, Refused
 from ingest.refusal import refusals, refused_by_database
 from ingest.registry import Registry
@@ -32,9 +34,13 @@ from ingest.session import is_worlds, session
 RETRY_S_MIN: Final = 0.1
 RETRY_S_MAX: Final = 5.0
 TRANSACTION_S_MAX: Final = 120.0
-# Repeats come in bunches (a gateway resends a backlog): after one, stage for a while, since a
+# So often a batch may take the database too long before it is halved: a lock or a disk that hangs
+# is the world's, and passes. It takes 14 halvings, some 40 minutes, until a reading out of ten
+# thousand is told that the database refuses it.
+TIMEOUTS_MAX: Final = 3
+# Repeats come in bunches (a gateway resends a backlog): after one, ask first for a while, since a
 # failed COPY costs twice.
-STAGED_BATCHES: Final = 20
+ASKING_BATCHES: Final = 20
 
 _POISON: Final = (psycopg.DataError, psycopg.IntegrityError)
 
@@ -48,19 +54,25 @@ class Settled:
     new: int  # readings that were not stored before
 
 
+class _StuckError(Exception):
+    """The database took too long, again and again; the text says how it put it."""
+
+
 class Settler:
     """One connection's worth of settling. Use as an async context manager.
 
     Args:
         conninfo: Gives the connection string, read again for each connection.
         address: The database's place, for the log.
+        meter: Is told of attempts that failed and of answers.
     """
 
-    def __init__(self, conninfo: Callable[[], str], address: str) -> None:
+    def __init__(self, conninfo: Callable[[], str], address: str, meter: Meter = NOBODY) -> None:
         self._conninfo = conninfo
+        self._meter = meter
         self._log = structlog.get_logger().bind(key="database.dsn", address=address)
         self._connection: psycopg.AsyncConnection[Any] | None = None
-        self._staged_batches = 0
+        self._asking_batches = 0
         self.registry = Registry()
 
     async def __aenter__(self) -> Self:
@@ -73,6 +85,11 @@ class Settler:
         trace: TracebackType | None,
     ) -> None:
         await self._disconnect()
+
+    @property
+    def asks(self) -> bool:
+        """Whether the next batch's readings are asked for before they are copied."""
+        return self._asking_batches > 0
 
     async def settle(self, batch: Batch, refused: Sequence[Refused]) -> Settled:
         """Commit *batch* and *refused*. Returns only then; raises only for faults of ours."""
@@ -100,7 +117,7 @@ class Settler:
     async def _halve(self, batch: Batch, refused: Sequence[Refused]) -> Settled:
         try:
             return await self._persist(batch, refused)
-        except _POISON as error:
+        except (*_POISON, _StuckError) as error:
             if not len(batch):
                 raise  # ours: everything in quarantine can be stored
             if len(batch) > 1:
@@ -113,32 +130,45 @@ class Settler:
                     refused=[*one.refused, *other.refused],
                     new=one.new + other.new,
                 )
-            problem = f"{error.sqlstate}: {error.diag.message_primary}"
+            problem = str(error)
+            if isinstance(error, psycopg.Error):
+                problem = f"{error.sqlstate}: {error.diag.message_primary}"
         rows = np.empty(0, np.int64)
         row = refused_by_database(batch, 0, problem)
         settled = await self._persist(batch.take(rows), [*refused, row])
         return replace(settled, reason=np.array([Reason.REFUSED_BY_DATABASE.code], np.int8))
 
     async def _persist(self, batch: Batch, refused: Sequence[Refused]) -> Settled:
-        """Commit, again and again while the world is at fault."""
-        attempt = 0
+        """Commit, again and again while the world is at fault.
+
+        Raises:
+            _StuckError: Something in the batch may be what takes the database too long.
+        """
+        attempt = timeouts = 0
         while True:
             try:
                 async with asyncio.timeout(TRANSACTION_S_MAX):
                     settled = await self._transact(batch, refused)
             except TimeoutError:
                 problem = f"a transaction took longer than {TRANSACTION_S_MAX:g} s"
+                timeouts += 1
             except OSError as error:  # the password file is away for the moment
                 problem = str(error)
             except psycopg.Error as error:
                 if not is_worlds(error):
                     raise
                 problem = str(error).strip().split("\n")[0]
+                timeouts += isinstance(error, psycopg.errors.QueryCanceled)
             else:
                 if attempt:
                     self._log.info("database.back", attempts=attempt)
+                self._meter.answered()
                 return settled
             await self._disconnect()
+            self._meter.retried()
+            if timeouts >= TIMEOUTS_MAX and len(batch):
+                self._log.error("database.stuck", readings=len(batch), problem=problem)
+                raise _StuckError(problem)
             self._log.warning("database.retry", attempt=attempt, problem=problem)
             wait_s = min(RETRY_S_MAX, RETRY_S_MIN * 2 ** min(attempt, 10))
             await asyncio.sleep(wait_s * random.uniform(0.5, 1))  # noqa: S311 - spreads workers
@@ -146,17 +176,20 @@ class Settler:
 
     async def _transact(self, batch: Batch, refused: Sequence[Refused]) -> Settled:
         connection = await self._connect()
-        staged = self._staged_batches > 0
         while True:
             try:
-                settled = await _commit(connection, self.registry, batch, refused, staged=staged)
+                settled, repeats = await _commit(
+                    connection, self.registry, batch, refused, ask=self.asks
+                )
             except psycopg.errors.UniqueViolation as error:
-                if staged or error.diag.constraint_name != store.READING_KEY:
+                # Having asked, it is another worker's that was stored since.
+                if error.diag.constraint_name != store.READING_KEY:
                     raise
-                staged = True
-                self._staged_batches = STAGED_BATCHES
+                self._asking_batches = ASKING_BATCHES
             else:
-                self._staged_batches = max(0, self._staged_batches - 1)
+                self._asking_batches = (
+                    ASKING_BATCHES if repeats else max(0, self._asking_batches - 1)
+                )
                 return settled
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
@@ -166,7 +199,6 @@ class Settler:
             )
             self._connection = connection
             pg_binary.register(connection)
-            await connection.execute(store.STAGING)
         return self._connection
 
     async def _disconnect(self) -> None:
@@ -182,20 +214,20 @@ async def _commit(
     batch: Batch,
     refused: Sequence[Refused],
     *,
-    staged: bool,
-) -> Settled:
+    ask: bool,
+) -> tuple[Settled, int]:
+    """Commit once; return what became of it, and how many readings were known to be stored."""
     async with connection.transaction():
         rows = list(refused)
-        new = 0
-        reason = np.empty(0, np.int8)
-        if len(batch):
-            judgement = await judge(connection, registry, batch)
-            rows += refusals(batch, judgement)
-            reason = np.where(judgement.stored, 0, judgement.verdict.reason).astype(np.int8)
-            new = await store.write(connection, batch, judgement, rows, staged=staged)
-        else:
+        if not len(batch):
             await quarantine.insert(connection, rows)
-    return Settled(reason=reason, refused=rows, new=new)
+            return Settled(reason=np.empty(0, np.int8), refused=rows, new=0), 0
+        judgement = await judge(connection, registry, batch, ask=ask)
+        rows += refusals(batch, judgement)
+        is_new = await store.write(connection, registry, batch, judgement, rows)
+    reason = np.where(judgement.stored, 0, judgement.verdict.reason).astype(np.int8)
+    new = int(np.count_nonzero(is_new))
+    return Settled(reason=reason, refused=rows, new=new), int(np.count_nonzero(judgement.stored))
 
 
 def _first_of_each(batch: Batch) -> NDArray[np.int64]:

@@ -1,8 +1,9 @@
 """Store: one batch in one transaction. What is new is copied in; what is there stays as it is.
 
-Readings are copied straight into their table. A reading that is stored already makes that
-fail, and the batch goes in through a staging table instead; breaches and samples follow
-only for readings that were new, so nothing is counted twice however often it comes.
+Readings are copied straight into their table, in the order of their ids, so that two workers with
+the same readings do not wait in a circle. One that is stored already makes that fail; then the
+batch must be judged again, with the question which are. Breaches and samples follow only for
+readings that were new, so nothing is counted twice however often it comes.
 """
 
 from typing import Any, Final
@@ -12,16 +13,17 @@ import psycopg
 from numpy.typing import NDArray
 
 from devices.quantity import BY_ID
-from ingest import episode, quarantine
-from ingest.batch import CLOCKS, NO_BATTERY, NO_SLOT, NO_TIME, OUTCOMES, Batch, Bools, Ids
+from ingest import consequences, quarantine
+from ingest.batch import CLOCKS, NO_BATTERY, NO_SLOT, NO_TIME, OUTCOMES, Batch, Bools
 from ingest.judgement import Judgement
-from ingest.pg_binary import Column, choice, copy_blocks, number, read_array, variable
+from ingest.pg_binary import Column, choice, copy_data, number
 from ingest.quarantine import Refused
+from ingest.registry import Registry
 
 _READING_COLUMNS: Final = (
     "reading_id, patient_id, loan_id, gateway_id, device_id, slot, outcome, measured_at,"
     " device_time, received_at, sent_at, arrived_at, clock, clock_offset_s, status, suspicion,"
-    " battery_percent, source, payload"
+    " battery_percent, source, payload, revision"
 )
 _SAMPLE_COLUMNS: Final = (
     "patient_id, quantity_id, measured_at, reading_id, value, suspicion, original_value,"
@@ -29,22 +31,6 @@ _SAMPLE_COLUMNS: Final = (
 )
 _COPY_READING: Final = f"copy reading ({_READING_COLUMNS}) from stdin (format binary)"
 _COPY_SAMPLE: Final = f"copy sample ({_SAMPLE_COLUMNS}) from stdin (format binary)"
-
-STAGING: Final = """
-create temporary table if not exists reading_incoming
-    (like reading including defaults) on commit delete rows
-"""
-_COPY_STAGING: Final = f"copy reading_incoming ({_READING_COLUMNS}) from stdin (format binary)"
-# In the order of ids, so that two workers with the same readings do not wait in a circle.
-_MERGE: Final = f"""
-with new as (
-    insert into reading ({_READING_COLUMNS})
-    select {_READING_COLUMNS} from reading_incoming order by reading_id
-    on conflict (reading_id) do nothing
-    returning reading_id
-)
-select array_agg(reading_id) from new
-"""  # noqa: S608 - our own column names
 
 # The constraint that tells "stored already" from every other refusal.
 READING_KEY: Final = "reading_pkey"
@@ -54,51 +40,35 @@ assert len(BY_ID) < np.iinfo(np.int16).max
 
 async def write(
     connection: psycopg.AsyncConnection[Any],
+    registry: Registry,
     batch: Batch,
     judgement: Judgement,
     refused: list[Refused],
-    *,
-    staged: bool,
-) -> int:
+) -> Bools:
     """Write what was judged, inside the transaction of *connection*.
 
     Args:
-        connection: With the table of ``STAGING``, if *staged*.
+        connection: As *judgement* had it.
+        registry: By which it was judged.
         batch: Each reading id once.
-        judgement: Of this batch.
+        judgement: Of this batch. If it did not ask which readings are stored, none may be.
         refused: Rows for quarantine.
-        staged: Whether readings may be stored already. Without it, one that is makes this fail.
 
     Returns:
-        How many readings were new.
+        (n,) which readings were new.
 
     Raises:
-        psycopg.errors.UniqueViolation: Of ``READING_KEY``: stored already, and not *staged*.
+        psycopg.errors.UniqueViolation: Of ``READING_KEY``: one is stored already.
     """
-    rows = np.flatnonzero(judgement.verdict.reason == 0)
-    is_new = np.zeros(len(batch), np.bool_)
-    is_new[rows] = True
+    is_new: Bools = (judgement.verdict.reason == 0) & ~judgement.stored
+    rows = np.flatnonzero(is_new)
     if len(rows):
-        columns = _reading_columns(batch, judgement, rows)
-        if staged:
-            await _copy(connection, _COPY_STAGING, columns)
-            is_new &= np.isin(batch.reading_id, await _merge(connection))
-        else:
-            await _copy(connection, _COPY_READING, columns)
-    await _write_samples(connection, batch, judgement, is_new)
-    new_ids = batch.reading_id[is_new]
-    breaches = judgement.breaches
-    await episode.record(connection, breaches.take(np.isin(breaches.reading_id, new_ids)))
+        rows = rows[np.argsort(batch.reading_id[rows])]
+        await _copy(connection, _COPY_READING, _reading_columns(batch, judgement, rows))
+        await _write_samples(connection, batch, judgement, is_new)
+        await consequences.follow(connection, registry, batch, judgement, is_new)
     await quarantine.insert(connection, refused)
-    return len(new_ids)
-
-
-async def _merge(connection: psycopg.AsyncConnection[Any]) -> Ids:
-    async with connection.cursor(binary=True) as cursor:
-        await cursor.execute(_MERGE)
-        result = cursor.pgresult
-        assert result is not None
-        return read_array(result.get_value(0, 0)).astype("S16")
+    return is_new
 
 
 async def _write_samples(
@@ -124,9 +94,6 @@ async def _write_samples(
 
 
 def _reading_columns(batch: Batch, judgement: Judgement, rows: NDArray[np.intp]) -> list[Column]:
-    readings = [batch.readings[row] for row in rows.tolist()]
-    sources: dict[str, int] = {}
-    source = np.array([sources.setdefault(r.source, len(sources)) for r in readings], np.int64)
     slot, battery = batch.slot[rows], batch.battery[rows]
     device_time, offset = batch.device_time[rows], batch.clock_offset_s[rows]
     return [
@@ -147,8 +114,9 @@ def _reading_columns(batch: Batch, judgement: Judgement, rows: NDArray[np.intp])
         number(batch.status[rows], ">i4"),
         number(judgement.verdict.suspicion[rows], ">i4"),
         number(battery, ">i2", battery == NO_BATTERY),
-        choice(list(sources), source),
-        variable([bytes.fromhex(r.payload) for r in readings]),
+        choice(batch.sources, batch.source[rows]),
+        Column(batch.payload[rows], batch.payload_length[rows]),
+        number(np.full(len(rows), judgement.revision), ">i8"),
     ]
 
 
@@ -156,5 +124,4 @@ async def _copy(
     connection: psycopg.AsyncConnection[Any], statement: str, columns: list[Column]
 ) -> None:
     async with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for block in copy_blocks(columns):
-            await copy.write(block)
+        await copy.write(copy_data(columns))

@@ -9,9 +9,9 @@ import pytest
 
 from devices.quantity import Quantity
 from devices.reading import ClockVerdict, Outcome, Value
-from ingest.batch import from_messages
+from ingest.batch import from_incoming
 from ingest.quarantine import Reason, Refused
-from ingest.settle import Settled, Settler
+from ingest.settle import ASKING_BATCHES, Settled, Settler
 from tests.ingest.county import CUFF, GATEWAY, NOW, County, batch_of, pressure, reading, weight
 from tests.ingest.wire_cutter import Where, WireCutter
 
@@ -241,7 +241,7 @@ def test_a_retired_gateway_does_not_speak_for_the_one_that_took_its_place(
     """Two boxes hear one scale, and their messages come in one batch."""
     one = pressure(120, 80)
     old, new = batch_of([one], gateway_id="g-old"), batch_of([one], [one])
-    batch = from_messages([(origin, [one]) for origin in (*old.origins, *new.origins)])
+    batch = from_incoming([*old.origins, *new.origins])
 
     async def settle() -> Settled:
         async with Settler(lambda: plain_county.dsn, "test") as settler:
@@ -305,6 +305,33 @@ def test_two_settlers_with_the_same_readings_store_each_once(county: County) -> 
     assert county.rows("select count(*), count(distinct alert_id) from alert") == [(1, 1)]
 
 
+def test_batches_with_repeats_ask_first_and_then_trust_again(plain_county: County) -> None:
+    """Repeats come in bunches: one failed COPY leads to questions, and quiet ends them."""
+    older = [pressure(120, 80, measured_at=NOW - timedelta(hours=n)) for n in range(1, 3)]
+    newer = [pressure(120, 80, measured_at=NOW + timedelta(minutes=n)) for n in range(3)]
+
+    async def settle() -> list[tuple[int, bool]]:
+        async with Settler(lambda: plain_county.dsn, "test") as settler:
+            seen = []
+            for some in ([older[0]], older, newer[:1], older, newer):
+                settled = await settler.settle(batch_of(some), [])
+                seen.append((settled.new, settler.asks))
+            for _ in range(ASKING_BATCHES):
+                some = [pressure(120, 80, measured_at=NOW - timedelta(days=1))]
+                await settler.settle(batch_of(some), [])
+            return [*seen, (0, settler.asks)]
+
+    assert asyncio.run(settle()) == [
+        (1, False),
+        (1, True),
+        (1, True),
+        (0, True),
+        (2, True),
+        (0, False),
+    ]
+    assert plain_county.count("reading") == 5 + ASKING_BATCHES
+
+
 async def test_repeats_are_locked_in_the_order_of_their_ids(plain_county: County) -> None:
     """Whatever the order they came in: so two workers with the same ones wait for each other."""
     low, middle, high = sorted(
@@ -319,7 +346,7 @@ async def test_repeats_are_locked_in_the_order_of_their_ids(plain_county: County
     )
     async with Settler(lambda: plain_county.dsn, "test") as settler:
         await settler.settle(batch_of([stored]), [])
-        await settler.settle(batch_of([stored]), [])  # from here on it stages
+        await settler.settle(batch_of([stored]), [])  # from here on it asks first
         with psycopg.connect(plain_county.dsn) as other:
             other.execute("set lock_timeout = '200ms'")  # sooner than a deadlock is looked for
             other.execute(insert, [middle.reading_id])
@@ -365,8 +392,35 @@ def test_a_batch_of_nothing_but_poison_is_refused_one_by_one(plain_county: Count
     assert (plain_county.count("quarantine"), plain_county.count("reading")) == (5, 0)
 
 
+@pytest.mark.parametrize("stuck", [{7}, set(range(3))])
+def test_a_reading_that_takes_the_database_too_long_is_found_by_halving(
+    plain_county: County, stuck: set[int]
+) -> None:
+    """A statement that is cancelled is tried again, yet not for ever."""
+    plain_county.connection.execute(
+        "create function hang() returns trigger language plpgsql as $$ begin"
+        " raise 'canceling statement due to statement timeout' using errcode = '57014'; end $$;"
+        "create trigger hangs before insert on reading for each row"
+        " when (new.battery_percent = 66) execute function hang()"
+    )
+    readings = [
+        pressure(
+            120, 80, measured_at=NOW - timedelta(hours=n), battery_percent=66 if n in stuck else 50
+        )
+        for n in range(max(stuck) + 1)
+    ]
+    settled = plain_county.settle(readings)
+    refused = Reason.REFUSED_BY_DATABASE.code
+    assert settled.reason.tolist() == [refused * (n in stuck) for n in range(len(readings))]
+    assert plain_county.rows("select reading_id from reading order by measured_at desc") == [
+        (one.reading_id,) for n, one in enumerate(readings) if n not in stuck
+    ]
+    details = {row[0] for row in plain_county.rows("select detail from quarantine")}
+    assert details == {"canceling statement due to statement timeout"}
+
+
 def test_a_fault_of_ours_is_not_retried_for_ever(plain_county: County) -> None:
-    plain_county.connection.execute("drop table breach")
+    plain_county.connection.execute("drop table breach cascade")
     with pytest.raises(psycopg.errors.UndefinedTable):
         plain_county.settle([pressure(192, 112)])
 
