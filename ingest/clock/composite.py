@@ -142,7 +142,7 @@ def _rules(raw: Sequence[bytes | None]) -> tuple[RuleRows, Components]:
         key=key.astype(np.int64),
         quantity=np.array([quantity for quantity, _ in read], np.int16),
         level=read_array(raw[5]).astype(np.int8),
-        params=np.array([params for _, params in read], np.float64).reshape(len(read), -1),
+        params=np.array([params for _, params in read], np.float64).reshape(len(read), len(composite.PARAMS)),
     )
     keys = sorted({part for spec in specs for part in spec["components"]})
     number = {part: index for index, part in enumerate(keys)}

@@ -16,7 +16,6 @@ from ingest.batch import Int64s
 from ingest.clock import turn
 from ingest.clock.chore import Connection
 from ingest.clock.columns import moment_of, one_row
-from ingest.clock.trim import TRIM
 from ingest.clock.turn import Turn
 from ingest.pg_binary import Array, read_array
 from ingest.registry import Registry
@@ -25,10 +24,7 @@ from ingest.rules.catalogue import KINDS
 DUE: Final = "due"
 _KINDS: Final = [kind.name for kind in KINDS.values() if kind.is_clocked]
 
-_KNOWN: Final = """
-select (select revision from registry),
-    coalesce((select revision from clock_turn where chore = %s), -1)
-"""
+_KNOWN: Final = "select revision, forgotten from registry"
 # Whole revisions, in their order.
 # Whole revisions, in their order.
 _CHANGED: Final = """
@@ -102,9 +98,11 @@ async def make(connection: Connection, _registry: Registry, now: datetime, most:
     """
     async with connection.transaction():
         was = await turn.last(connection, DUE, lock=True) or Turn(done_at=now)
-        row = await one_row(connection, _KNOWN, [TRIM])
-        revision, trimmed = (int.from_bytes(one or b"", signed=True) for one in row)
-        if was.next_patient_id is None and was.revision < max(trimmed, 0):
+        cursor = await connection.execute(_KNOWN)
+        known = await cursor.fetchone()
+        assert known is not None
+        revision, forgotten = known
+        if was.next_patient_id is None and was.revision < max(forgotten, 0):
             was = replace(was, done_at=now, revision=revision, next_patient_id=0)
         if was.next_patient_id is not None:
             return await _sweep(connection, now, most, was)

@@ -22,7 +22,8 @@ REMIND: Final = 1
 REMIND_AGAIN: Final = 2
 BREACH: Final = 3
 
-# From step to step: as long as the grace, a day at most. Twelve hours for what is daily.
+# From step to step: as long as the grace, between half a day and a day.
+GAP_MIN: Final = 12 * HOUR
 GAP_MAX: Final = DAY
 # An alert that was closed, and still nothing: she is told of again, but not daily.
 AGAIN: Final = 7 * DAY
@@ -81,7 +82,7 @@ def look(now: int, waiting: Waiting, is_silent: Bools, resumed_at: int = NO_TIME
     released = missing & ~is_silent & was_held
     told = missing & ~held & ~released
 
-    gap = np.minimum(waiting.grace, np.int64(GAP_MAX))
+    gap = np.clip(waiting.grace, GAP_MIN, GAP_MAX)
     last = over | waiting.is_quiet | (step >= REMIND_AGAIN)
     step = np.where(told, np.where(last, BREACH, step + 1), step).astype(np.int16)
     due = waiting.expected + waiting.grace

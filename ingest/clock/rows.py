@@ -13,7 +13,7 @@ from ingest.batch import NO_TIME, Bools, Int64s
 from ingest.clock.chore import Connection
 from ingest.clock.columns import moment_of, one_row, texts
 from ingest.pg_binary import Array, read_array
-from ingest.rules.catalogue import columns
+from ingest.rules.catalogue import KINDS, columns
 from ingest.rules.table import RuleRows
 
 FOREVER: Final = np.iinfo(np.int64).max
@@ -131,7 +131,7 @@ async def rules_at(
     read = [_columns(kind, str(spec)) for spec in specs]
     which = which[order]
     keys, key = np.unique(np.array(rows.keys, np.object_)[number], return_inverse=True)
-    width = len(read[0][1]) if read else 0
+    width = len(KINDS[kind].params)
     return number, RuleRows(
         patient=rows.patient[number],
         in_force_from=read_array(row[2]).astype(np.int64)[order],

@@ -3,16 +3,15 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from ingest.clock import turn
 from ingest.clock.chore import Connection
-from ingest.clock.turn import Turn
 from ingest.registry import Registry
 
 TRIM: Final = "trim"
 # Who is further behind than this reads everything anew, which takes some seconds.
 KEPT: Final = timedelta(days=1)
 
-# Whole revisions, so that what is forgotten is all that is at or below one number.
+# Whole revisions, so that what is forgotten is all that is at or below one number, which the
+# registry keeps.
 _FORGET: Final = """
 with old as (
     select revision, what, key from registry_change where revision <= (
@@ -27,16 +26,16 @@ gone as (
 )
 select count(*), max(revision) from old
 """
+_FORGOTTEN: Final = "update registry set forgotten = greatest(forgotten, %s)"
 
 
 async def forget(connection: Connection, _registry: Registry, now: datetime, most: int) -> int:
     """Remove about *most* of the oldest rows; returns how many."""
     async with connection.transaction():
-        before = await turn.last(connection, TRIM, lock=True)
         cursor = await connection.execute(_FORGET, [now - KEPT, most])
         row = await cursor.fetchone()
         assert row is not None
-        known = -1 if before is None else before.revision
-        revision = known if row[1] is None else max(known, row[1])
-        await turn.done(connection, TRIM, Turn(done_at=now, revision=revision))
-    return int(row[0])
+        count, revision = row
+        if count:
+            await connection.execute(_FORGOTTEN, [revision])
+    return int(count)

@@ -3,8 +3,7 @@
 create table clock_turn (
     chore text primary key,
     done_at timestamptz not null,         -- of its last turn that did not fail
-    -- 'due': of the registry, that due rows are made from; 'trim': what is forgotten.
-    revision bigint not null default -1,
+    revision bigint not null default -1,  -- 'due': of the registry; due rows are made from it
     next_patient_id bigint,               -- 'due': where a sweep over everybody stands; null: none
     resumed_at timestamptz                -- 'missing': when it began again after an absence
 );
