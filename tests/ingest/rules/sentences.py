@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ingest.batch import DAY
 from ingest.rules import explain
 from ingest.rules.catalogue import KINDS
 from tests.ingest.rules.stories import (
