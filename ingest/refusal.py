@@ -25,9 +25,14 @@ def refusals(batch: Batch, judgement: Judgement) -> list[Refused]:
     verdict = judgement.verdict
     partly = np.zeros(len(batch), np.bool_)
     partly[batch.samples.reading[verdict.sample_reason > 0]] = True
-    rows = np.flatnonzero(((verdict.reason > 0) | partly) & ~judgement.stored).tolist()
+    rows = np.flatnonzero(((verdict.reason > 0) | partly) & ~judgement.stored)
+    return explain(batch, verdict, rows)
+
+
+def explain(batch: Batch, verdict: Verdict, rows: NDArray[np.intp]) -> list[Refused]:
+    """Return the row of quarantine for each of the batch's *rows*, which are refused."""
     texts = _Texts(batch)
-    return [_row(batch, verdict, row, texts) for row in rows]
+    return [_row(batch, verdict, row, texts) for row in rows.tolist()]
 
 
 def refused_by_database(batch: Batch, row: int, problem: str) -> Refused:
@@ -58,13 +63,13 @@ def _split(message: Incoming) -> Sequence[bytes]:
 
 def _row(batch: Batch, verdict: Verdict, row: int, texts: _Texts) -> Refused:
     text = texts.of(row)
-    if batch.fault[row]:
-        return _refused(batch, row, reason_of(int(batch.fault[row])), _fault(text), text)
-    mine = batch.samples.reading == row
-    codes = verdict.sample_reason[mine]
-    code = int(verdict.reason[row]) or int(codes[codes > 0][0])
-    reason = reason_of(code)
-    return _refused(batch, row, reason, _detail(wire.decode_reading(text), reason, codes), text)
+    codes = verdict.sample_reason[batch.samples.reading == row]
+    reason = reason_of(int(verdict.reason[row]) or int(codes[codes > 0][0]))
+    try:
+        detail = _detail(wire.decode_reading(text), reason, codes)
+    except MalformedMessage as error:  # it is beyond the format's limits
+        detail = error.problem
+    return _refused(batch, row, reason, detail, text)
 
 
 def _refused(batch: Batch, row: int, reason: Reason, detail: str, text: bytes) -> Refused:
@@ -79,14 +84,6 @@ def _refused(batch: Batch, row: int, reason: Reason, detail: str, text: bytes) -
         reading_id=UUID(bytes=batch.reading_id[row].ljust(wire.ID_BYTES, b"\0")),
         device_id=batch.devices[int(batch.device[row])] or None,
     )
-
-
-def _fault(text: bytes) -> str:
-    try:
-        wire.decode_reading(text)
-    except MalformedMessage as error:
-        return error.problem
-    return "beyond the format's limits"
 
 
 def _detail(reading: Reading, reason: Reason, codes: NDArray[np.int8]) -> str:

@@ -111,7 +111,7 @@ def test_what_says_nothing_is_left_out() -> None:
 
 
 @given(SOME_READINGS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_rows_and_columns_say_the_same(readings: list[Reading]) -> None:
     """There and back, joined or encoded, and never longer than the rows the gateway counts."""
     encoded = wire.encode_message("g-7f3a", SENT_AT, readings)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from devices.quantity import Quantity
-from tests.ingest.county import NOW, message, pressure, reading
+from devices.wire import encode_message, encode_rows
+from tests.ingest.county import GATEWAY, NOW, pressure, reading
 
 _HOSTILE: list[Any] = [
     None,
@@ -37,6 +38,12 @@ _HOSTILE: list[Any] = [
     "ffffffff-ffff-ffff-ffff-ffffffffffff",
     "'; drop table reading; --",
     "NaN",
+    "AAAA",
+    [0],
+    [-(2**63), 2**63 - 1],
+    [None] * 5,
+    [1e300] * 15,
+    [["systolic", "mm[Hg]"]],
 ]
 
 
@@ -65,7 +72,11 @@ def _messages() -> list[bytes]:
     values = {Quantity.SYSTOLIC: 128.0, Quantity.DIASTOLIC: 81.0, Quantity.PULSE: 60.0}
     one = reading(values, device_id=device_id, slot=1, clock_offset_s=1.0, battery_percent=50)
     many = [pressure(120 + n, 80, device_id=device_id, measured_at=NOW) for n in range(5)]
-    return [message([one]), message(many)]
+    return [
+        encode(GATEWAY, NOW, some)
+        for encode in (encode_rows, encode_message)
+        for some in ([one], many)
+    ]
 
 
 def _flip(base: bytes, chance: random.Random) -> bytes:

@@ -1,9 +1,11 @@
 """Receipts tell each gateway exactly what was committed or refused of each message."""
 
 import json
+from collections.abc import Callable
 from uuid import UUID
 
 import numpy as np
+import pytest
 
 from devices import wire
 from devices.reading import Reading
@@ -28,6 +30,10 @@ def _receipt(
     return wire.decode_receipt(answer.payload)
 
 
+def _rows(*readings: Reading) -> bytes:
+    return wire.encode_rows(GATEWAY, NOW, readings)
+
+
 def _refused(one: Reading, reason: Reason, detail: str) -> Refused:
     return Refused(
         reason=reason,
@@ -40,21 +46,31 @@ def _refused(one: Reading, reason: Reason, detail: str) -> Refused:
     )
 
 
-def test_each_message_gets_its_own_answer_with_its_own_correlation() -> None:
+@pytest.mark.parametrize("encode", [wire.encode_rows, wire.encode_message])
+def test_each_message_gets_its_own_answer_with_its_own_correlation(
+    encode: Callable[..., bytes],
+) -> None:
     first, second = [pressure(120, 80), pressure(121, 80)], [pressure(122, 80)]
-    incoming = [_incoming(message(first), b"1"), _incoming(message(second), b"2")]
+    incoming = [
+        _incoming(encode(GATEWAY, NOW, some), correlation)
+        for some, correlation in ((first, b"1"), (second, b"2"))
+    ]
     answers = receipts(incoming, np.zeros(3, np.int8), [])
     assert [answer.correlation for answer in answers] == [b"1", b"2"]
-    assert [wire.decode_receipt(answer.payload).stored for answer in answers] == [
-        tuple(one.reading_id for one in first),
-        tuple(one.reading_id for one in second),
+    told = [wire.decode_receipt(answer.payload) for answer in answers]
+    assert [one.stored for one in told] == [
+        tuple(one.reading_id for one in some) for some in (first, second)
     ]
+    version = wire.COLUMNS_VERSION if encode is wire.encode_message else wire.VERSION
+    assert {one.v for one in told} == {version}
 
 
-def test_stored_and_refused_are_told_apart_by_reading() -> None:
+@pytest.mark.parametrize("encode", [wire.encode_rows, wire.encode_message])
+def test_stored_and_refused_are_told_apart_by_reading(encode: Callable[..., bytes]) -> None:
     one, other = pressure(120, 80), pressure(2047, 80)
     refused = _refused(other, Reason.IMPLAUSIBLE, "systolic\n2047\0")
-    receipt = _receipt(message([one, other]), [0, Reason.IMPLAUSIBLE.code], [refused])
+    payload = encode(GATEWAY, NOW, [one, other])
+    receipt = _receipt(payload, [0, Reason.IMPLAUSIBLE.code], [refused])
     assert receipt.stored == (one.reading_id,)
     assert receipt.refused == (
         wire.Refusal(reading_id=other.reading_id, reason="implausible", detail="systolic 2047\\0"),
@@ -62,7 +78,7 @@ def test_stored_and_refused_are_told_apart_by_reading() -> None:
 
 
 def test_a_malformed_reading_with_an_id_is_refused_by_its_id() -> None:
-    tree = json.loads(message([pressure(120, 80), pressure(121, 80)]))
+    tree = json.loads(_rows(pressure(120, 80), pressure(121, 80)))
     tree["readings"][0]["outcome"] = "splendid"
     receipt = _receipt(json.dumps(tree).encode(), [0])
     assert receipt.stored == (UUID(tree["readings"][1]["reading_id"]),)
@@ -72,7 +88,7 @@ def test_a_malformed_reading_with_an_id_is_refused_by_its_id() -> None:
 
 
 def test_a_message_without_any_readable_reading_or_id_is_refused_whole() -> None:
-    tree = json.loads(message([pressure(120, 80)]))
+    tree = json.loads(_rows(pressure(120, 80)))
     tree["readings"][0] = {"reading_id": 7}
     receipt = _receipt(json.dumps(tree).encode(), [])
     assert receipt.message_refused
@@ -80,10 +96,10 @@ def test_a_message_without_any_readable_reading_or_id_is_refused_whole() -> None
 
 
 def test_a_newer_version_is_refused_with_what_is_known() -> None:
-    tree = json.loads(message([pressure(120, 80)])) | {"v": 2}
+    tree = json.loads(_rows(pressure(120, 80))) | {"v": 3}
     receipt = _receipt(json.dumps(tree).encode(), [])
     assert receipt.message_refused == (
-        "unsupported_version: version 2 is not read here (newest known: 1)"
+        "unsupported_version: version 3 is not read here (newest known: 2)"
     )
 
 
@@ -97,3 +113,11 @@ def test_the_answer_goes_to_the_topics_gateway_wherever_the_sender_wants_it() ->
     incoming = _incoming(message([pressure(120, 80)]), response="egenmonitor/v1/g-victim/receipts")
     (answer,) = receipts([incoming], np.zeros(1, np.int8), [])
     assert answer.topic == wire.topic(GATEWAY, wire.TopicKind.RECEIPTS)
+
+
+def test_a_message_in_columns_that_is_refused_whole_says_so_in_rows() -> None:
+    """Whatever version it was of, it could not be read; every gateway reads version 1."""
+    receipt = _receipt(message([pressure(120, 80)]).replace(b'"value"', b'"volume"'), [])
+    assert receipt.v == wire.VERSION
+    assert receipt.message_refused
+    assert receipt.message_refused.startswith("malformed_message")
