@@ -177,7 +177,7 @@ def _add_decided(found: Gathering, series: Series, settled: _Settled, wait: int)
     finding = settled.decision.finding
     stands = np.flatnonzero(finding.level > 0)
     row = settled.row[stands]
-    at = np.where(settled.repeated, settled.again_at, series.measured_at[settled.row] + wait)
+    at = np.where(settled.repeated, settled.again_at, series.measured_at[settled.row])
 
     def tell(number: int) -> dict[str, Any]:
         one, sample = int(stands[number]), int(row[number])
