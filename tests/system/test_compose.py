@@ -20,6 +20,7 @@ import pytest
 import yaml
 from paho.mqtt.enums import CallbackAPIVersion
 
+from ingest.config import Config
 from simulator.demo.supervisor import Program
 from simulator.embedded.broker import Mosquitto
 from simulator.embedded.child import free_port
@@ -149,6 +150,26 @@ def test_every_setting_of_ours_in_the_environment_is_known() -> None:
         assert all(key.startswith(prefixes) for key in service.get("environment", {}))
 
 
+def test_every_worker_has_a_name_of_its_own_and_the_readings_are_shared() -> None:
+    key = "EGENMONITOR_INGEST__BROKER__CLIENT_ID"
+    workers = [each for each in OURS.values() if each["command"][:2] == ["ingest", "run"]]
+    names = {each["environment"][key] for each in workers}
+    assert len(names) == len(workers) == 2
+    assert tomllib.loads(CONFIGS["ingest"].read_text())["broker"]["shared_group"]
+    unit = (ROOT / "deploy/systemd/egenmonitor-ingest@.service").read_text()
+    told = dict(re.findall(r"^Environment=(EGENMONITOR_\w+)=(.*)$", unit, re.MULTILINE))
+    assert "%i" in told[key]
+    assert "%i" in told["EGENMONITOR_INGEST__WATCH__PORT"]
+    environment = {name: text.replace("%i", "1") for name, text in told.items()}
+    assert environment.pop("EGENMONITOR_INGEST__DATABASE__PASSWORD_FILE").startswith("%d/")
+    parts: dict[str, dict[str, str]] = {"database": {"dsn": "host=x"}, "broker": {"host": "x"}}
+    for name, text in environment.items():
+        part, field = name.removeprefix("EGENMONITOR_INGEST__").lower().split("__")
+        parts.setdefault(part, {})[field] = text
+    config = Config.model_validate(parts)
+    assert (config.broker.client_id, config.watch.port) == ("egenmonitor-ingest-1", 9101)
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_certificates_are_on_volumes_that_those_who_need_them_share(name: str) -> None:
     config = config_of(OURS[name])
@@ -219,6 +240,7 @@ class Composed:
         self.broker = broker
         self._radio_port = free_port()
         self.web_port = free_port()
+        self._watch_port = free_port()
         self.secrets = secrets
         self._programs: dict[str, Program] = {}
         for service in OURS.values():
@@ -267,6 +289,7 @@ class Composed:
             '"/broker"': f'"{self.directory}/tls"',
             '"/services': f'"{self.directory}/services',
             "port = 8080": f"port = {self.web_port}",
+            "port = 9100": f"port = {self._watch_port}",
             "0.0.0.0:7777": f"127.0.0.1:{self._radio_port}",
             'host = "0.0.0.0"': 'host = "127.0.0.1"',
             "simulator:7777": f"127.0.0.1:{self._radio_port}",
