@@ -1,4 +1,4 @@
-"""ingest's command line: run, migrate, check-config, canary, quarantine, recheck, retain."""
+"""ingest's command line; run, migrate and check-config, and what has a file in ``commands``."""
 
 import asyncio
 import socket
@@ -8,7 +8,7 @@ import cyclopts
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from ingest.commands import canary
+from ingest.commands import canary, dry_run
 from ingest.commands.console import ConfigFile, configured, database_problem, fail
 from ingest.commands.run import run, say
 from ingest.config import Config
@@ -20,6 +20,7 @@ CONNECT_S_MAX: Final = 5
 
 app = cyclopts.App(name="ingest", help="MQTT to PostgreSQL: readings in, receipts out.")
 app.command(canary.app)
+app.command(dry_run.app)
 
 
 @app.command(name="run")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -68,7 +69,7 @@ class _Worker:
         """Carry readings until *stop*."""
         config, database = self._config, self._config.database
         async with (
-            Settler(database.conninfo, database.address()) as settler,
+            Settler(database.conninfo, database.address(), self._metrics) as settler,
             MqttConsumer(config.broker, config.batch.receive_max, self._metrics) as consumer,
             asyncio.TaskGroup() as tasks,
         ):
@@ -76,6 +77,7 @@ class _Worker:
             carrying = tasks.create_task(pipeline.run(), name="pipeline")
             beside = self._beside(tasks)
             stopping = tasks.create_task(stop.wait(), name="stop")
+            _collect_seldom()
             structlog.get_logger().info(
                 "ingest.started",
                 broker=f"{config.broker.host}:{config.broker.port}",
@@ -105,6 +107,16 @@ class _Worker:
         if config.canary is not None:
             parts["canary"] = Canary(config, config.canary, self._metrics).run
         return [tasks.create_task(_kept(name, run), name=name) for name, run in parts.items()]
+
+
+def _collect_seldom() -> None:
+    """Let the cyclic collector look seldom: a fifth of the time of decoding goes to it.
+
+    A decoded message is a dozen lists and no cycle. What has cycles is still collected.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
 
 
 async def _kept(name: str, part: Callable[[], Awaitable[None]]) -> None:
