@@ -7,18 +7,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from bench.publisher import length, text
 from devices import wire
 from devices.quantity import Quantity
 from devices.reading import ClockVerdict, Outcome, Reading, Value, identify
+from ingest.rules.templates import BLOOD_PRESSURE
 
 PATIENTS = 2_000
 BACKLOG_SPACING = timedelta(hours=4)
 LIVE_SPACING = timedelta(minutes=10)
 RED_MMHG = 192.0
-# Rules of every patient beside limits, as rows of plan_rule: key, kind, level, spec.
-RULES: tuple[tuple[str, str, int, str], ...] = ()
+# Every kind that blood pressures can have: limits, repeat, k-of-n, rolling means, missing.
+PLAN = BLOOD_PRESSURE
 REPEATED_AFTER = 100
 BREACHING = 0.01  # of the readings; ten times the alert load that a programme bears
 
@@ -59,17 +61,16 @@ def fill_county(dsn: str) -> None:
             " select n, n, now() - interval '3 years' from generate_series(1, %s) n",
             [PATIENTS],
         )
-        connection.execute(
-            "insert into plan_limit"
-            " select n, q, lows[q], highs[q], null, highs[q] + 20"
-            " from generate_series(1, %s) n, (values (1), (2), (4)) as quantity (q),"
-            " (select array[100, null, null, 45] lows, array[160, 95, null, 100] highs) b",
-            [PATIENTS],
-        )
-        for rule_key, kind, level, spec in RULES:
+        limits, rules = PLAN.dump()
+        for row in limits:
+            connection.execute(
+                "insert into plan_limit select n, %s, %s, %s, %s, %s from generate_series(1, %s) n",
+                [*row, PATIENTS],
+            )
+        for rule in rules:
             connection.execute(
                 "insert into plan_rule select n, %s, %s, %s, %s from generate_series(1, %s) n",
-                [rule_key, kind, level, spec, PATIENTS],
+                [rule.rule_key, rule.kind, rule.level, Jsonb(dict(rule.spec)), PATIENTS],
             )
 
 

@@ -19,7 +19,17 @@ from ingest.dry_run import DryRun, dry_run
 from ingest.pg_binary import register
 from ingest.registry import Registry
 from ingest.repeat import settle_due
-from ingest.rules.model import PART, Baseline, Change, Composite, KOfN, Missing, Repeat, RollingMean
+from ingest.rules.model import (
+    PART,
+    Baseline,
+    Change,
+    Composite,
+    KOfN,
+    Missing,
+    Repeat,
+    RollingMean,
+    Rule,
+)
 from ingest.rules.plan import Limit, Rules
 from ingest.rules.templates import BLOOD_PRESSURE, HEART_FAILURE
 from tests.ingest.county import CUFF, LIMITS, NOW, County, pressure, reading, weight
@@ -27,7 +37,7 @@ from tests.ingest.plans import DAY, HOUR, MINUTE, agree, pause
 
 LATEST = NOW + HOUR
 LIMIT_ROWS = tuple(Limit(quantity=q, **bounds) for q, bounds in LIMITS.items())
-AT_READING = (
+AT_READING: tuple[Rule, ...] = (
     KOfN(quantity=Quantity.SYSTOLIC, k=3, n=5, high=150),
     KOfN(quantity=Quantity.SYSTOLIC, k=2, n=6, status=int(Status.IRREGULAR_PULSE)),
     Change(quantity=Quantity.BODY_WEIGHT, days=3, up=2.0),
@@ -93,7 +103,7 @@ def test_it_counts_the_alerts_that_the_chain_would_have_made(
     plain_county: County, repeats: tuple[Repeat, ...]
 ) -> None:
     county = plain_county
-    rules = (*AT_READING, *repeats)
+    rules: tuple[Rule, ...] = (*AT_READING, *repeats)
     agree(county, *rules)
     readings = history(seed=len(repeats))
     for first in range(0, len(readings), 30):
