@@ -11,7 +11,6 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from devices.wire import (
-    VERSION,
     GatewayStatus,
     Message,
     Receipt,
@@ -27,7 +26,7 @@ Answer = Callable[[Message], Receipt | bytes | None]
 
 
 def store_all(message: Message) -> Receipt:
-    return Receipt(v=VERSION, stored=tuple(each.reading_id for each in message.readings))
+    return Receipt(v=message.v, stored=tuple(each.reading_id for each in message.readings))
 
 
 def say_nothing(_message: Message) -> None:

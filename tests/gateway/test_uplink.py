@@ -11,6 +11,7 @@ from typing import cast
 import pytest
 
 from devices.wire import (
+    COLUMNS_VERSION,
     VERSION,
     ConditionCode,
     GatewayState,
@@ -104,7 +105,17 @@ async def test_a_receipt_empties_the_outbox(broker: Broker, running: Running) ->
     async with receiving(broker.port) as receiver, running.at(broker.port):
         await until(lambda: running.outbox.depth == 0, receiver)
         assert set(receiver.reading_ids) == set(ids([reading(n) for n in (1, 2, 3)]))
+        assert {message.v for message in receiver.messages} == {COLUMNS_VERSION}
         assert running.health.problems == ()
+
+
+async def test_a_receipt_in_rows_empties_it_too(broker: Broker, running: Running) -> None:
+    def in_rows(message: Message) -> Receipt:
+        return Receipt(v=VERSION, stored=tuple(each.reading_id for each in message.readings))
+
+    running.append(1, 2)
+    async with receiving(broker.port, in_rows) as receiver, running.at(broker.port):
+        await until(lambda: running.outbox.depth == 0, receiver)
 
 
 async def test_the_brokers_acknowledgement_empties_nothing(
@@ -137,7 +148,7 @@ async def test_a_refusal_is_a_receipt_too(broker: Broker, running: Running) -> N
         refusals = (
             Refusal(reading_id=each.reading_id, reason="implausible") for each in message.readings
         )
-        return Receipt(v=VERSION, refused=tuple(refusals))
+        return Receipt(v=message.v, refused=tuple(refusals))
 
     running.append(1, 2)
     async with receiving(broker.port, refuse) as receiver, running.at(broker.port):

@@ -22,7 +22,6 @@ from devices.gatt.blood_pressure import BloodPressure
 from devices.gatt.mi_scale import MiScaleV1
 from devices.gatt.weight import WeightMeasurement
 from devices.wire import (
-    VERSION,
     ConditionCode,
     GatewayState,
     Receipt,
@@ -288,7 +287,7 @@ class Years:
             if is_lossy and self.happens(RECEIPT_LOST):
                 continue
             stored = tuple(reading.reading_id for reading in message.readings)
-            payload = encode_receipt(Receipt(v=VERSION, stored=stored))
+            payload = encode_receipt(Receipt(v=message.v, stored=stored))
             settlement = self._dispatch.receipt(send.correlation, decode_receipt(payload))
             settled = self.outbox.settle(stored=settlement.stored, refused=settlement.refused)
             self._dispatch.settled(settlement.stored)

@@ -56,7 +56,7 @@ class ForgetfulIngest:
         message, _ = wire.decode_message(bytes(incoming.payload))
         refused, *stored = [reading.reading_id for reading in message.readings]
         receipt = wire.Receipt(
-            v=wire.VERSION,
+            v=message.v,
             stored=tuple(stored),
             refused=(wire.Refusal(reading_id=refused, reason="unassigned"),),
         )
