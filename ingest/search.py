@@ -1,9 +1,13 @@
 """Searches in many sorted groups at once. Pure numpy; int64 throughout, so nothing overflows."""
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
 Int64s = NDArray[np.int64]
+
+_KEY_MAX: Final = 1 << 62
 
 
 def order_by(group: Int64s, at: Int64s) -> NDArray[np.intp]:
@@ -54,6 +58,9 @@ def pairs(start: Int64s, count: Int64s) -> tuple[Int64s, Int64s]:
 
 def _position(group: Int64s, at: Int64s, of_group: Int64s, until: Int64s) -> Int64s:
     """Return how many rows sort at or before each query, over all groups."""
+    keys = _one_key(group, at, of_group, until)
+    if keys is not None:
+        return np.searchsorted(np.sort(keys[0]), keys[1], side="right").astype(np.int64)
     rows = len(group)
     is_query = np.zeros(rows + len(of_group), np.int8)
     is_query[rows:] = 1  # after the rows that are equal, which are thereby counted
@@ -62,6 +69,22 @@ def _position(group: Int64s, at: Int64s, of_group: Int64s, until: Int64s) -> Int
     position = np.empty(len(order), np.int64)
     position[order] = seen
     return position[rows:]
+
+
+def _one_key(
+    group: Int64s, at: Int64s, of_group: Int64s, until: Int64s
+) -> tuple[Int64s, Int64s] | None:
+    """Return group and key as one number, of rows and queries; none where it would overflow."""
+    if not len(group) or not len(of_group):
+        return None
+    # In Python's own integers, which do not.
+    lowest = min(int(at.min()), int(until.min()))
+    span = max(int(at.max()), int(until.max())) - lowest + 1
+    first = min(int(group.min()), int(of_group.min()))
+    last = max(int(group.max()), int(of_group.max()))
+    if span >= _KEY_MAX or (last - first + 1) * span >= _KEY_MAX:
+        return None
+    return (group - first) * span + (at - lowest), (of_group - first) * span + (until - lowest)
 
 
 def _before_group(group: Int64s, of_group: Int64s) -> Int64s:
