@@ -1,7 +1,13 @@
-"""Limits: bounds, levels and plan versions, equal to a slow, obvious reference row by row."""
+"""Limits: bounds, levels and plan versions, equal to a slow, obvious reference row by row.
+
+A seeded run judges some hundred plans; 100,000 by
+
+    EGENMONITOR_HISTORIES=100000 pytest -q --timeout=3600 tests/ingest/test_limit.py
+"""
 
 import math
 from dataclasses import dataclass
+from random import Random
 
 import numpy as np
 import pytest
@@ -9,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.rules.limit import HIGH, IDS_MAX, LOW, RED, YELLOW, Limits, evaluate
+from tests.ingest.rules.stories import HISTORIES
 
 
 @dataclass(frozen=True)
@@ -130,6 +137,40 @@ def test_every_value_is_judged_as_the_slow_reference_judges_it(
     # nan is not equal to itself; repr is.
     expected = [repr(_reference(sample, plan)) for sample in samples]
     assert [repr(row) for row in _evaluate(samples, plan)] == expected
+
+
+def _draw_plan(random: Random) -> list[Version]:
+    starts = random.sample([(p, since) for p in (1, 2, 3) for since in range(6)], 4)
+    plan = []
+    for number, (patient, since) in enumerate(starts):
+        limits = {}
+        for quantity in random.sample((1, 2, 3), random.randint(0, 3)):
+            bounds = sorted(float(random.randint(0, 12)) for _ in range(4))
+            kept = [one if random.randint(0, 3) else math.nan for one in bounds]
+            limits[quantity] = (kept[1], kept[2], kept[0], kept[3])
+        plan.append(Version(patient, since, number + 10, limits))
+    return plan
+
+
+def test_many_values_are_judged_as_the_reference_judges_them() -> None:
+    random = Random("limits")
+    breaches = 0
+    for _ in range(HISTORIES):
+        plan = _draw_plan(random)
+        samples = [
+            Sample(
+                random.randint(1, 3),
+                random.randint(1, 3),
+                random.randint(-1, 6),
+                random.choice((math.nan, *map(float, range(13)))),
+                random.randint(0, 5) > 0,
+            )
+            for _ in range(8)
+        ]
+        expected = [_reference(sample, plan) for sample in samples]
+        assert repr(_evaluate(samples, plan)) == repr(expected)
+        breaches += sum(level > 0 for level, *_ in expected)
+    assert breaches > HISTORIES / 2
 
 
 @pytest.mark.parametrize(
