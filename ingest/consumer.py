@@ -320,7 +320,3 @@ async def _say_goodbye(link: BrokerLink) -> None:
         link.part()
         await asyncio.wait({link.ended}, timeout=_FAREWELL_S)
     link.abort()
-
-
-# The name of the consumer before; goes when nobody uses it.
-PahoConsumer = MqttConsumer

@@ -20,6 +20,7 @@ class InFlight:
         self._room = most
         self._packets: dict[int, bytes] = {}  # in the order of sending
         self._never_sent: set[int] = set()  # there was no connection
+        self._sent_twice: set[int] = set()
         self._last_id = 0
 
     def __len__(self) -> int:
@@ -48,23 +49,28 @@ class InFlight:
 
     def acknowledged(self, packet_id: int) -> bool:
         """Let go of a packet; false if there was none of this id, which a recovery may bring."""
+        self._sent_twice.discard(packet_id)
         return self._packets.pop(packet_id, None) is not None
 
     def resume(self, limits: Connack) -> bytes:
         """Return what is to be sent on a new connection, in the order of old [MQTT-4.6.0-1].
 
         Where the server has forgotten the session, so must we [MQTT-3.2.2-5]; the messages are
-        then published anew. What is beyond the server's limits is let go: gateways ask again.
+        then published anew. Let go is what is beyond the server's limits, and what two connections
+        have broken on: Mosquitto 2.0.11 with ``max_queued_messages 0`` hangs up on who sends what
+        its access list forbids, and would for ever. Gateways ask again.
         """
         self._room = min(self._most, limits.receive_max) if limits.qos_max else 0
         size_max = limits.packet_bytes_max
         kept = {
             number: packet
             for number, packet in self._packets.items()
-            if size_max is None or len(packet) <= size_max  # [MQTT-3.2.2-15]
+            if number not in self._sent_twice
+            and (size_max is None or len(packet) <= size_max)  # [MQTT-3.2.2-15]
         }
         self._packets = {number: kept[number] for number in list(kept)[: self._room]}
         new, self._never_sent = self._never_sent, set()
+        self._sent_twice = set(self._packets) - new
         return b"".join(
             as_duplicate(packet) if limits.session_present and number not in new else packet
             for number, packet in self._packets.items()

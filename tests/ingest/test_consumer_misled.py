@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -14,6 +15,7 @@ from ingest.broker_link import BrokerLink
 from ingest.config import BrokerSettings
 from ingest.consumer import MqttConsumer
 from ingest.delivery import Answer
+from tests.gateway.certificates import Authority
 from tests.ingest.consuming import WAIT_S, Watched, next_one, next_ones
 from tests.ingest.mqtt5_words import connack, disconnect, packet, puback, publish, suback
 
@@ -87,13 +89,19 @@ class Broker:
 
 @asynccontextmanager
 async def misled_by(
-    *visits: Visit, receive_max: int = 10
+    *visits: Visit, receive_max: int = 10, authority: Authority | None = None
 ) -> AsyncIterator[tuple[MqttConsumer, Watched, Broker]]:
-    """A consumer of a broker that behaves so, one visit after the other."""
+    """A consumer of a broker that behaves so, one visit after the other; by TLS if it can."""
     broker, watched = Broker(*visits), Watched()
-    server = await asyncio.start_server(broker.receive, "127.0.0.1", 0)
+    context = None
+    if authority is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*authority.issue("broker"))
+    server = await asyncio.start_server(broker.receive, "127.0.0.1", 0, ssl=context)
     broker.port = server.sockets[0].getsockname()[1]
-    settings = BrokerSettings(host="127.0.0.1", port=broker.port)
+    settings = BrokerSettings(
+        host="127.0.0.1", port=broker.port, ca_file=authority.file if authority else None
+    )
     async with asyncio.timeout(WAIT_S):
         async with MqttConsumer(settings, receive_max, watched) as consumer:
             yield consumer, watched, broker
@@ -265,12 +273,14 @@ async def test_another_server_that_is_named_is_not_gone_to() -> None:
         assert broker.visits == 2
 
 
+@pytest.mark.parametrize("with_tls", [False, True])
 async def test_a_broker_that_ignores_receive_maximum_is_held_back_by_tcp(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, with_tls: bool
 ) -> None:
     """What is held stays bounded; all of it comes in the end, in order, and is acknowledged so."""
     receive_max, count, size = 10, 600, 30_000
     acknowledged: list[int] = []
+    authority = Authority(tmp_path, "authority") if with_tls else None
     paused = asyncio.Event()
     pause = BrokerLink.pause
 
@@ -288,7 +298,11 @@ async def test_a_broker_that_ignores_receive_maximum_is_held_back_by_tcp(
             _, body = await guest.packet()
             acknowledged.append(int.from_bytes(body[:2], "big"))
 
-    async with misled_by(floods, receive_max=receive_max) as (consumer, watched, broker):
+    async with misled_by(floods, receive_max=receive_max, authority=authority) as (
+        consumer,
+        watched,
+        broker,
+    ):
         await paused.wait()
         total = most = 0
         while total < count:
