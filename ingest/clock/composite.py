@@ -22,7 +22,7 @@ from ingest.clock.turn import Turn
 from ingest.pg_binary import Array, read_array
 from ingest.registry import Registry
 from ingest.rules import composite
-from ingest.rules.catalogue import columns
+from ingest.rules.catalogue import columns, kind_of
 from ingest.rules.composite import Components, Found, Met
 from ingest.rules.explain import of_parts
 from ingest.rules.table import RuleRows
@@ -86,7 +86,7 @@ class Parts:
     new: Bools  # (b,)
     breach: Int64s  # (b,) breach_id
     reading: list[UUID | None]  # (b,)
-    detail: list[dict[str, Any]]  # (b,)
+    detail: list[tuple[str, dict[str, Any]]]  # (b,) with the kind
 
 
 async def look(connection: Connection, _registry: Registry, now: datetime, most: int) -> int:
@@ -142,7 +142,9 @@ def _rules(raw: Sequence[bytes | None]) -> tuple[RuleRows, Components]:
         key=key.astype(np.int64),
         quantity=np.array([quantity for quantity, _ in read], np.int16),
         level=read_array(raw[5]).astype(np.int8),
-        params=np.array([params for _, params in read], np.float64).reshape(len(read), len(composite.PARAMS)),
+        params=np.array([params for _, params in read], np.float64).reshape(
+            len(read), len(composite.PARAMS)
+        ),
     )
     keys = sorted({part for spec in specs for part in spec["components"]})
     number = {part: index for index, part in enumerate(keys)}
@@ -162,7 +164,7 @@ def _parts(rows: Sequence[tuple[Any, ...]], keys: Sequence[str]) -> Parts:
         new=np.array([row[6] for row in rows], np.bool_)[order],
         breach=np.array([row[0] for row in rows], np.int64)[order],
         reading=[rows[row][4] for row in order.tolist()],
-        detail=[rows[row][5] for row in order.tolist()],
+        detail=[(kind_of(rows[row][2]), rows[row][5]) for row in order.tolist()],
     )
 
 

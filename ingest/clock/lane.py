@@ -31,6 +31,8 @@ RETRY_S_MIN: Final = 1.0
 RETRY_S_MAX: Final = 60.0
 # What is done in one go before its neighbours have their turn: a catch-up must not starve them.
 CALLS_MAX: Final = 4
+# A county of a million is 250 MiB, and is read in some seconds.
+IDLE_S: Final = 600.0
 # A chore that hangs is a chore that fails.
 CALL_S_MAX: Final = 120.0
 
@@ -67,17 +69,36 @@ class Turns:
         return since_s is not None and now_s - since_s >= INCIDENT_AFTER_S
 
 
+class Known:
+    """The lane's registry: a county in memory, kept while it is used."""
+
+    def __init__(self) -> None:
+        self.registry = Registry()
+        self._refreshed_at = self.registry.now
+        self._used_s = time.monotonic()
+
+    def drop_if_idle(self) -> None:
+        """Forget the county when nobody has asked for it for a while: others need the memory."""
+        now_s = time.monotonic()
+        if self.registry.now != self._refreshed_at:
+            self._refreshed_at, self._used_s = self.registry.now, now_s
+        elif self.registry.revision >= 0 and now_s - self._used_s > IDLE_S:
+            self.registry = Registry()
+            self._refreshed_at = self.registry.now
+
+
 async def run_lane(lane: Lane, chores: Sequence[Chore], conninfo: Conninfo, meter: Meter) -> None:
     """Do the lane's chores until cancelled; raises only for faults of ours."""
     turns = [Turns(chore) for chore in chores]
-    registry = Registry()
+    known = Known()
     statement_s_max = HOUSE_STATEMENT_S_MAX if lane is Lane.HOUSE else None
     while True:
         try:
             name = f"egenmonitor-ingest-clock-{lane.value}"
             async with connected(conninfo, name, statement_s_max) as connection:
                 while not connection.broken:
-                    await _round(turns, connection, registry, meter)
+                    await _round(turns, connection, known.registry, meter)
+                    known.drop_if_idle()
                     await asyncio.sleep(max(0.0, min(t.next_s for t in turns) - time.monotonic()))
         except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
             _log.warning("clock.database_away", lane=lane.value, problem=_problem(error))

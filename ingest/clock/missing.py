@@ -69,26 +69,25 @@ on conflict do nothing
 
 async def look(connection: Connection, _registry: Registry, now: datetime, most: int) -> int:
     """Look at at most *most* expected measurements whose time has come; returns how many."""
+    was = await turn.last(connection, MISSING)
+    resumed_at = None if was is None else was.resumed_at
+    if was is not None and now - was.done_at > ABSENT_AFTER:
+        resumed_at = now
+    count = 0
+    if resumed_at is None or now >= resumed_at + SETTLING:
+        count = await _look(connection, microseconds_of(now), resumed_at, most)
+    # Last, and by itself: a clock that fails was away, and two leaders do not wait for each other.
+    await turn.done(connection, MISSING, Turn(done_at=now, resumed_at=resumed_at))
+    return count
+
+
+async def _look(connection: Connection, at: int, resumed_at: datetime | None, most: int) -> int:
     async with connection.transaction():
-        resumed_at = await _resume(connection, now)
-        if resumed_at is not None and now < resumed_at + SETTLING:
-            return 0
-        at = microseconds_of(now)
         due = await rows.take(connection, MISSING, at, most)
         if len(due):
             resumed = NO_TIME if resumed_at is None else microseconds_of(resumed_at)
             await _step(connection, due, at, resumed)
     return len(due)
-
-
-async def _resume(connection: Connection, now: datetime) -> datetime | None:
-    """Return when the clock last began again after an absence; none: it never was away."""
-    was = await turn.last(connection, MISSING)
-    resumed_at = None if was is None else was.resumed_at
-    if was is not None and now - was.done_at > ABSENT_AFTER:
-        resumed_at = now
-    await turn.done(connection, MISSING, Turn(done_at=now, resumed_at=resumed_at))
-    return resumed_at
 
 
 async def _step(connection: Connection, due: DueRows, at: int, resumed_at: int) -> None:
