@@ -26,6 +26,7 @@ from ingest.batch import (
     Batch,
     Bools,
     Floats,
+    Ids,
     Int64s,
 )
 from ingest.history import History
@@ -164,11 +165,12 @@ def judge(batch: Batch, reason: NDArray[np.int8], patient: Int64s, history: Hist
         (reason == 0) & (per_hour > READINGS_PER_HOUR_MAX), Reason.TOO_FREQUENT.code, reason
     ).astype(np.int8)
 
-    sample_reason = _refuse_samples(batch)
+    pressures = _pressures(batch)
+    sample_reason = _refuse_samples(batch, pressures)
     reason = _refuse_empty(batch, reason, sample_reason)
 
     of_reading = _suspect_readings(batch, per_hour)
-    suspicion = _suspect_values(batch) | of_reading[samples.reading]
+    suspicion = _suspect_values(batch, pressures) | of_reading[samples.reading]
     sound = (sample_reason == 0) & (reason[samples.reading] == 0)
     off = weight_off_median(batch, sound, suspicion, patient, history)
     suspicion = suspicion | np.where(off, Suspicion.WEIGHT_OFF_MEDIAN, 0).astype(np.int32)
@@ -194,7 +196,7 @@ def readings_per_hour(
         (n,) counts, 0 where not *counted*.
     """
     group = pair_group(batch, patient)
-    new = ~np.isin(history.rate_reading_id, batch.reading_id[counted])
+    new = _not_among(history.rate_reading_id, batch.reading_id[counted])
     groups = np.concatenate((group[counted], history.rate_group[new]))
     times = np.concatenate((batch.measured_at[counted], history.rate_measured_at[new]))
     until = batch.measured_at[counted]
@@ -203,6 +205,13 @@ def readings_per_hour(
     count = np.zeros(len(batch), np.int64)
     count[counted] = inside - before
     return count
+
+
+def _not_among(stored: Ids, ids: Ids) -> Bools:
+    """Tell which *stored* ids are not among *ids*; without looking at these where none is stored."""
+    if not len(stored):
+        return np.empty(0, np.bool_)
+    return np.isin(stored, ids, invert=True)
 
 
 def pair_group(batch: Batch, patient: Int64s) -> Int64s:
@@ -233,7 +242,7 @@ def weight_off_median(
     if not len(rows):
         return off
     mine = rows[(suspicion[rows] & VALUE_DOUBTS) == 0]
-    new = ~np.isin(history.weight_reading_id, batch.reading_id[samples.reading[mine]])
+    new = _not_among(history.weight_reading_id, batch.reading_id[samples.reading[mine]])
     owner = np.concatenate((patient[samples.reading[mine]], history.weight_patient[new]))
     at = np.concatenate((batch.measured_at[samples.reading[mine]], history.weight_measured_at[new]))
     weight = np.concatenate((samples.value[mine], history.weight_kg[new]))
@@ -262,12 +271,26 @@ def _medians(value: Floats, start: Int64s, count: Int64s) -> Floats:
     return median
 
 
-def _refuse_samples(batch: Batch) -> NDArray[np.int8]:
+@dataclass(frozen=True, slots=True)
+class _Pressures:
+    """What the pressures of each reading say of one another."""
+
+    of_pulse: Floats  # (n,) systolic less diastolic; NaN without the two
+    mean_outside: Bools  # (n,) there is a mean, and it lies not between the two
+
+
+def _pressures(batch: Batch) -> _Pressures:
+    systolic, diastolic = (_by_reading(batch, q) for q in (Quantity.SYSTOLIC, Quantity.DIASTOLIC))
+    mean = _by_reading(batch, Quantity.MEAN_ARTERIAL)
+    return _Pressures(systolic - diastolic, (mean < diastolic) | (mean > systolic))
+
+
+def _refuse_samples(batch: Batch, pressures: _Pressures) -> NDArray[np.int8]:
     """Return (m,) Reason codes; a refused value takes its panel with it, for the same reason."""
     samples = batch.samples
     quantity, value = samples.quantity, samples.value
     low, high = _HARD_LOW[quantity], _HARD_HIGH[quantity]
-    pressure = _pulse_pressure(batch)[samples.reading]
+    pressure = pressures.of_pulse[samples.reading]
     is_pair = np.isin(quantity, (Quantity.SYSTOLIC.facts.id, Quantity.DIASTOLIC.facts.id))
 
     reason = np.zeros(len(samples), np.int8)
@@ -309,17 +332,17 @@ def _suspect_readings(batch: Batch, per_hour: Int64s) -> NDArray[np.int32]:
     return bits
 
 
-def _suspect_values(batch: Batch) -> NDArray[np.int32]:
+def _suspect_values(batch: Batch, pressures: _Pressures) -> NDArray[np.int32]:
     """Return (m,) Suspicion bits by value; the pair's hold for the whole panel."""
     samples = batch.samples
     quantity, value = samples.quantity, samples.value
     beyond = (value < _SOFT_LOW[quantity]) | (value > _SOFT_HIGH[quantity])
     bits = np.where(beyond, Suspicion.BEYOND_SOFT_BOUND, 0).astype(np.int32)
     is_pressure = _PANEL[quantity] == _PANELS.index(Panel.BLOOD_PRESSURE)
-    pressure = _pulse_pressure(batch)[samples.reading]
+    pressure = pressures.of_pulse[samples.reading]
     odd = (pressure < PULSE_PRESSURE_LOW) | (pressure > PULSE_PRESSURE_HIGH)
     bits[is_pressure & odd] |= Suspicion.PULSE_PRESSURE
-    bits[is_pressure & _mean_outside(batch)[samples.reading]] |= Suspicion.MEAN_NOT_BETWEEN
+    bits[is_pressure & pressures.mean_outside[samples.reading]] |= Suspicion.MEAN_NOT_BETWEEN
     return bits
 
 
@@ -330,14 +353,3 @@ def _by_reading(batch: Batch, quantity: Quantity) -> Floats:
     is_it = (samples.quantity == quantity.facts.id) & samples.unit_known
     column[samples.reading[is_it]] = samples.value[is_it]
     return column
-
-
-def _pulse_pressure(batch: Batch) -> Floats:
-    return _by_reading(batch, Quantity.SYSTOLIC) - _by_reading(batch, Quantity.DIASTOLIC)
-
-
-def _mean_outside(batch: Batch) -> Bools:
-    mean = _by_reading(batch, Quantity.MEAN_ARTERIAL)
-    low, high = _by_reading(batch, Quantity.DIASTOLIC), _by_reading(batch, Quantity.SYSTOLIC)
-    outside: Bools = (mean < low) | (mean > high)
-    return outside
