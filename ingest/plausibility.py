@@ -208,7 +208,7 @@ def readings_per_hour(
 
 
 def _not_among(stored: Ids, ids: Ids) -> Bools:
-    """Tell which *stored* ids are not among *ids*; without looking at these where none is stored."""
+    """Tell which *stored* ids are not among *ids*, which may be many: none stored, none read."""
     if not len(stored):
         return np.empty(0, np.bool_)
     return np.isin(stored, ids, invert=True)
