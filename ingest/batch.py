@@ -141,6 +141,14 @@ def microseconds(moments: Iterable[datetime]) -> Int64s:
     return np.rint(seconds * 1e6).astype(np.int64) - np.int64(_EPOCH_S * 1e6)
 
 
+def _arrivals(origins: Sequence[Incoming]) -> Int64s:
+    """Return when each message came; what comes in one go bears one time."""
+    moments = [one.delivery.arrived_at for one in origins]
+    distinct = dict.fromkeys(moments)
+    known = dict(zip(distinct, microseconds(distinct).tolist(), strict=True))
+    return np.fromiter(map(known.__getitem__, moments), np.int64, len(moments))
+
+
 class _Gathering:
     """One batch in the making. Knows how many rows each message has, and which are at fault."""
 
@@ -184,7 +192,7 @@ class _Gathering:
             measured_at=self._within(measured_at, *_STORABLE, 0) - _EPOCH_US,
             received_at=self._within(received_at, *_STORABLE, 0) - _EPOCH_US,
             sent_at=(sent_at - _EPOCH_US)[origin],
-            arrived_at=microseconds([one.delivery.arrived_at for one in self._origins])[origin],
+            arrived_at=_arrivals(self._origins)[origin],
             device_time=self._device_time(),
             clock_offset_s=offset,
             status=self._small("status", 0, 0xFFFF, 0, np.int32),
@@ -257,9 +265,10 @@ class _Gathering:
         reading = np.repeat(np.arange(len(values), dtype=np.int64), values)
         message = self._origin[reading]
 
-        kinds = Table.merge(self._lists["kinds"], ("", ""))
+        kinds = Table.merge(self._lists["kinds"], "")
+        pairs = list(map(wire.split_kind, kinds.entries))
         kind, no_kind = kinds.find(column(self._lists["kind"], counts, np.int64, 0), message)
-        is_bad = np.array([not (_is_code(q) and _is_code(u)) for q, u in kinds.entries], np.bool_)
+        is_bad = np.array([not (_is_code(q) and _is_code(u)) for q, u in pairs], np.bool_)
         units = Table.merge(self._lists["units"], "")
         local = column(self._lists["original_unit"], counts, np.int64, -1)
         unit, no_unit = units.find(local, message)
@@ -270,10 +279,10 @@ class _Gathering:
         self._fault[reading[is_fault | np.isnan(value)]] = True
         samples = Samples(
             reading=reading,
-            quantity=np.array(
-                [_QUANTITY_ID.get(q, UNKNOWN_QUANTITY) for q, _ in kinds.entries], np.int16
-            )[kind],
-            unit_known=np.array([_UNIT_OF.get(q) == u for q, u in kinds.entries], np.bool_)[kind],
+            quantity=np.array([_QUANTITY_ID.get(q, UNKNOWN_QUANTITY) for q, _ in pairs], np.int16)[
+                kind
+            ],
+            unit_known=np.array([_UNIT_OF.get(q) == u for q, u in pairs], np.bool_)[kind],
             value=value,
             original_value=column(self._lists["original_value"], counts, np.float64, np.nan),
             original_unit=np.where(has_unit, unit, -1),

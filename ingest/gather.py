@@ -1,9 +1,10 @@
 """Lists of many messages → one numpy column. Pure; loops over messages, never over readings."""
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, count
 from typing import Any, Final, Generic, Self, TypeVar
 
 import numpy as np
@@ -60,14 +61,14 @@ class Table(Generic[Entry]):
     @classmethod
     def merge(cls, tables: Sequence[Sequence[Entry]], none: Entry) -> Self:
         """Return *tables* as one; *none* stands in it if they are all empty."""
-        entries = list(dict.fromkeys(chain.from_iterable(tables))) or [none]
-        number = dict(zip(entries, range(len(entries)), strict=True))
         size = lengths(tables)
         total = int(size.sum())
         place = np.zeros(total + 1, np.int64)
-        place[:total] = np.fromiter(
-            map(number.__getitem__, chain.from_iterable(tables)), np.int64, total
-        )
+        # One look at each entry: whoever is not there gets the next number.
+        number: defaultdict[Entry, int] = defaultdict(count().__next__)
+        numbers = map(number.__getitem__, chain.from_iterable(tables))
+        place[:total] = np.fromiter(numbers, np.int64, total)
+        entries = list(number) or [none]
         return cls(entries=entries, _place=place, _first=np.cumsum(size) - size, _size=size)
 
     def find(self, index: Int64s, message: Int64s) -> tuple[Int64s, Bools]:

@@ -16,6 +16,7 @@ from devices.wire.columns import (
     OUTCOME_CODES,
     Columns,
     decode_columns,
+    split_kind,
 )
 from devices.wire.columns import from_readings as columns_of
 from devices.wire.config import (
@@ -123,5 +124,6 @@ __all__ = [
     "reading_texts",
     "require_named",
     "require_version",
+    "split_kind",
     "topic",
 ]

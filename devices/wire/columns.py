@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from devices.errors import MalformedMessage
-from devices.reading import ClockVerdict, Outcome, Reading
+from devices.reading import ClockVerdict, Outcome, Reading, Value
 from devices.wire.codec import UNDECODABLE, require_size
 from devices.wire.limits import COLUMNS_VERSION, MESSAGE_BYTES_MAX, READINGS_MAX
 
@@ -36,6 +36,8 @@ ID_BYTES: Final = 16
 NONE: Final = -1  # in the columns of slots, batteries and original units
 # "None" among device times: a whole number that a double holds, earlier than any calendar's.
 NO_DEVICE_TIME: Final = -(2**63)
+
+NO_BREAK_SPACE: Final = "\N{NO-BREAK SPACE}"
 
 # What every writer begins a message with; one that does not is looked at more slowly.
 COLUMNS_HEAD: Final = b'{"v":2,'
@@ -61,7 +63,7 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
         sent_at: When, by the gateway's clock.
         devices: Distinct device ids.
         sources: Distinct sources: what a reading's bytes came from.
-        kinds: Distinct pairs of quantity and UCUM unit.
+        kinds: Distinct "quantity unit", with one space between: ``systolic mm[Hg]``.
         units: Distinct units that devices used instead.
         reading_id: n ids of 16 bytes, one after the other.
         payload: The raw bytes of n readings, one after the other.
@@ -90,7 +92,7 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     sent_at: Microseconds
     devices: Sequence[str]
     sources: Sequence[str]
-    kinds: Sequence[tuple[str, str]] = ()
+    kinds: Sequence[str] = ()
     units: Sequence[str] = ()
     reading_id: bytes
     payload: bytes
@@ -159,7 +161,7 @@ def from_readings(gateway_id: str, sent_at: datetime, readings: Sequence[Reading
     """Return *readings* as columns; each is sound, as ``decode_reading`` makes sure."""
     devices: dict[str, int] = {}
     sources: dict[str, int] = {}
-    kinds: dict[tuple[str, str], int] = {}
+    kinds: dict[str, int] = {}
     units: dict[str, int] = {}
     values = [value for one in readings for value in one.values]
     measured_at = [microseconds(one.measured_at) for one in readings]
@@ -181,7 +183,7 @@ def from_readings(gateway_id: str, sent_at: datetime, readings: Sequence[Reading
         "problem": _unless([r.problem for r in readings], None),
         "values": _unless(counts, counts[0]),
         "value": [v.value for v in values] or (),
-        "kind": _unless([kinds.setdefault((v.quantity, v.unit), len(kinds)) for v in values], 0),
+        "kind": _unless([kinds.setdefault(_kind(v), len(kinds)) for v in values], 0),
         "original_value": _unless([v.original_value for v in values], None),
         "original_unit": _unless(
             [
@@ -211,6 +213,17 @@ def microseconds(moment: datetime) -> int:
     """Return an aware *moment* as whole microseconds since 1970 in UTC; exact."""
     since = moment - _EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def split_kind(kind: str) -> tuple[str, str]:
+    """Return quantity and unit of a *kind* in the table; either is "" if it is not there."""
+    quantity, _, unit = kind.partition(" ")
+    return quantity, unit
+
+
+def _kind(value: Value) -> str:
+    # No quantity of ours holds a space. One that does must stay as unknown as it is.
+    return f"{value.quantity.replace(' ', NO_BREAK_SPACE)} {value.unit}"
 
 
 def _device_time(moment: datetime | None) -> int:

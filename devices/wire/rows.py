@@ -18,6 +18,7 @@ from devices.wire.columns import (
     NONE,
     OUTCOME_CODES,
     Columns,
+    split_kind,
 )
 
 T = TypeVar("T")
@@ -79,8 +80,8 @@ class Rows:
 
     def _value(self, place: int) -> dict[str, Any]:
         columns = self._columns
-        kind: Any = _among(columns.kinds, _at(columns.kind, place, 0))
-        quantity, unit = (kind, kind) if isinstance(kind, int) else kind
+        kind = _among(columns.kinds, _at(columns.kind, place, 0))
+        quantity, unit = (kind, kind) if isinstance(kind, int) else split_kind(kind)
         original: Any = _at(columns.original_unit, place, NONE)
         if original != NONE:
             original = _among(columns.units, original)

@@ -14,9 +14,14 @@ PROBLEMS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_si
 # Without -0.0, which JSON has, but which no comparison tells from 0.
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False).map(lambda number: number + 0.0)
 
+
+def _without_space(code: str) -> str:
+    return code.replace(" ", "_")
+
+
 VALUES = st.builds(
     Value,
-    quantity=st.sampled_from(["systolic", "body_weight"]) | CODES,
+    quantity=st.sampled_from(["systolic", "body_weight"]) | CODES.map(_without_space),
     value=NUMBERS,
     unit=st.sampled_from(["mm[Hg]", "kg"]) | CODES,
     original_value=st.none() | NUMBERS,

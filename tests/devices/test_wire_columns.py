@@ -31,7 +31,7 @@ COLUMNS: dict[str, Any] = {
     "sent_at": 1_795_332_600 * SECOND,
     "devices": ["C4:11:22:33:44:55"],
     "sources": ["2a35", "2a9d"],
-    "kinds": [["systolic", "mm[Hg]"], ["pulse", "/min"]],
+    "kinds": ["systolic mm[Hg]", "pulse /min"],
     "units": ["kPa"],
     "reading_id": packed("0178c1bab1088d0b80e42efd5a839baa", "00" * 15 + "01"),
     "payload": packed("1e830052006200", "ff"),
@@ -173,7 +173,7 @@ MISFITS: list[dict[str, Any]] = [
     {"slot": [True, 1]},
     {"slot": [2**63, 1]},
     {"devices": [1]},
-    {"kinds": ["systolic"]},
+    {"kinds": [["systolic", "mm[Hg]"]]},
     {"value": ["71", 1]},
     {"gateway": None},
     {"gateway": "g 7"},
@@ -234,3 +234,10 @@ def test_receipt_of_columns_packs_what_is_stored() -> None:
 def test_packed_receipt_that_cannot_be_read_is_refused(payload: bytes) -> None:
     with pytest.raises(MalformedMessage):
         wire.decode_receipt(payload)
+
+
+def test_a_quantity_with_a_space_stays_unknown() -> None:
+    values = [{"quantity": "body weight", "value": 71, "unit": "kg"}]
+    decoded, _ = wire.decode_message(message(reading(values=values)))
+    again, _ = wire.decode_message(wire.encode_message("g-7f3a", SENT_AT, decoded.readings))
+    assert again.readings[0].values[0].quantity == "body\N{NO-BREAK SPACE}weight"

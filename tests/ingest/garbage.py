@@ -43,7 +43,7 @@ _HOSTILE: list[Any] = [
     [-(2**63), 2**63 - 1],
     [None] * 5,
     [1e300] * 15,
-    [["systolic", "mm[Hg]"]],
+    ["systolic mm[Hg]"],
 ]
 
 
