@@ -51,43 +51,42 @@ select array_agg(patient_id order by patient_id) from (
 ) p
 """
 
-# Of the version in force. Nobody is to be reminded of the canary's measurements.
-_WANTED: Final = """
-with asked as (
-    select patient_id from unnest(%(patients)s::bigint[]) p (patient_id)
-    join patient using (patient_id) where not is_canary
-),
-wanted as (
-    select a.patient_id, r.rule_key, r.kind, r.level, r.spec, v.plan_version_id
-    from asked a
-    cross join lateral (
-        select plan_version_id from plan_version v
-        where v.patient_id = a.patient_id and v.in_force_from <= %(now)s
-        order by v.in_force_from desc limit 1
-    ) v
-    join plan_rule r on r.plan_version_id = v.plan_version_id and r.kind = any(%(kinds)s)
-)
-"""
-_REMOVE: Final = f"""
-{_WANTED}
-delete from rule_due d using unnest(%(patients)s::bigint[]) p (patient_id)
-where d.patient_id = p.patient_id and not exists (
-    select from wanted w
+# By way of the due rows themselves, each step by a key: a few of a million.
+_REMOVE: Final = """
+with stale as (
+    select d.patient_id, d.rule_key
+    from unnest(%(patients)s::bigint[]) p (patient_id)
+    join rule_due d using (patient_id)
     join plan_rule old on old.plan_version_id = d.plan_version_id and old.rule_key = d.rule_key
-    where w.patient_id = d.patient_id and w.rule_key = d.rule_key
-        and (w.kind, w.level, w.spec) = (old.kind, old.level, old.spec)
+    left join lateral (
+        select plan_version_id from plan_version v
+        where v.patient_id = d.patient_id and v.in_force_from <= %(now)s
+        order by v.in_force_from desc limit 1
+    ) v on true
+    left join plan_rule r on r.plan_version_id = v.plan_version_id and r.rule_key = d.rule_key
+    where (r.kind, r.level, r.spec) is distinct from (old.kind, old.level, old.spec)
 )
-"""  # noqa: S608 - both parts stand here
+delete from rule_due d using stale
+where d.patient_id = stale.patient_id and d.rule_key = stale.rule_key
+"""
 # A missing measurement is looked at anew whatever changed: a pause may have been cut short.
-_INSERT: Final = f"""
-{_WANTED}
+# Nobody is to be reminded of the canary's measurements.
+_INSERT: Final = """
 insert into rule_due as d (patient_id, rule_key, kind, plan_version_id, due_at)
-select patient_id, rule_key, kind, plan_version_id, %(now)s from wanted
-order by patient_id, rule_key
+select a.patient_id, r.rule_key, r.kind, v.plan_version_id, %(now)s
+from unnest(%(patients)s::bigint[]) a (patient_id)
+join patient p on p.patient_id = a.patient_id and not p.is_canary
+cross join lateral (
+    select plan_version_id from plan_version v
+    where v.patient_id = a.patient_id and v.in_force_from <= %(now)s
+    order by v.in_force_from desc limit 1
+) v
+join plan_rule r on r.plan_version_id = v.plan_version_id and r.kind = any(%(kinds)s)
+order by a.patient_id, r.rule_key
 on conflict (patient_id, rule_key) do update set
     plan_version_id = excluded.plan_version_id,
     due_at = case when d.kind = 'missing' then least(d.due_at, excluded.due_at) else d.due_at end
-"""  # noqa: S608 - both parts stand here
+"""
 
 
 async def make(connection: Connection, _registry: Registry, now: datetime, most: int) -> int:
