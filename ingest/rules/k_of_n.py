@@ -37,6 +37,8 @@ EXTRA: Final = (
     "readings_in_window",
 )  # the bound of a value, NaN with status; size of the window
 _K, _N, _LOW, _HIGH, _STATUS, _DAYS = range(6)
+# In the quantity's unit; no value comes near, and its millionths fit in 64 bits.
+_FAR: Final = 1e12
 
 
 def reach(rules: RuleRows) -> tuple[Int64s, Int64s]:
@@ -48,55 +50,48 @@ def reach(rules: RuleRows) -> tuple[Int64s, Int64s]:
 def evaluate(series: Series, rules: RuleRows, new: Bools) -> Findings:
     """Find the anchors whose window holds a *new* (s,) sample and fires."""
     counting = Counting.of(series)
-    start, stop = counting.all_of(counting.group_of(rules))
+    group = counting.group_of(rules)
+    start, stop = counting.all_of(group)
     rule, place = pairs(start, stop - start)
     row = counting.row[place]
-    params = rules.params[rule]
-    beyond = _is_beyond(params, series.value[row], series.status[row])
+    k, n, days = (rules.params[:, column].astype(np.int64) for column in (_K, _N, _DAYS))
+    beyond = _is_beyond(rules, rule, series.value[row], series.status[row])
 
     # All below is by position in these pairs; a rule's own are side by side, in order of time.
-    first = (np.cumsum(stop - start) - (stop - start))[rule]
+    shift = (np.cumsum(stop - start) - stop)[rule]
     position = np.arange(len(rule), dtype=np.int64)
-    oldest = counting.first_on(
-        counting.group_of(rules)[rule], counting.day[place] - params[:, _DAYS].astype(np.int64)
-    )
-    begin = np.maximum(position - params[:, _N].astype(np.int64) + 1, first + oldest - start[rule])
-    begin = np.maximum(begin, first)
+    oldest = counting.first_on(group[rule], counting.day[place] - days[rule]) + shift
+    begin = np.maximum(position - n[rule] + 1, oldest)
     count = _within(beyond, begin, position)
-    fires = (
-        beyond
-        & in_force(rules, rule, series.measured_at[row])
-        & (count >= params[:, _K])
-        & (_within(new[row], begin, position) > 0)
-    )
+    fires = beyond & (count >= k[rule]) & (_within(new[row], begin, position) > 0)
+    fires &= in_force(rules, rule, series.measured_at[row])
     at = np.flatnonzero(fires)
+    rule, begin, anchor = rule[at], begin[at], row[at]
+    low, high = rules.params[rule, _LOW], rules.params[rule, _HIGH]
     return Findings(
-        rule=rule[at],
-        anchor=row[at],
-        at=series.measured_at[row[at]],
-        side=np.where(
-            np.isfinite(params[at, _HIGH]), HIGH, np.where(np.isfinite(params[at, _LOW]), LOW, 0)
-        ).astype(np.int8),
-        level=rules.level[rule[at]],
+        rule=rule,
+        anchor=anchor,
+        at=series.measured_at[anchor],
+        side=np.where(np.isfinite(high), HIGH, np.where(np.isfinite(low), LOW, 0)).astype(np.int8),
+        level=rules.level[rule],
         value=count[at].astype(np.float64),
-        bound=params[at, _K],
-        first=row[begin[at]],
-        stop=row[at] + 1,
-        extra=np.column_stack(
-            (np.fmax(params[at, _LOW], params[at, _HIGH]), (at - begin[at] + 1).astype(np.float64))
-        ),
+        bound=rules.params[rule, _K],
+        first=row[begin],
+        stop=anchor + 1,
+        extra=np.column_stack((np.fmax(low, high), at - begin + 1)),
     )
 
 
-def _is_beyond(params: Floats, value: Floats, status: NDArray[np.int32]) -> Bools:
-    """Tell whether each sample is beyond the bound of the rule beside it; (j,)."""
-    low, high, bits = (params[:, column] for column in (_LOW, _HIGH, _STATUS))
-    is_low, is_high, has_bits = np.isfinite(low), np.isfinite(high), np.isfinite(bits)
+def _is_beyond(rules: RuleRows, rule: Int64s, value: Floats, status: NDArray[np.int32]) -> Bools:
+    """Tell whether each sample is beyond the bound of the rule at *rule* beside it; (j,)."""
+    # A bound that is not given is one that nothing is beyond.
+    low = np.nan_to_num(rules.params[:, _LOW], nan=-_FAR)
+    high = np.nan_to_num(rules.params[:, _HIGH], nan=_FAR)
+    bits = np.nan_to_num(rules.params[:, _STATUS]).astype(np.int64)
     exact = millionths(value)
-    beyond = np.zeros(len(value), np.bool_)
-    beyond[is_low] = exact[is_low] < millionths(low[is_low])
-    beyond[is_high] = exact[is_high] >= millionths(high[is_high])
-    beyond[has_bits] = (status[has_bits] & bits[has_bits].astype(np.int64)) != 0
+    beyond: Bools = (exact < millionths(low)[rule]) | (exact >= millionths(high)[rule])
+    if np.any(bits):
+        beyond |= (status & bits[rule]) != 0
     return beyond
 
 
@@ -105,13 +100,13 @@ def could_fire(rules: RuleRows, rule: Int64s, value: Floats, status: NDArray[np.
 
     Only one that is beyond the bound: any other pushes others out of windows, and adds nothing.
     """
-    return _is_beyond(rules.params[rule], value, status)
+    return _is_beyond(rules, rule, value, status)
 
 
 def rests_on(series: Series, rules: RuleRows, findings: Findings) -> tuple[Int64s, Int64s]:
     """Return pairs of (finding, row of the series): the samples beyond the bound."""
     finding, row = rests_on_all(series, findings)
-    beyond = _is_beyond(rules.params[findings.rule[finding]], series.value[row], series.status[row])
+    beyond = _is_beyond(rules, findings.rule[finding], series.value[row], series.status[row])
     return finding[beyond], row[beyond]
 
 

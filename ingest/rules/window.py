@@ -47,15 +47,16 @@ class Counting:
         """Pick what counts."""
         row = np.flatnonzero(series.counts & np.isfinite(series.value)).astype(np.int64)
         day = day_of(series.measured_at[row])
-        groups, index = np.unique(
-            _group(series.patient[row], series.quantity[row]), return_inverse=True
-        )
+        group = _group(series.patient[row], series.quantity[row])
+        begins = np.ones(len(row), np.bool_)
+        begins[1:] = group[1:] != group[:-1]  # a Series is sorted
+        index = np.cumsum(begins) - 1
         return cls(
             row=row,
             day=day,
             value=millionths(series.value[row]),
-            groups=groups,
-            place=index.astype(np.int64) * _DAYS + _DAY_ZERO + day,
+            groups=group[begins],
+            place=index * _DAYS + _DAY_ZERO + day,
         )
 
     def take(self, some: NDArray[Any]) -> Self:
