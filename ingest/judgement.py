@@ -13,7 +13,7 @@ from ingest import plausibility, tables
 from ingest.assignments import assign
 from ingest.batch import Batch, Bools, Int64s
 from ingest.breach import Breaches, from_finding
-from ingest.plausibility import VALUE_DOUBTS, Verdict
+from ingest.plausibility import Verdict
 from ingest.quarantine import Reason
 from ingest.registry import Registry
 from ingest.rules import limit
@@ -62,7 +62,7 @@ async def judge(
     counted = (
         (verdict.sample_reason == 0)
         & (verdict.reason[batch.samples.reading] == 0)
-        & ((verdict.sample_suspicion & VALUE_DOUBTS) == 0)
+        & plausibility.counts(verdict.sample_suspicion)
     )
     paused = registry.paused(patient, batch.measured_at)
     return Judgement(

@@ -37,7 +37,7 @@ join lateral (
     select * from sample
     where patient_id = asked.patient_id and quantity_id = %s
         and measured_at >= asked.since and measured_at < asked.before
-        and suspicion & %s = 0
+        and suspicion & %s = 0 and (suspicion & %s = 0 or suspicion & %s <> 0)
 ) s on true
 """
 
@@ -105,7 +105,9 @@ async def _weights(
             Array(earliest - WEIGHT_WINDOW, "timestamptz"),
             Array(latest, "timestamptz"),
             Quantity.BODY_WEIGHT.facts.id,
+            int(Suspicion.SUPERSEDED),
             VALUE_DOUBTS & ~Suspicion.WEIGHT_OFF_MEDIAN,
+            int(Suspicion.CONFIRMED),
         ],
         ask=len(owner) > 0,
         count=4,

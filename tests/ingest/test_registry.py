@@ -276,7 +276,7 @@ class Life:
 
     def much_changes(self) -> None:
         self._county.connection.execute(
-            "select registry_note('gateway', array(select n::text from generate_series(1, 10001) n))"
+            "select registry_note('gateway', array_agg(n::text)) from generate_series(1, 10001) n"
         )
 
     def changes_are_forgotten(self) -> None:
