@@ -135,6 +135,9 @@ def fired(kind: str, series: Series, rules: RuleRows, findings: Findings) -> lis
         *_lists(KINDS[kind].module.rests_on(series, rules, findings)), strict=True
     ):
         names[finding].add(ids[row])
+        assert findings.first[finding] <= row < findings.stop[finding]
+    anchored = findings.anchor != NO_ANCHOR
+    assert np.array_equal(findings.stop[anchored], findings.anchor[anchored] + 1)
     rows = [
         Fired(
             rule=int(findings.rule[n]),
