@@ -12,11 +12,12 @@ from typing import Any
 import psycopg
 import pytest
 
+from devices.quantity import Quantity
 from devices.reading import Reading
 from ingest import pg_binary, repeat
 from ingest.registry import Registry
 from ingest.settle import Settler
-from tests.ingest.county import NOW, County, batch_of, pressure, weight
+from tests.ingest.county import NOW, County, batch_of, pressure, reading, weight
 from tests.ingest.plans import DAY, HOUR, MINUTE, agree, alerts, breaches, events, waits
 from tests.ingest.test_repeat import TWICE, settle_due
 from tests.ingest.test_windows import OFTEN, RISE
@@ -44,6 +45,12 @@ async def gate(county: County) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
         yield connection
 
 
+def make_room(county: County, *readings: Reading) -> None:
+    """Store a pulse at the time of each reading: whoever is first to a chunk keeps others out."""
+    times = {one.measured_at for one in readings}
+    county.settle([reading({Quantity.PULSE: 70.0}, measured_at=at) for at in times])
+
+
 async def _meet(county: County, first: Sequence[Reading], second: Sequence[Reading]) -> None:
     """Settle both batches by a worker each: both store, then both lock, the *first* before."""
     async with AsyncExitStack() as stack:
@@ -68,6 +75,7 @@ async def _meet(county: County, first: Sequence[Reading], second: Sequence[Readi
 def test_a_change_between_two_workers_is_found_once(county: County, *, swapped: bool) -> None:
     agree(county, RISE)
     batches = [[weight(75.0, measured_at=NOW - DAY)], [weight(77.5)]]
+    make_room(county, *batches[0], *batches[1])
     one, other = reversed(batches) if swapped else batches
     asyncio.run(_meet(county, one, other))
     assert [row[:3] for row in breaches(county)] == [(RISE.key, 1, 2.5)]
@@ -80,6 +88,7 @@ def test_k_of_n_between_two_workers_is_found_once(county: County, *, swapped: bo
     agree(county, OFTEN)
     high = [pressure(150, 80, measured_at=NOW - n * HOUR) for n in range(4)]
     batches = [[high[3], high[1]], [high[2], high[0]]]
+    make_room(county, *batches[0], *batches[1])
     one, other = reversed(batches) if swapped else batches
     asyncio.run(_meet(county, one, other))
     assert [row[:3] for row in breaches(county)] == [(OFTEN.key, 1, 3.0), (OFTEN.key, 1, 4.0)]
@@ -148,6 +157,7 @@ def test_a_repeat_that_nobody_could_see_is_found_when_the_time_has_run_out(
     agree(county, TWICE)
     single = pressure(192, 80, measured_at=NOW - HOUR)
     again = pressure(150, 80, measured_at=NOW - HOUR + 5 * MINUTE)
+    make_room(county, single, again)
     one, other = (again, single) if swapped else (single, again)
     asyncio.run(_while_uncommitted(county, [one], _settling(county, [other])))
     assert (alerts(county), waits(county)) == ([], [(None, None)])
