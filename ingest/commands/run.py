@@ -19,7 +19,7 @@ from ingest.config import Config
 from ingest.consumer import MqttConsumer
 from ingest.control import Control
 from ingest.pipeline import Pipeline
-from ingest.schema.migrate import Migrated, migrate
+from ingest.schema.migrate import Migrated, MigrationError, migrate
 from ingest.settle import RETRY_S_MAX, RETRY_S_MIN, Settler
 from ingest.watch.health import Health
 from ingest.watch.metrics import Metrics
@@ -44,6 +44,7 @@ async def run(config: Config) -> None:
     health = Health(beat_s=time.monotonic())
     metrics = Metrics(health)
     watcher = Watcher(config, health, metrics)
+    failure: MigrationError | None = None
     with serving(config.watch, metrics, health):
         async with asyncio.TaskGroup() as tasks:
             beating = tasks.create_task(watcher.beat(), name="beat")
@@ -51,8 +52,14 @@ async def run(config: Config) -> None:
                 migrated = await _migrate_when_it_answers(config, stop)
                 if migrated is not None:
                     await _Worker(config, metrics, watcher, migrated).carry(stop)
+            except (
+                MigrationError
+            ) as error:  # by itself, and not in the group of one that it would be
+                failure = error
             finally:
                 beating.cancel()
+    if failure is not None:
+        raise failure
     structlog.get_logger().info("ingest.stopped")
 
 

@@ -315,3 +315,26 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path, embedded_broker: Embedded
     )
     assert done.returncode == 1
     assert done.stderr.startswith(f"watch.port: 127.0.0.1:{taken} cannot be used")
+
+
+def test_a_schema_that_cannot_be_brought_up_to_date_is_said_in_a_line(
+    plain_county: County, embedded_broker: EmbeddedBroker
+) -> None:
+    plain_county.connection.execute(
+        "update schema_migration set sha256 = 'x' where name = '0001_chain.sql'"
+    )
+    environment = {
+        "EGENMONITOR_INGEST__DATABASE__DSN": plain_county.dsn,
+        "EGENMONITOR_INGEST__BROKER__HOST": "127.0.0.1",
+        "EGENMONITOR_INGEST__BROKER__PORT": str(embedded_broker.port),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "ingest", "run"],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("schema: ingest: 0001_chain.sql was edited")
+    assert "Traceback" not in done.stderr
