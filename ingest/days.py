@@ -25,7 +25,7 @@ STEPS_MAX: Final = 200
 
 _STATE: Final = """
 select seen_until, clock_timestamp() - %s::interval,
-    (%s at time zone 'Europe/Stockholm')::date - %s::integer
+    greatest(live_from, (%s at time zone 'Europe/Stockholm')::date - %s::integer)
 from sample_day_state where is_kept for update skip locked
 """
 _MARK: Final = """

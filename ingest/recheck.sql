@@ -100,19 +100,21 @@ difference as (
             (e.level, e.side, e.value, e.bound, e.plan_version_id, e.measured_at, e.patient_id)
     end
     union all
-    -- A breach of a value that nobody stored.
+    -- A breach of a reading, or of a value of a reading, that nobody stored.
     select 'invented', b.reading_id || '/' || b.quantity_id, b.found_at, b.patient_id,
         b.reading_id, b.quantity_id, null,
         jsonb_build_object('level', b.level, 'value', b.value, 'breach_id', b.breach_id)
     from breach b
     where b.rule_key = '' and b.found_at >= %(from_at)s and b.found_at < %(until_at)s
-        and not exists (
-            select from sample s
-            where s.patient_id = b.patient_id and s.quantity_id = b.quantity_id
-                and s.measured_at = b.measured_at and s.reading_id = b.reading_id
-        )
-        -- One whose time or patient is wrong is told of above.
         and not exists (select from reading r where r.reading_id = b.reading_id)
+    union all
+    select 'invented', b.reading_id || '/' || b.quantity_id, j.at, b.patient_id,
+        b.reading_id, b.quantity_id, null,
+        jsonb_build_object('level', b.level, 'value', b.value, 'breach_id', b.breach_id)
+    from breach b join judged j on j.reading_id = b.reading_id
+    where b.rule_key = '' and not exists (
+        select from held h where h.reading_id = b.reading_id and h.quantity_id = b.quantity_id
+    )
     union all
     -- Whoever breaks a rule has an alert, but for what waits for a repeat or was calmed by it.
     select 'unalerted', 'breach ' || b.breach_id, b.found_at, b.patient_id, b.reading_id,

@@ -14,7 +14,10 @@ import psycopg
 SWEEP_AGAIN: Final = timedelta(hours=20)
 
 _TELL: Final = """
-update retention_state set keep_days = %s where keep_days is distinct from %s
+update retention_state set keep_days = %s
+where one in (
+    select one from retention_state where keep_days is distinct from %s for update skip locked
+)
 """
 _RESTS: Final = "select by_job or coalesce(swept_at > %s, false) from retention_state"
 _REMOVE: Final = "select remove_old_readings(%s, %s)"

@@ -55,14 +55,12 @@ select add_continuous_aggregate_policy(
 
 create or replace view sample_daily as
 select patient_id, quantity_id, day, readings, minimum, mean, maximum, total
-from sample_day where day < (select live_from from sample_day_state)
+from sample_day where day < sample_live_from()
 union all
 select patient_id, quantity_id, (begins_at at time zone 'Europe/Stockholm')::date, readings,
     minimum, mean, maximum, total
 from sample_by_day
-where begins_at >= (
-    select live_from::timestamp at time zone 'Europe/Stockholm' from sample_day_state
-);
+where begins_at >= sample_live_from()::timestamp at time zone 'Europe/Stockholm';
 
 -- How long readings are kept stands in ingest's configuration, which its clock writes down here.
 create procedure remove_old_readings_job(job_id integer, config jsonb) language plpgsql as $$

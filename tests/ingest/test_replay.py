@@ -68,13 +68,15 @@ def test_a_reading_is_judged_as_of_when_it_was_measured_and_late(plain_county: C
     county.plan(county.patient_id, then + DAY, {Quantity.SYSTOLIC: {"yellow_high": 120}})
     old, new = strange(185, measured_at=then), strange(119, measured_at=NOW - HOUR)
     county.settle([old, new])
-    county.connection.execute("update quarantine set arrived_at = %s", [then])
+    county.connection.execute(
+        "update quarantine set arrived_at = %s where reading_id = %s", [then, old.reading_id]
+    )
     county.lend(STRANGER, county.patient_id)
     assert after_loans(county) == 2
     found = county.rows("select level, bound, late from breach where rule_key = ''")
     assert found == [(2, 180.0, True)]
     assert county.rows("select level, late from alert") == [(1, True)]
-    assert county.one("select max(arrived_at) from reading") == then
+    assert county.rows("select arrived_at from reading order by 1") == [(then,), (NOW,)]
 
 
 def test_what_is_refused_again_stays_and_is_no_repeat(plain_county: County) -> None:
