@@ -26,7 +26,7 @@ def chores(keep_days: int) -> tuple[Chore, ...]:
         # Five weeks of a step counter that is read some times a day are some hundred samples.
         Chore(name="baseline", run=means.daily, lane=people, every_s=15, most=1_000),
         Chore(name=composite.COMPOSITE, run=composite.look, lane=people, every_s=15, most=1_000),
-        Chore(name="repeat", run=_repeat, lane=back, every_s=5, most=1_000),
+        Chore(name="repeat", run=repeat.settle_due, lane=back, every_s=5, most=1_000),
         Chore(name="rejudge", run=_rejudge, lane=back, every_s=2, most=1_000),
         Chore(name="loans", run=replay.after_loans, lane=back, every_s=15, most=1_000),
         Chore(name="days", run=_days, lane=house, every_s=60),
@@ -36,17 +36,8 @@ def chores(keep_days: int) -> tuple[Chore, ...]:
     )
 
 
-# These commit nothing by themselves.
-
-
-async def _repeat(connection: Connection, registry: Registry, now: datetime, most: int) -> int:
-    async with connection.transaction():
-        return await repeat.settle_due(connection, registry, now, most)
-
-
 async def _rejudge(connection: Connection, registry: Registry, _now: datetime, most: int) -> int:
-    async with connection.transaction():
-        return await rejudge.run(connection, registry, most)
+    return await rejudge.run(connection, registry, most)
 
 
 async def _days(connection: Connection, _registry: Registry, now: datetime, most: int) -> int:

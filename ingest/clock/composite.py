@@ -18,11 +18,12 @@ from ingest.breach import KINDS, LATE, NO_READING, Breaches, objects
 from ingest.clock import turn
 from ingest.clock.chore import Connection
 from ingest.clock.columns import microseconds_of, one_row, texts
+from ingest.clock.rows import understand
 from ingest.clock.turn import Turn
 from ingest.pg_binary import Array, read_array
 from ingest.registry import Registry
 from ingest.rules import composite
-from ingest.rules.catalogue import columns, kind_of
+from ingest.rules.catalogue import kind_of
 from ingest.rules.composite import Components, Found, Met
 from ingest.rules.explain import of_parts
 from ingest.rules.table import RuleRows
@@ -130,18 +131,21 @@ async def _look_at(
 
 def _rules(raw: Sequence[bytes | None]) -> tuple[RuleRows, Components]:
     """Return the composites of all versions, and what each is made of."""
-    specs = [json.loads(spec) for spec in texts(raw[6])]
-    read = [columns(COMPOSITE, spec) for spec in specs]
-    names, key = np.unique(np.array(texts(raw[4]), np.object_), return_inverse=True)
+    given = texts(raw[6])
+    understood = [understand(COMPOSITE, spec) for spec in given]
+    kept = [number for number, one in enumerate(understood) if one is not None]
+    specs = [json.loads(given[number]) for number in kept]
+    read = [one for one in understood if one is not None]
+    names, key = np.unique(np.array(texts(raw[4]), np.object_)[kept], return_inverse=True)
     rules = RuleRows(
-        patient=read_array(raw[0]).astype(np.int64),
-        in_force_from=read_array(raw[1]).astype(np.int64),
-        in_force_until=read_array(raw[2]).astype(np.int64),  # infinity is the largest int64
-        version=read_array(raw[3]).astype(np.int64),
+        patient=read_array(raw[0])[kept].astype(np.int64),
+        in_force_from=read_array(raw[1])[kept].astype(np.int64),
+        in_force_until=read_array(raw[2])[kept].astype(np.int64),  # infinity is the largest int64
+        version=read_array(raw[3])[kept].astype(np.int64),
         keys=[str(name) for name in names],
         key=key.astype(np.int64),
         quantity=np.array([quantity for quantity, _ in read], np.int16),
-        level=read_array(raw[5]).astype(np.int8),
+        level=read_array(raw[5])[kept].astype(np.int8),
         params=np.array([params for _, params in read], np.float64).reshape(
             len(read), len(composite.PARAMS)
         ),

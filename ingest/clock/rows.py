@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Final, Self
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from ingest.batch import NO_TIME, Bools, Int64s
@@ -16,6 +17,8 @@ from ingest.pg_binary import Array, read_array
 from ingest.rules.catalogue import KINDS, columns
 from ingest.rules.table import RuleRows
 
+_NOTHING: Final[tuple[int, tuple[float, ...]]] = (0, ())
+_log = structlog.get_logger()
 FOREVER: Final = np.iinfo(np.int64).max
 
 # Rows that another leader looks at are left to it. In the order of their time, so that what is
@@ -119,17 +122,20 @@ async def rules_at(
 ) -> tuple[Int64s, RuleRows]:
     """Return which due rows have a rule in force at their moment ``at`` (k,), and those rules.
 
+    One that cannot be understood is none.
+
     Returns:
         (r,) indices of *rows*, ascending, and r rules.
     """
     parameters = [Array(rows.patient, "int8"), list(rows.keys), Array(at, "timestamptz")]
     row = await one_row(connection, _RULES, parameters)
+    specs, which = np.unique(np.array(texts(row[4]), np.object_), return_inverse=True)
+    understood = [understand(kind, str(spec)) for spec in specs]
     number = read_array(row[0]).astype(np.int64)
     order = np.argsort(number, kind="stable")
-    number = number[order]
-    specs, which = np.unique(np.array(texts(row[4]), np.object_), return_inverse=True)
-    read = [_columns(kind, str(spec)) for spec in specs]
-    which = which[order]
+    order = order[np.array([one is not None for one in understood], np.bool_)[which[order]]]
+    number, which = number[order], which[order]
+    read = [one or _NOTHING for one in understood]
     keys, key = np.unique(np.array(rows.keys, np.object_)[number], return_inverse=True)
     width = len(KINDS[kind].params)
     return number, RuleRows(
@@ -141,7 +147,9 @@ async def rules_at(
         key=key.astype(np.int64),
         quantity=np.array([one[0] for one in read], np.int16)[which],
         level=read_array(row[3]).astype(np.int8)[order],
-        params=np.array([one[1] for one in read], np.float64).reshape(len(read), width)[which],
+        params=np.array([one[1] or [np.nan] * width for one in read], np.float64).reshape(
+            len(read), width
+        )[which],
     )
 
 
@@ -186,5 +194,13 @@ async def paused(connection: Connection, patient: Int64s, at: Int64s) -> Bools:
 
 # A county has few different rules: templates with a number changed here and there.
 @lru_cache(maxsize=65_536)
-def _columns(kind: str, spec: str) -> tuple[int, tuple[float, ...]]:
-    return columns(kind, json.loads(spec))
+def understand(kind: str, spec: str) -> tuple[int, tuple[float, ...]] | None:
+    """Return a rule's quantity and parameters; none, and said so once, where it is no rule.
+
+    Nobody can write one by the pages; one rule must not stop those of everybody else.
+    """
+    try:
+        return columns(kind, json.loads(spec))
+    except (ValueError, TypeError, AttributeError) as error:
+        _log.error("clock.rule_not_understood", kind=kind, problem=str(error))
+        return None

@@ -248,3 +248,12 @@ def test_hours_of_an_interval_are_elapsed_ones(
     assert timeline.reminders() == []
     _go_to(timeline, expected + 12 * HOUR)
     assert timeline.reminders() == [(patient, expected, 1)]
+
+
+def test_a_rule_that_nobody_understands_stops_no_other(plain_timeline: Timeline) -> None:
+    timeline = plain_timeline
+    timeline.patient(START, DAILY)
+    timeline.county.connection.execute("update plan_rule set spec = '{\"interval_h\": [1]}'")
+    patient = timeline.patient(START, DAILY)
+    _go_to(timeline, START, FIRST)
+    assert timeline.reminders() == [(patient, START + DAY, 1)]
