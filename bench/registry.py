@@ -37,7 +37,8 @@ _FILL = {
         insert into patient (patient_id) overriding system value
         select n from generate_series(1, %(patients)s) n""",
     "gateways": """
-        insert into gateway (gateway_id) select 'g-' || n from generate_series(1, %(patients)s) n""",
+        insert into gateway (gateway_id)
+        select 'g-' || n from generate_series(1, %(patients)s) n""",
     "loans": """
         insert into device_loan (patient_id, device_id, lent_from)
         select n, 'C4:BE:' || lpad(n::text, 11, '0'), now() - interval '3 years'
@@ -48,7 +49,8 @@ _FILL = {
     "limits": """
         insert into plan_limit
         select v.plan_version_id, q, low, high, null, high + 20
-        from plan_version v, (values (1, 100, 160), (2, null, 95), (4, 45, 100)) as l (q, low, high)""",
+        from plan_version v,
+            (values (1, 100, 160), (2, null, 95), (4, 45, 100)) as l (q, low, high)""",
     "rules": """
         insert into plan_rule
         select plan_version_id, 'change:body_weight:up:3d', 'change', 1,

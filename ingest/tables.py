@@ -10,12 +10,17 @@ import psycopg
 from numpy.typing import NDArray
 
 from devices.quantity import Quantity
-from ingest.batch import HOUR, Batch, Bools, Int64s
+from ingest.batch import DAY, HOUR, Batch, Bools, Int64s
 from ingest.history import History
 from ingest.pg_binary import Array, read_array
 from ingest.plausibility import VALUE_DOUBTS, WEIGHT_WINDOW, Suspicion, pair_group
 
 Connection = psycopg.AsyncConnection[Any]
+
+# Readings further apart are looked up one by one: what lies between is no concern of theirs. More
+# than the hour that counts, so that nothing is found twice.
+RATES_APART: Final = 7 * DAY
+assert RATES_APART > HOUR
 
 _RATES: Final = """
 select array_agg(asked.pair), array_agg(r.measured_at), array_agg(r.reading_id)
@@ -70,21 +75,21 @@ async def stored_ids(connection: Connection, reading_id: NDArray[np.bytes_]) -> 
 async def _rates(
     connection: Connection, batch: Batch, patient: Int64s, sound: Bools
 ) -> list[NDArray[Any]]:
-    group = pair_group(batch, patient)[sound]
-    pair, first = np.unique(group, return_index=True)
-    earliest, latest = _spans(group, pair, batch.measured_at[sound])
-    names = [batch.devices[index] for index in batch.device[sound][first].tolist()]
+    rows = np.flatnonzero(sound)
+    group, at = pair_group(batch, patient)[rows], batch.measured_at[rows]
+    order, first, last = _stretches(group, at, RATES_APART)
+    row = rows[order[first]]
     return await _columns(
         connection,
         _RATES,
         [
-            Array(pair, "int8"),
-            Array(patient[sound][first], "int8"),
-            names,
-            Array(earliest - HOUR, "timestamptz"),
-            Array(latest, "timestamptz"),
+            Array(group[order[first]], "int8"),
+            Array(patient[row], "int8"),
+            [batch.devices[index] for index in batch.device[row].tolist()],
+            Array(at[order[first]] - HOUR, "timestamptz"),
+            Array(at[order[last]], "timestamptz"),
         ],
-        ask=len(pair) > 0,
+        ask=len(row) > 0,
         count=3,
     )
 
@@ -95,15 +100,15 @@ async def _weights(
     samples = batch.samples
     is_weight = (samples.quantity == Quantity.BODY_WEIGHT.facts.id) & sound[samples.reading]
     reading = samples.reading[is_weight]
-    owner = np.unique(patient[reading])
-    earliest, latest = _spans(patient[reading], owner, batch.measured_at[reading])
+    owner, at = patient[reading], batch.measured_at[reading]
+    order, first, last = _stretches(owner, at, WEIGHT_WINDOW)
     return await _columns(
         connection,
         _WEIGHTS,
         [
-            Array(owner, "int8"),
-            Array(earliest - WEIGHT_WINDOW, "timestamptz"),
-            Array(latest, "timestamptz"),
+            Array(owner[order[first]], "int8"),
+            Array(at[order[first]] - WEIGHT_WINDOW, "timestamptz"),
+            Array(at[order[last]], "timestamptz"),
             Quantity.BODY_WEIGHT.facts.id,
             int(Suspicion.SUPERSEDED),
             VALUE_DOUBTS & ~Suspicion.WEIGHT_OFF_MEDIAN,
@@ -114,14 +119,19 @@ async def _weights(
     )
 
 
-def _spans(group: Int64s, distinct: Int64s, at: Int64s) -> tuple[Int64s, Int64s]:
-    """Return the earliest and the latest time of each distinct group."""
-    if not len(distinct):
-        return at, at
+def _stretches(
+    group: Int64s, at: Int64s, apart: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Divide each group's times into stretches with more than *apart* between them.
+
+    Returns:
+        The order by group and time, and where in it each stretch has its first and its last.
+    """
     order = np.lexsort((at, group))
-    first = np.searchsorted(group[order], distinct, side="left")
-    last = np.searchsorted(group[order], distinct, side="right") - 1
-    return at[order][first], at[order][last]
+    begins = np.ones(len(order), np.bool_)
+    begins[1:] = (np.diff(group[order]) != 0) | (np.diff(at[order]) > apart)
+    first = np.flatnonzero(begins)
+    return order, first, np.append(first[1:], len(order))[: len(first)] - 1
 
 
 async def _columns(

@@ -261,6 +261,23 @@ def test_frequency_is_counted_over_batches(county: County) -> None:
     assert [row[0] for row in suspicions] == [0] * 6 + [16, 16]
 
 
+def test_frequency_is_counted_where_each_reading_is_in_time(plain_county: County) -> None:
+    """Old and new readings in one batch, with what is stored near them and between them."""
+    old, between = NOW - timedelta(days=300), NOW - timedelta(days=100)
+    for begin, count in ((old, 6), (between, 9), (NOW, 5)):
+        plain_county.settle(
+            [pressure(120, 80, measured_at=begin - timedelta(minutes=n)) for n in range(1, count)]
+        )
+    last = [pressure(120, 80, measured_at=begin) for begin in (NOW, old)]
+    more = [pressure(120, 80, measured_at=old + timedelta(minutes=n)) for n in (1, 2)]
+    plain_county.settle([*last, *more])
+    suspicions = [
+        plain_county.one("select suspicion from reading where reading_id = %s", one.reading_id)
+        for one in (*last, *more)
+    ]
+    assert suspicions == [0, 0, 16, 16]
+
+
 def test_a_weight_is_held_against_the_stored_median(county: County) -> None:
     for day in range(1, 5):
         county.settle([weight(80, measured_at=NOW - timedelta(days=day))])
