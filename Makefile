@@ -44,6 +44,8 @@ format: $(VENV)/dev.stamp  ## Format the code
 bench: $(VENV)/dev.stamp  ## Measure; ratios come last
 	$(BIN)/python bench/gateway.py
 	$(BIN)/python bench/ingest.py
+	$(BIN)/python bench/registry.py
+	$(BIN)/python bench/dry_run.py
 
 docs: $(VENV)/dev.stamp  ## Write the documents that are generated from code
 	$(BIN)/python -m devices.asyncapi docs/
