@@ -157,21 +157,24 @@ class MqttConsumer:
         """
         link = self._link if self._link is not None and self._link.is_open else None
         size_max = link.connection.limits.packet_bytes_max if link is not None else None
+        is_deaf = link is None or link.is_congested
         in_flight = self._in_flight
+        room = in_flight.room
         packets: list[bytes] = []
         dropped = 0
-        for answer in answers:
-            topic = self._topics.get(answer.topic) or self._topic(answer.topic)
-            packet_id = in_flight.next_id() if in_flight.has_room else 0
-            packet = encode_publish(topic, answer.payload, answer.correlation, packet_id)
+        for name, payload, correlation in answers:
+            if is_deaf and not room:
+                dropped += 1
+                continue
+            topic = self._topics.get(name) or self._topic(name)
+            packet_id = in_flight.next_id() if room else 0
+            packet = encode_publish(topic, payload, correlation, packet_id)
             if size_max is not None and len(packet) > size_max:  # [MQTT-3.2.2-15]
                 dropped += 1
                 continue
             if packet_id:
                 in_flight.keep(packet_id, packet, is_sent=link is not None)
-            elif link is None or link.is_congested:
-                dropped += 1
-                continue
+                room -= 1
             packets.append(packet)
         if link is not None and packets:
             link.send(b"".join(packets))

@@ -75,15 +75,22 @@ class Gathering:
         self._room = asyncio.Event()
         self._room.set()
 
-    async def add(self, one: Incoming) -> None:
-        """Add a message, when there is room."""
-        if self._rows >= self._rows_max:
-            await self._room.wait()
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing may be added."""
+        return self._rows >= self._rows_max
+
+    async def wait_for_room(self) -> None:
+        """Wait until something may be added."""
+        await self._room.wait()
+
+    def add(self, one: Incoming, rows: int) -> None:
+        """Add a message, which counts as so many rows."""
         if not self._incoming:
             self._began_at = asyncio.get_running_loop().time()
             self._some.set()
         self._incoming.append(one)
-        self._rows += max(1, one.count)
+        self._rows += rows
         if self._rows >= self._rows_max:
             self._room.clear()
             self._ready.set()
@@ -145,22 +152,26 @@ class Pipeline:
         self._stopping = True
 
     async def _gather(self) -> None:
+        gathering = self._gathering
         unbroken = 0
         while not self._stopping:
             taken = self._consumer.take(TAKEN_AT_ONCE)
             for delivery in taken:
                 one = decode(delivery)
-                await self._gathering.add(one)
-                unbroken += max(1, one.count)
+                rows = one.count or 1
+                if gathering.is_full:
+                    await gathering.wait_for_room()
+                gathering.add(one, rows)
+                unbroken += rows
                 if unbroken >= DECODED_AT_ONCE:
                     unbroken = 0
                     await asyncio.sleep(0)
             if len(taken) < TAKEN_AT_ONCE:
                 if self._consumer.is_full:
-                    self._gathering.hurry()
+                    gathering.hurry()
                 unbroken = 0
                 await self._consumer.wait(IDLE_S)
-        self._gathering.end()
+        gathering.end()
 
     async def _settle(self) -> None:
         while incoming := await self._gathering.take():

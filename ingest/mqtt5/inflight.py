@@ -28,9 +28,9 @@ class InFlight:
         return len(self._packets)
 
     @property
-    def has_room(self) -> bool:
-        """Whether one more may be sent."""
-        return len(self._packets) < self._room
+    def room(self) -> int:
+        """How many more may be sent."""
+        return max(0, self._room - len(self._packets))
 
     def next_id(self) -> int:
         """Return a packet id that is not in use [MQTT-2.2.1-3]."""

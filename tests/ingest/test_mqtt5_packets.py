@@ -238,7 +238,7 @@ def test_publishes_in_flight_are_sent_again_in_order_with_dup_when_the_session_i
         number = in_flight.next_id()
         packets[number] = encode_publish(encode_text("t"), payload, None, number)
         in_flight.keep(number, packets[number], is_sent=payload != b"c")
-    assert not in_flight.has_room
+    assert in_flight.room == 0
     assert in_flight.acknowledged(1)
     assert not in_flight.acknowledged(1)
     kept = Connack(0, session_present=True)
@@ -268,9 +268,9 @@ def test_a_servers_limits_hold_for_what_is_in_flight() -> None:
         in_flight.keep(number, packet_, is_sent=True)
     in_flight.resume(Connack(0, session_present=True, packet_bytes_max=40, receive_max=2))
     assert len(in_flight) == 2
-    assert not in_flight.has_room
+    assert in_flight.room == 0
     assert in_flight.resume(Connack(0, qos_max=0)) == b""
-    assert (len(in_flight), in_flight.has_room) == (0, False)
+    assert (len(in_flight), in_flight.room) == (0, 0)
 
 
 def test_packet_ids_are_never_zero_and_never_in_use() -> None:
