@@ -57,7 +57,8 @@ async def _look(
         number, rules = await rows.rules_at(connection, kind, asked, newest[looked])
         at = newest[looked][number]
         before, _ = module.reach(rules)
-        series = await samples.between(connection, rules, at - before, at)
+        daily = kind == "baseline"
+        series = await samples.between(connection, rules, at - before, at, daily=daily)
         findings = module.evaluate(series, rules, at)
         breaches = windows.from_findings(kind, rules, series, findings, at_us)
         paused = await rows.paused(connection, breaches.patient, breaches.measured_at)

@@ -40,6 +40,38 @@ select array_agg(patient_id), array_agg(quantity_id), array_agg(measured_at),
 from found
 """
 
+# A counter is read many times a day, and only the day's highest is looked at: of equal ones the
+# last, as ingest.rules.baseline takes them.
+_DAILY: Final = """
+with asked as (
+    select patient_id, quantity_id, min(since) as since, max(until) as until
+    from unnest(%s::bigint[], %s::smallint[], %s::timestamptz[], %s::timestamptz[])
+        as a (patient_id, quantity_id, since, until)
+    group by patient_id, quantity_id
+),
+highest as (
+    select distinct on (
+        s.patient_id, s.quantity_id, (s.measured_at at time zone 'Europe/Stockholm')::date
+    ) s.patient_id, s.quantity_id, s.measured_at, s.reading_id, s.value, s.suspicion
+    from asked a
+    cross join lateral (
+        select * from sample s
+        where s.patient_id = a.patient_id and s.quantity_id = a.quantity_id
+            and s.measured_at >= a.since and s.measured_at <= a.until
+            and s.measured_at >= %s and s.measured_at <= %s
+            and sample_counts(s.suspicion)
+    ) s
+    order by s.patient_id, s.quantity_id, (s.measured_at at time zone 'Europe/Stockholm')::date,
+        s.value desc, s.measured_at desc, s.reading_id desc
+),
+found as (
+    select * from highest order by patient_id, quantity_id, measured_at, reading_id
+)
+select array_agg(patient_id), array_agg(quantity_id), array_agg(measured_at),
+    array_agg(reading_id), array_agg(value), array_agg(suspicion)
+from found
+"""
+
 # Doubted ones too: she has measured. The newest is found from the end of the index.
 _LAST: Final = """
 with asked as (
@@ -112,8 +144,13 @@ def newest(found: Series, rules: RuleRows) -> Int64s:
     return at
 
 
-async def between(connection: Connection, rules: RuleRows, since: Int64s, until: Int64s) -> Series:
-    """Return the samples of each rule's patient and quantity in [since, until], (k,) each."""
+async def between(
+    connection: Connection, rules: RuleRows, since: Int64s, until: Int64s, *, daily: bool = False
+) -> Series:
+    """Return the samples of each rule's patient and quantity in [since, until], (k,) each.
+
+    *daily*: of those that count, the highest of each local day only.
+    """
     if not len(rules):
         return series([None] * 6)
     parameters = [
@@ -124,7 +161,7 @@ async def between(connection: Connection, rules: RuleRows, since: Int64s, until:
         moment_of(int(since.min())),
         moment_of(int(until.max())),
     ]
-    return series(await one_row(connection, _SAMPLES, parameters))
+    return series(await one_row(connection, _DAILY if daily else _SAMPLES, parameters))
 
 
 def series(raw: Sequence[bytes | None]) -> Series:

@@ -119,11 +119,16 @@ def test_a_baseline_is_looked_at_every_day(timeline: Timeline) -> None:
         at = local(2026, 6, 1) + day * DAY + 21 * HOUR
         timeline.measure(patient, at, steps, Quantity.STEPS)
         timeline.measure(patient, at - HOUR, steps / 2, Quantity.STEPS)
+        timeline.measure(patient, at, 2 * steps, Quantity.STEPS, suspicion=1)  # counts for nothing
     timeline.at(MONDAY, due.make, means.daily)
     assert timeline.at(local(2026, 7, 6, 6), means.daily, means.daily) == [1, 0]
     assert timeline.breaches() == [(patient, "baseline:steps:7d", local(2026, 7, 6, 6))]
     assert timeline.county.one("select due_at from rule_due") == local(2026, 7, 7, 6)
     assert timeline.alerts() == [(patient, "trend:steps", 1)]
+    assert timeline.county.rows(
+        "select min(s.value), max(s.value), count(*) from breach_reading"
+        " join sample s using (reading_id)"
+    ) == [(3000.0, 3000.0, 7)]
 
 
 def test_without_any_sample_nothing_is_found(plain_timeline: Timeline) -> None:

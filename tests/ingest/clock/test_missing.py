@@ -133,6 +133,19 @@ def test_while_her_gateway_is_silent_nobody_is_told_and_then_the_ladder_begins(
     assert timeline.reminders() == [(patient, START + DAY, 1)]
 
 
+def test_of_two_gateways_at_home_one_that_is_heard_is_enough(plain_timeline: Timeline) -> None:
+    timeline = plain_timeline
+    patient = timeline.patient(START, DAILY)
+    timeline.gateway(patient, START)
+    other = timeline.gateway(timeline.county.add_patient(), FIRST)
+    timeline.county.connection.execute(
+        "insert into gateway_home (gateway_id, patient_id, from_at) values (%s, %s, %s)",
+        [other, patient, START],
+    )
+    _go_to(timeline, START, FIRST)
+    assert timeline.reminders() == [(patient, START + DAY, 1)]
+
+
 def test_what_waited_in_a_silent_gateway_makes_nobody_tell_her(plain_timeline: Timeline) -> None:
     timeline = plain_timeline
     patient = timeline.patient(START, DAILY)
