@@ -142,17 +142,21 @@ async def after_loans(
         now: By which what is stored now is late.
         most: Rows at most.
     """
-    cursor = await connection.execute(_REVISION)
-    row = await cursor.fetchone()
-    assert row is not None
-    most = min(most, ROWS_MAX)
+    revision = await _one(connection, _REVISION)
     waiting = [reason.value for reason in WAITING]
-    cursor = await connection.execute(_CHANGED, {"waiting": waiting, "most": most})
-    ids = [int(found[0]) for found in await cursor.fetchall()]
-    if not ids:
-        await connection.execute(_FOLLOWED, [row[0], row[0]])
-        return 0
-    return len(await replay(connection, registry, ids, now))
+    tried = 0
+    while tried < most:
+        asked = {"waiting": waiting, "most": min(most - tried, ROWS_MAX)}
+        cursor = await connection.execute(_CHANGED, asked)
+        ids = [int(row[0]) for row in await cursor.fetchall()]
+        if not ids:
+            await connection.execute(_FOLLOWED, [revision, revision])
+            break
+        done = len(await replay(connection, registry, ids, now))
+        tried += done
+        if not done:  # another replay has them
+            break
+    return tried
 
 
 async def replay(
@@ -310,3 +314,10 @@ def _ids(incoming: Incoming) -> list[UUID]:
 
 def _uuid(batch: Batch, row: int) -> UUID:
     return UUID(bytes=bytes(batch.reading_id[row : row + 1].tobytes()))
+
+
+async def _one(connection: psycopg.AsyncConnection[Any], query: str) -> int:
+    cursor = await connection.execute(query)
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])
