@@ -28,7 +28,7 @@ ASYNCAPI_FILE: Final = "asyncapi.json"
 SCHEMA_FILE: Final = "wire.schema.json"
 
 # By their names in the documents. What is written now stands before what is read besides.
-_MESSAGES: Final = {
+_MESSAGES: Final[dict[TopicKind, dict[str, type]]] = {
     TopicKind.READINGS: {"readings": Columns, "readingsInRows": Message},
     TopicKind.RECEIPTS: {"receipts": PackedReceipt, "receiptsOfRows": Receipt},
     TopicKind.STATUS: {"status": GatewayStatus},

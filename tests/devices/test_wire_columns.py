@@ -200,7 +200,7 @@ def test_columns_hold_one_to_two_hundred_readings(count: int) -> None:
         "measured_at": [0] * count,
         **dict.fromkeys(list(COLUMNS)[13:]),
     }
-    fields = {"payload": "", "payload_length": None, "received_at": None, "value": []}
+    fields: dict[str, Any] = {"payload": "", "payload_length": None, "received_at": None, "value": []}
     with pytest.raises(MalformedMessage, match="readings"):
         wire.decode_columns(columns(**bare | fields))
 

@@ -59,7 +59,7 @@ def test_garbage_is_refused_each_with_a_reason() -> None:
                 assert one.refused[0].content == payload
             whole += one.refused_whole
             parts += not one.refused_whole and bool(one.refused)
-        faults += np.count_nonzero(batch.fault)
+        faults += int(np.count_nonzero(batch.fault))
         for said in explain(batch, verdict, np.flatnonzero(batch.fault)):
             assert (said.reason, bool(said.detail)) == ("malformed_reading", True)
             with pytest.raises(MalformedMessage):
