@@ -140,3 +140,24 @@ def test_an_id_that_ends_in_zeros_is_whole() -> None:
 def test_there_are_two_languages() -> None:
     with pytest.raises(ValueError, match="no language 'fi'"):
         explain.explain("limit", {}, "fi")
+
+
+def test_each_finding_names_its_own_readings() -> None:
+    samples = samples_of(PULSE, {NOW: 101.0, NOW + 1: 99.0, NOW + 2: 102.0, NOW + 3: 103.0})
+    rule = Rule(1, PULSE, {"k": 2, "n": 2, "days": 1, "high": 100})
+    first, *others = details_of("k_of_n", samples, Rule(1, PULSE, {**rule.params, "k": 1}))
+    assert first["readings"] == [id_of(1)]
+    assert [one["readings"] for one in others] == [[id_of(3)], [id_of(3), id_of(4)]]
+    assert [one["value"] for one in (first, *others)] == [1, 1, 2]
+    assert [one["readings"] for one in details_of("k_of_n", samples, rule)] == [
+        [id_of(3), id_of(4)]
+    ]
+
+
+def test_times_are_kept_as_text() -> None:
+    (detail,) = details_of(
+        "missing", samples_of(STEPS, {NOW - 3 * DAY: 1.0}), Rule(1, STEPS, {"interval_h": 24})
+    )
+    assert detail["at"] == "2026-11-22T07:00:00+00:00"
+    assert detail["last_at"] == "2026-11-19T07:00:00+00:00"
+    assert detail["expected_at"] == "2026-11-20T07:00:00+00:00"
