@@ -221,3 +221,18 @@ def test_every_chore_has_a_name_of_its_own_and_every_lane_something_to_do() -> N
     usual = chores(3653)
     assert len({chore.name for chore in usual}) == len(usual)
     assert {chore.lane for chore in usual} == set(Lane)
+
+
+def test_the_county_is_kept_in_memory_while_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = lane.Known()
+    used = known.registry
+    used.revision, used.now = 5, 1
+    known.drop_if_idle()
+    known.drop_if_idle()
+    assert known.registry is used
+    monkeypatch.setattr(lane, "IDLE_S", -1.0)
+    used.now = 2
+    known.drop_if_idle()
+    assert known.registry is used
+    known.drop_if_idle()
+    assert known.registry is not used
