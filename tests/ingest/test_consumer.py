@@ -17,6 +17,7 @@ from devices import wire
 from ingest.config import BrokerSettings
 from ingest.consumer import ConsumerStopped, MqttConsumer
 from ingest.delivery import Answer
+from ingest.dialing import introduction
 from ingest.mqtt5 import AckOrder
 from simulator.embedded.broker import Broker
 from tests.ingest.consuming import WAIT_S, Watched, consuming, next_one
@@ -60,6 +61,24 @@ def test_a_delivery_of_a_broken_connection_is_not_acknowledged_on_the_next(
     assert len(order) == 0
     last = [100 * (len(sizes) - 1) + place + 1 for place in range(sizes[-1])] if sizes else []
     assert released == last
+
+
+def test_a_session_outlives_its_worker_for_a_day_and_one_of_a_group_for_a_minute() -> None:
+    """A share of a group that waits for a worker which is gone for good is nobody's."""
+    alone = BrokerSettings(host="h")
+    assert introduction(alone, 7).session_expiry_s == 24 * 3600
+    shared = BrokerSettings(host="h", shared_group="workers")
+    assert introduction(shared, 7).session_expiry_s == 60
+    assert introduction(shared, 7).receive_max == 7
+
+
+def test_the_password_is_read_at_each_connect(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("old\n")
+    settings = BrokerSettings(host="h", username="u", password_file=secret)
+    assert introduction(settings, 1).password == b"old"
+    secret.write_text("new")
+    assert (introduction(settings, 1).username, introduction(settings, 1).password) == ("u", b"new")
 
 
 def _settings(broker: Broker) -> BrokerSettings:

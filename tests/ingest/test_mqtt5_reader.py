@@ -1,18 +1,26 @@
 """Any bytes, split anywhere, give the same events or the same ProtocolError, and nothing else."""
 
+import contextlib
 from collections.abc import Iterable
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ingest.mqtt5 import Event, ProtocolError, Publish, Reader
+from ingest.mqtt5 import Connect, Connection, Event, ProtocolError, Publish, Reader, State
 from ingest.mqtt5 import reader as reader_module
 from ingest.mqtt5.fields import Cursor
 from ingest.mqtt5.packets import decode
-from tests.ingest.mqtt5_words import cut, damaged, packet, publish, streams, text, variable
+from tests.ingest.mqtt5_words import connack, cut, damaged, packet, publish, streams, text, variable
 
 PACKET_BYTES_MAX = 100_000
+CONNECT = Connect(
+    client_id="me",
+    keepalive_s=30,
+    session_expiry_s=60,
+    receive_max=10,
+    packet_bytes_max=PACKET_BYTES_MAX,
+)
 Outcome = tuple[list[Event], str]
 
 
@@ -92,6 +100,24 @@ def test_correlation_data_of_every_length_is_read(size: int) -> None:
     usual = b"\x08" + text("a") + b"\x09" + text(bytes(size))
     events, problem = _read([publish("t", b"p", 7, usual) * 2])
     assert (events, problem) == ([Publish("t", b"p", "a", bytes(size), 7)] * 2, "")
+
+
+@given(st.lists(st.one_of(damaged(), st.binary(max_size=30)), max_size=5))
+def test_no_bytes_make_a_connection_raise_anything_but_a_protocol_error(
+    pieces: list[bytes],
+) -> None:
+    connection = Connection(CONNECT)
+    if pieces and pieces[0][:1] != b"\x20":
+        pieces = [connack(), *pieces]
+    subscribed = False
+    with contextlib.suppress(ProtocolError):
+        for piece in pieces:
+            events: list[Event] = []
+            connection.receive(piece, events)
+            assert connection.state is not State.CONNECTING or not events
+            if connection.state is State.OPEN and not subscribed:
+                subscribed = True
+                connection.subscribe(["a"])
 
 
 def test_a_packet_that_is_too_large_is_refused_by_its_header() -> None:
