@@ -23,7 +23,7 @@ def rolling_mean(random: Random) -> dict[str, float]:
     return {
         **one_of(random, "low", "high", value=random.randint(750, 770) / 10),
         "days": random.choice((2, 3, 7)),
-        "readings_min": random.choice((1, 2, 5, 8)),
+        "readings_min": random.choice((0, 1, 2, 5, 8)),
         "days_min": random.choice((1, 2)),
     }
 
@@ -34,8 +34,8 @@ def baseline(random: Random) -> dict[str, float]:
         "days": days,
         "baseline_days": baseline_days,
         "percent": random.choice((50, 60, 99)),
-        "valid_days_min": random.randint(1, min(2, baseline_days)),
-        "recent_days_min": random.randint(1, days),
+        "valid_days_min": random.randint(0, min(2, baseline_days)),
+        "recent_days_min": random.randint(0, days),
     }
 
 
