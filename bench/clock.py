@@ -96,8 +96,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--patients", type=int, default=100_000)
     parser.add_argument("--phases", type=int, default=8)
+    parser.add_argument("--tree", type=Path, help="with TimescaleDB: a tree with PostgreSQL 17")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory, Postgres(Path(directory) / "pg") as server:
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        Postgres(Path(directory) / "pg", tree=given.tree) as server,
+    ):
         dsn = server.dsn("postgres")
         migrate(dsn)
         asyncio.run(_measure(dsn, given.patients, given.phases))

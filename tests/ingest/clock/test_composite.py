@@ -11,7 +11,9 @@ START = local(2026, 6, 1, 0)
 SIX = local(2026, 7, 6, 6)
 MEAN = RollingMean(quantity=Quantity.SYSTOLIC, high=135.0)
 STEPS = Baseline(quantity=Quantity.STEPS, level=0)
-BOTH = Composite(name="mean_and_steps", components=(MEAN.key, STEPS.key))
+BOTH = Composite(
+    name="mean_and_steps", quantity=Quantity.SYSTOLIC, components=(MEAN.key, STEPS.key)
+)
 KEY = "composite:mean_and_steps"
 
 
