@@ -8,7 +8,7 @@ import cyclopts
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from ingest.commands import canary, dry_run
+from ingest.commands import canary, dry_run, quarantine, recheck, retain
 from ingest.commands.console import ConfigFile, configured, database_problem, fail
 from ingest.commands.run import run, say
 from ingest.config import Config
@@ -19,8 +19,8 @@ from ingest.watch.server import NotServed
 CONNECT_S_MAX: Final = 5
 
 app = cyclopts.App(name="ingest", help="MQTT to PostgreSQL: readings in, receipts out.")
-app.command(canary.app)
-app.command(dry_run.app)
+for command in (canary, dry_run, quarantine, recheck, retain):
+    app.command(command.app)
 
 
 @app.command(name="run")

@@ -23,10 +23,10 @@ from tests.ingest.process import Ingest, until
 from tests.system.load import Home, People, populate, rows
 
 KILLS = int(os.environ.get("EGENMONITOR_KILLS", "60"))
-PEOPLE = 100
+PEOPLE = 200
 GATEWAYS = 4
-# Four gateways at some six readings every 0.2 s: 130 a second.
-PACE_S = 0.2
+# Four gateways at some six readings every 0.25 s: 100 a second, for four minutes if need be.
+PACE_S = 0.25
 DATABASE = 2  # whose turn it is: worker 0, worker 1, or the postmaster
 # A killed process loses nothing by it, only a power cut would; recovery is seconds faster.
 THROW_AWAY = {"fsync": "off", "full_page_writes": "off"}
