@@ -39,11 +39,12 @@ def reading(ago: timedelta = timedelta(hours=1), **more: Any) -> Measured:
 def case(level: int, **more: Any) -> Case:
     facts: dict[str, Any] = dict.fromkeys(Case.__dataclass_fields__)
     facts |= {"level": level, "state": "open", "born_on": date(1944, 1, 1), "findings": []}
+    facts["rule"] = "limit:blood_pressure"
     return Case(**{**facts, **more})
 
 
 def finding(quantity_id: int, side: str) -> dict[str, Any]:
-    return {"quantity_id": quantity_id, "side": side, "value": 1.0, "bound": 1.0}
+    return {"quantity_id": quantity_id, "side": side, "value": 1.0, "bound": 1.0, "detail": {}}
 
 
 def test_values_in_range_today_are_said_to_be() -> None:
@@ -81,6 +82,25 @@ def test_a_red_alert_says_what_to_do_in_the_plans_own_words() -> None:
 def test_it_says_what_is_beyond_the_limit(findings: list[tuple[int, str]], headline: str) -> None:
     red = case(2, findings=[finding(*each) for each in findings])
     assert today([case(1), red], [reading(level=2)], ADVICE, LIMITED, NOW).headline == headline
+
+
+@pytest.mark.parametrize(
+    ("rule", "headline"),
+    [
+        ("trend:body_weight", "Dina värden har ändrats mer än det som är avtalat i din plan."),
+        ("missing:blood_pressure", "Det saknas en mätning enligt din plan."),
+        ("composite:heart", "Ett värde ligger utanför dina gränser."),
+    ],
+)
+def test_it_says_what_is_no_limit_otherwise(rule: str, headline: str) -> None:
+    found = case(1, rule=rule, findings=[finding(5, "")])
+    said = today([found], [reading()], ADVICE, LIMITED, NOW)
+    assert said.headline == f"{headline} Gör så här:"
+
+
+def test_a_red_value_that_waits_for_a_repeat_asks_for_one() -> None:
+    said = today([], [reading(repeat_asked=True)], ADVICE, LIMITED, NOW)
+    assert said.headline == "Mät gärna en gång till."
 
 
 def test_a_yellow_alert_has_its_own_steps() -> None:
