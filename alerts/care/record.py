@@ -25,6 +25,8 @@ from pydantic import (
 from alerts.care import personal_number
 from devices.quantity import Quantity
 from devices.wire import is_gateway_id
+from ingest.rules.model import Rule
+from ingest.rules.plan import Rules
 
 DEFAULT_GREEN = "Mät som vanligt enligt din plan."
 DEFAULT_YELLOW = (
@@ -165,20 +167,26 @@ class Plan(_Part):
 
     in_force_from: AwareDatetime
     agreed_how: Line
-    limits: tuple[Limit, ...]
+    limits: tuple[Limit, ...] = ()
+    rules: tuple[Rule, ...] = ()  # docs/rules.md
     advice: Advice = Advice()
 
     @field_validator("limits")
     @classmethod
     def _each_quantity_once(cls, limits: tuple[Limit, ...]) -> tuple[Limit, ...]:
-        if not limits:
-            problem = "a plan needs at least one limit"
-            raise ValueError(problem)
         twice = doubles(limit.quantity.value for limit in limits)
         if twice:
             problem = f"{', '.join(twice)} stands more than once"
             raise ValueError(problem)
         return limits
+
+    @model_validator(mode="after")
+    def _is_judged_by_something(self) -> Self:
+        if not self.limits and not self.rules:
+            problem = "a plan needs at least one limit or rule"
+            raise ValueError(problem)
+        Rules(rules=self.rules)  # refuses what does not go together
+        return self
 
 
 class Patient(_Part):

@@ -1,13 +1,16 @@
 """Writes a care record into the database in one transaction. Writing it again changes nothing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psycopg
 from psycopg.rows import scalar_row
+from psycopg.types.json import Jsonb
 
 from alerts import password
 from alerts.care.file import CareRecordError
 from alerts.care.record import CareRecord, Limit, Loan, Patient, Plan, Staff
+from ingest.rules.model import Rule
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -30,7 +33,7 @@ def seed(connection: Connection, record: CareRecord) -> Seeded:
 
     Raises:
         CareRecordError: What the database already holds contradicts it: a device lent to
-            somebody else at the time, a plan version with other limits.
+            somebody else at the time, a plan version with other limits or rules.
     """
     with connection.transaction():
         # One seeding at a time; ingest and the pages go on reading.
@@ -245,7 +248,8 @@ class _Seeding:
             (patient_id, plan.in_force_from, plan.agreed_how),
         )
         if plan_version_id is None:
-            if self._limits_kept(patient_id, plan) != _bounds(plan.limits):
+            kept = self._limits_kept(patient_id, plan), self._rules_kept(patient_id, plan)
+            if kept != (_bounds(plan.limits), _specs(plan.rules)):
                 self._problems.append(
                     f"patient {key}: another plan is in force from {plan.in_force_from}; "
                     "a plan is never overwritten: give the new one a later in_force_from"
@@ -257,6 +261,12 @@ class _Seeding:
                 "insert into plan_limit (plan_version_id, quantity_id, yellow_low, yellow_high, "
                 "red_low, red_high) values (%s, %s, %s, %s, %s, %s)",
                 (plan_version_id, quantity_id, *bounds),
+            )
+        for rule in plan.rules:
+            self._connection.execute(
+                "insert into plan_rule (plan_version_id, rule_key, kind, level, spec) "
+                "values (%s, %s, %s, %s, %s)",
+                (plan_version_id, rule.key, rule.kind, rule.level, Jsonb(rule.params())),
             )
         self._connection.execute(
             "insert into plan_advice (plan_version_id, green, yellow, red) values (%s, %s, %s, %s)",
@@ -271,6 +281,18 @@ class _Seeding:
             (patient_id, plan.in_force_from),
         )
         return {quantity_id: tuple(bounds) for quantity_id, *bounds in rows}
+
+    def _rules_kept(self, patient_id: int, plan: Plan) -> dict[object, object]:
+        rows = self._connection.execute(
+            "select rule_key, level, spec from plan_rule join plan_version using (plan_version_id) "
+            "where patient_id = %s and in_force_from = %s",
+            (patient_id, plan.in_force_from),
+        )
+        return {key: (level, spec) for key, level, spec in rows}
+
+
+def _specs(rules: Sequence[Rule]) -> dict[object, object]:
+    return {rule.key: (rule.level, rule.params()) for rule in rules}
 
 
 def _bounds(limits: tuple[Limit, ...]) -> dict[object, tuple[object, ...]]:

@@ -20,6 +20,7 @@ TABLES = (
     "device_loan",
     "plan_version",
     "plan_limit",
+    "plan_rule",
     "plan_advice",
 )
 
@@ -119,3 +120,30 @@ def test_a_user_name_of_somebody_else_is_refused(world: World) -> None:
     record["patients"][0].update(username=None, password=None)
     with pytest.raises(CareRecordError, match="'marta': belongs to somebody else"):
         seed(world.connection, read(encoded(record)))
+
+
+HEAVIER = {"kind": "change", "quantity": "body_weight", "days": 3, "up": 2.0}
+
+
+def test_a_plan_may_have_rules_beside_its_limits(world: World) -> None:
+    record = care_record()
+    plan = {**record["patients"][0]["plans"][0], "in_force_from": "2026-11-02T00:00:00Z"}
+    record["patients"][0]["plans"].append({**plan, "limits": [], "rules": [HEAVIER]})
+    assert seed(world.connection, read(encoded(record))).plans_new == 1
+    assert seed(world.connection, read(encoded(record))).plans_new == 0
+    kept = world.rows("select rule_key, kind, level from plan_rule")
+    assert kept == [("change:body_weight:up:3d", "change", 1)]
+    record["patients"][0]["plans"][-1]["rules"] = [{**HEAVIER, "up": 2.5}]
+    with pytest.raises(CareRecordError, match="a plan is never overwritten"):
+        seed(world.connection, read(encoded(record)))
+
+
+@pytest.mark.parametrize(
+    ("rules", "reason"),
+    [([], "at least one limit or rule"), ([HEAVIER, HEAVIER], "Two rules are the same")],
+)
+def test_an_impossible_plan_is_refused_with_the_reason(rules: list[object], reason: str) -> None:
+    record = care_record()
+    record["patients"][0]["plans"][0] |= {"limits": [], "rules": rules}
+    with pytest.raises(CareRecordError, match=reason):
+        read(encoded(record))
