@@ -87,6 +87,23 @@ def test_a_damaged_stream_fares_the_same_with_known_topics(data: bytes) -> None:
     assert _read([data], knowing) == _read([data])
 
 
+@pytest.mark.parametrize("properties", [b"\x08\0\1a\x09\0\2cc", b""])
+@pytest.mark.parametrize("after", [b"", publish("b", b"next", 2)])
+def test_every_change_of_a_byte_fares_the_same_with_known_topics(
+    properties: bytes, after: bytes
+) -> None:
+    """Each length of a packet with each value that it can have, and each other byte too."""
+    whole = publish("t", b"pp", 5, properties)
+    known = Reader(PACKET_BYTES_MAX)
+    assert _read([publish("t", b"", 1, b"\x08\0\1a"), publish("b", b"", 1)], known)[1] == ""
+    for place in range(len(whole)):
+        for value in range(256):
+            data = whole[:place] + bytes([value]) + whole[place + 1 :] + after
+            knowing = Reader(PACKET_BYTES_MAX)
+            knowing._names = dict(known._names)
+            assert _read([data], knowing) == _read([data]), (place, value)
+
+
 @pytest.mark.parametrize("length", [0, 1, 100, 110, 120, 127, 128, 16_383, 16_384, 50_000, 99_000])
 def test_payloads_of_every_length_of_length_are_read(length: int) -> None:
     payload = bytes(length)
