@@ -37,7 +37,7 @@ def roll(county: County, now: datetime = NOW, most: int = 1000) -> int:
 def daily(county: County) -> dict[tuple[int, int, date], tuple[float, ...]]:
     """Return what the view says, the sums rounded."""
     rows = county.rows("select * from sample_daily")
-    found = {
+    found: dict[tuple[int, int, date], tuple[float, ...]] = {
         (patient, quantity, day): (n, low, round(mean, 6), high, round(total, 6))
         for patient, quantity, day, n, low, mean, high, total in rows
     }

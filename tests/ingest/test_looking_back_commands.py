@@ -33,8 +33,8 @@ def test_quarantine_is_counted_listed_shown_and_tried_again(
         ]
     )
     quarantine.counts_command(config=config)
-    told = capsys.readouterr().out.split("\n")
-    assert next(word for word in told if "unassigned" in word).split()[:3] == [
+    lines = capsys.readouterr().out.split("\n")
+    assert next(line for line in lines if "unassigned" in line).split()[:3] == [
         "unassigned",
         "3",
         "0",

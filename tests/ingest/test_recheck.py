@@ -253,8 +253,10 @@ def test_honest_histories_have_no_difference(county: County, seed: int) -> None:
         since = NOW - timedelta(days=dice.uniform(0, 40), microseconds=dice.randrange(1000))
         match dice.choice(["plan", "pause", "shorten", "read", "read"]):
             case "plan":
-                bound = dice.choice([95, 110, 130, 160])
-                limits = {Quantity.SYSTOLIC: {"yellow_high": bound, "red_high": bound + 20}}
+                bound = dice.choice([95.0, 110.0, 130.0, 160.0])
+                limits: dict[Quantity, dict[str, float]] = {
+                    Quantity.SYSTOLIC: {"yellow_high": bound, "red_high": bound + 20}
+                }
                 county.plan(county.patient_id, since, limits if dice.random() < 0.8 else {})
             case "pause":
                 county.connection.execute(
