@@ -3,13 +3,14 @@
 Evaluated by the clock at given moments. The interval runs from the patient's last sample of the
 quantity measured at or before the moment; from when the rule's plan version came into force, if
 that is later: a new plan begins with a whole interval; and from ``awake_from``, if that is later:
-the end of a pause, or of her gateway's silence. It fires if the moment is at or after the end of
-interval and grace, and the rule is in force. Grace that is not given is ``GRACE_SHARE`` of the
-interval, at least ``GRACE_H_MIN``.
+the end of a pause. It fires if the moment is at or after the end of interval and grace, and the
+rule is in force. Grace that is not given is ``GRACE_SHARE`` of the interval, at least
+``GRACE_H_MIN``. What becomes of it while her gateway is silent is the clock's
+(docs/decisions/0016-the-clock.md).
 
 Doubted samples are there as well: she has measured. Superseded ones are not for the caller to
-give: somebody else stood on the scale. Hours are elapsed ones, so DST changes
-nothing; a gap is what is looked for; equal times and duplicates are one time.
+give: somebody else stood on the scale. Hours are elapsed ones, so DST changes nothing; a gap is
+what is looked for; equal times and duplicates are one time.
 """
 
 from typing import Final

@@ -51,6 +51,9 @@ def test_every_day_of_thirty_years_begins_at_its_midnight() -> None:
         (at(2026, 10, 24, 22), (2026, 10, 25)),
         (at(2026, 10, 25, 22, 59), (2026, 10, 25)),
         (at(2026, 10, 25, 23), (2026, 10, 26)),  # after 25 hours
+        (at(1970, 1, 1), (1970, 1, 1)),  # as far as readings go, both ways
+        (at(2199, 7, 1, 22), (2199, 7, 2)),
+        (at(2199, 12, 31, 22, 59), (2199, 12, 31)),
     ],
 )
 def test_the_nights_when_clocks_change(moment: int, day: tuple[int, int, int]) -> None:

@@ -273,7 +273,7 @@ def test_a_doubted_measurement_is_there_and_one_of_another_is_not() -> None:
 
 
 @pytest.mark.parametrize(("awake_h", "fires"), [(36, True), (35, False), (100, True)])
-def test_a_pause_and_a_silent_gateway_begin_the_interval_anew(awake_h: int, fires: bool) -> None:
+def test_the_end_of_a_pause_begins_the_interval_anew(awake_h: int, fires: bool) -> None:
     series = series_of(_samples([(NOW - 50 * HOUR, 75.0)]))
     rules = rows_of("missing", [Rule(1, 5, {"interval_h": 24})])
     awake = np.array([NOW - awake_h * HOUR])
