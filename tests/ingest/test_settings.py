@@ -1,6 +1,7 @@
 """Configuration: file and environment, and every problem at once with its key and cure."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -114,3 +115,31 @@ def test_the_command_ends_with_2_and_names_every_problem(tmp_path: Path) -> None
     assert done.returncode == 2
     for key in ("broker.port", "broker.host", "database.x"):
         assert key in done.stderr
+
+
+def test_a_worker_s_name_is_its_machine_s_unless_it_has_one(tmp_path: Path) -> None:
+    assert (
+        load(Config, _write(tmp_path, _SOUND)).broker.client_id
+        == (f"egenmonitor-ingest-{socket.gethostname()}"[:64])
+    )
+    named = load(Config, _write(tmp_path, f'{_SOUND}client_id = "a-{{hostname}}-1"\n'))
+    assert named.broker.client_id == f"a-{socket.gethostname()}-1"
+    problems = _problems(_write(tmp_path, f'{_SOUND}client_id = "ingest-{{pid}}"\n'))
+    assert "only {hostname} may stand in braces" in problems["broker.client_id"]
+
+
+def test_watching_is_off_and_the_clock_on_unless_it_is_said(tmp_path: Path) -> None:
+    config = load(Config, _write(tmp_path, _SOUND))
+    assert (config.watch.port, config.canary, config.clock.enabled) == (None, None, True)
+    text = f"{_SOUND}[retention]\nkeep_days = 100\n[canary]\ngateway_id = 'a b'\nevery_s = 5\n"
+    problems = _problems(_write(tmp_path, text))
+    assert set(problems) == {"retention.keep_days", "canary.gateway_id", "canary.every_s"}
+
+
+def test_the_canary_s_own_broker_needs_a_whole_certificate(tmp_path: Path) -> None:
+    (tmp_path / "c").touch()
+    text = (
+        f'{_SOUND}[canary]\ngateway_id = "canary"\n'
+        f'[canary.broker]\nhost = "mqtt.example"\ncert_file = "{tmp_path / "c"}"\n'
+    )
+    assert "give both or neither" in _problems(_write(tmp_path, text))["canary.broker"]

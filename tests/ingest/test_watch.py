@@ -1,5 +1,6 @@
 """What ingest tells of itself: that it lives, that it is of use, and what it has counted."""
 
+import asyncio
 import os
 import re
 import signal
@@ -19,15 +20,20 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from ingest.config import Config
+from ingest.schema.edition import Edition
+from ingest.watch import alarm, watcher
 from ingest.watch.alarm import CALM_S, FULL_S_MAX, LAG_S_MAX, LagAlarm
 from ingest.watch.buckets import Buckets
 from ingest.watch.health import BEAT_S_MAX, RETRYING_S_MAX, STUCK_S_MAX, Health
 from ingest.watch.health import not_living as _not_living
 from ingest.watch.health import not_ready as _not_ready
-from ingest.watch.watcher import LAG
-from simulator.embedded.broker import EmbeddedBroker
+from ingest.watch.metrics import Metrics
+from ingest.watch.watcher import LAG, Watcher
+from simulator.embedded.broker import EmbeddedBroker, Mosquitto
 from simulator.embedded.child import free_port
 from simulator.embedded.postgres import Postgres
+from tests.conftest import missing
 from tests.ingest.county import CUFF, GATEWAY, NOW, County, fill, message, pressure
 from tests.ingest.process import Ingest, connected, running, until
 
@@ -103,18 +109,18 @@ def test_failing_for_a_minute_is_not_ready_and_holding_still_for_three_is_dead()
 
 
 def test_the_lag_alarm_is_raised_by_a_late_reading_and_ends_after_a_calm_minute() -> None:
-    alarm = LagAlarm(receive_max=100)
-    assert not alarm.look(0, worst_lag_s=LAG_S_MAX, held=5)
-    assert "waited 61 s" in alarm.look(2, worst_lag_s=LAG_S_MAX + 1, held=5)
-    assert alarm.look(1 + CALM_S, worst_lag_s=0, held=5)
-    assert not alarm.look(2 + CALM_S, worst_lag_s=0, held=5)
+    watch = LagAlarm(receive_max=100)
+    assert not watch.look(0, worst_lag_s=LAG_S_MAX, held=5)
+    assert "waited 61 s" in watch.look(2, worst_lag_s=LAG_S_MAX + 1, held=5)
+    assert watch.look(1 + CALM_S, worst_lag_s=0, held=5)
+    assert not watch.look(2 + CALM_S, worst_lag_s=0, held=5)
 
 
 def test_the_lag_alarm_is_raised_when_the_broker_always_has_more() -> None:
-    alarm = LagAlarm(receive_max=100)
-    assert not alarm.look(0, worst_lag_s=0, held=90)
-    assert not alarm.look(FULL_S_MAX - 1, worst_lag_s=0, held=100)
-    assert "broker" in alarm.look(FULL_S_MAX, worst_lag_s=0, held=100)
+    watch = LagAlarm(receive_max=100)
+    assert not watch.look(0, worst_lag_s=0, held=90)
+    assert not watch.look(FULL_S_MAX - 1, worst_lag_s=0, held=100)
+    assert "broker" in watch.look(FULL_S_MAX, worst_lag_s=0, held=100)
     calm = LagAlarm(receive_max=100)
     for second in range(0, 2 * int(FULL_S_MAX), 10):  # it breathes between
         assert not calm.look(second, worst_lag_s=0, held=100 if second % 20 else 80)
@@ -176,10 +182,10 @@ class Watched:
 
 
 @contextmanager
-def watched(directory: Path, dsn: str, broker_port: int) -> Iterator[Watched]:
+def watched(directory: Path, dsn: str, broker_port: int, **environment: str) -> Iterator[Watched]:
     port = free_port()
-    environment = {"EGENMONITOR_INGEST__WATCH__PORT": str(port)}
-    with running(directory, dsn, broker_port, **environment) as ingest:
+    told = environment | {"EGENMONITOR_INGEST__WATCH__PORT": str(port)}
+    with running(directory, dsn, broker_port, **told) as ingest:
         worker = Watched(ingest, port)
         worker.until_ready()
         yield worker
@@ -262,6 +268,59 @@ def test_a_newer_schema_and_an_open_incident_are_seen(
         )
         worker.until_not_ready("schema")
         assert "9999_later.sql" in worker.ask("/readyz")[1]
+
+
+async def test_a_worker_that_falls_behind_is_an_incident_until_it_has_caught_up(
+    plain_county: County, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher, "LOOK_EVERY_S", 0.02)
+    config = Config.model_validate(
+        {
+            "database": {"dsn": plain_county.dsn},
+            "broker": {"host": "nowhere.invalid", "client_id": "ingest-1"},
+        }
+    )
+    health = well()
+    looking = asyncio.create_task(
+        Watcher(config, health, Metrics(health)).look(edition=Edition.PLAIN)
+    )
+
+    async def is_open(key: str) -> bool:
+        found = "select count(*) from incident where kind = %s and key = %s and closed_at is null"
+        return bool(await asyncio.to_thread(plain_county.one, found, LAG, key))
+
+    async def until_open(*, expected: bool) -> None:
+        async with asyncio.timeout(10):
+            while await is_open("ingest-1") != expected:  # noqa: ASYNC110 - the database tells nobody
+                await asyncio.sleep(0.01)
+
+    insert = "insert into incident (kind, key, detail) values (%s, %s, 'of an earlier run')"
+    for key in ("ingest-1", "ingest-2"):
+        plain_county.connection.execute(insert, [LAG, key])
+    await until_open(expected=False)
+    health.worst_lag_s = LAG_S_MAX + 1
+    await until_open(expected=True)
+    monkeypatch.setattr(alarm, "CALM_S", 0.0)
+    await until_open(expected=False)
+    assert await is_open("ingest-2")  # another worker's is its own
+    looking.cancel()
+
+
+def test_two_workers_of_one_name_are_told_of_each_other(
+    plain_county: County, tmp_path: Path
+) -> None:
+    if Mosquitto.program() is None:
+        missing("mosquitto", "the program is not installed")
+    (tmp_path / "other").mkdir()
+    same = {"EGENMONITOR_INGEST__BROKER__CLIENT_ID": "one-name"}
+    with (
+        Mosquitto(tmp_path / "broker") as broker,
+        watched(tmp_path, plain_county.dsn, broker.port, **same) as worker,
+        running(tmp_path / "other", plain_county.dsn, broker.port, **same),
+    ):
+        worker.ingest.wait_for("broker.session_taken_over")
+        until(lambda: worker.number("session_taken_over_total") > 0, lambda: "it is counted")
+        assert worker.ask("/livez")[0] == 200
 
 
 def test_a_wedged_loop_is_dead_to_who_asks_and_a_stopped_process_does_not_answer(
