@@ -26,6 +26,8 @@ STAND_BY_S: Final = 2.0
 # How often the leader asks whether it still is; and what takes longer than this is a no.
 ASK_S: Final = 1.0
 ANSWER_S_MAX: Final = 10.0
+# A leader that hangs does not ask: the server ends its connection, and another leads.
+HANGS_S: Final = 30
 
 _AWAY: Final = (psycopg.OperationalError, psycopg.InterfaceError, OSError)
 _log = structlog.get_logger()
@@ -60,7 +62,8 @@ class Clock:
         """Lead or stand by until cancelled; raises only for faults of ours."""
         while True:
             try:
-                async with connected(self._conninfo, "egenmonitor-ingest-clock") as lock:
+                hangs = {"idle_session_timeout": f"{HANGS_S}s"}
+                async with connected(self._conninfo, "egenmonitor-ingest-clock", hangs) as lock:
                     await _until_leading(lock)
                     await self._lead(lock)
             except _AWAY as error:

@@ -1,10 +1,11 @@
-"""How the clock's connections are made, and which of their errors are the world's."""
+"""How the clock's connections are made."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from ingest import pg_binary
@@ -13,20 +14,34 @@ from ingest.session import session
 
 Conninfo = Callable[[], str]
 
-# A recheck of a night or a retention of a year may take this long; nobody waits for them.
-HOUSE_STATEMENT_S_MAX: Final = 3600
+# So that the server notices a worker that vanished without a word as soon as it would notice the
+# server: what it has locked is free again within half a minute.
+_VANISHED: Final = {
+    "tcp_keepalives_idle": "10s",
+    "tcp_keepalives_interval": "5s",
+    "tcp_keepalives_count": "3",
+    "idle_in_transaction_session_timeout": "60s",
+}
 
 
 @asynccontextmanager
 async def connected(
-    conninfo: Conninfo, name: str, statement_s_max: int | None = None
+    conninfo: Conninfo, name: str, settings: Mapping[str, str] | None = None
 ) -> AsyncIterator[Connection]:
-    """Yield an autocommit connection that takes numpy arrays as parameters."""
+    """Yield an autocommit connection that takes numpy arrays as parameters.
+
+    Args:
+        conninfo: Gives the connection string.
+        name: What the server's own views show.
+        settings: The server's, for this connection.
+    """
     connection = await psycopg.AsyncConnection.connect(
         make_conninfo(conninfo(), **session(name)), autocommit=True
     )
     async with connection:
         pg_binary.register(connection)
-        if statement_s_max is not None:
-            await connection.execute(f"set statement_timeout = '{int(statement_s_max)}s'")
+        for setting, value in {**_VANISHED, **(settings or {})}.items():
+            await connection.execute(
+                sql.SQL("set {} = {}").format(sql.Identifier(setting), sql.Literal(value))
+            )
         yield connection

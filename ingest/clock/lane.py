@@ -18,7 +18,7 @@ import structlog
 from ingest import incident
 from ingest.clock import turn
 from ingest.clock.chore import Chore, Connection, Lane
-from ingest.clock.connect import HOUSE_STATEMENT_S_MAX, Conninfo, connected
+from ingest.clock.connect import Conninfo, connected
 from ingest.clock.turn import Turn
 from ingest.meter import Meter
 from ingest.registry import Registry
@@ -31,6 +31,8 @@ RETRY_S_MIN: Final = 1.0
 RETRY_S_MAX: Final = 60.0
 # What is done in one go before its neighbours have their turn: a catch-up must not starve them.
 CALLS_MAX: Final = 4
+# A recheck of a night or a retention of a year; nobody waits for them.
+HOUSE_STATEMENT_MAX: Final = "1h"
 # A county of a million is 250 MiB, and is read in some seconds.
 IDLE_S: Final = 600.0
 # A chore that hangs is a chore that fails.
@@ -91,11 +93,11 @@ async def run_lane(lane: Lane, chores: Sequence[Chore], conninfo: Conninfo, mete
     """Do the lane's chores until cancelled; raises only for faults of ours."""
     turns = [Turns(chore) for chore in chores]
     known = Known()
-    statement_s_max = HOUSE_STATEMENT_S_MAX if lane is Lane.HOUSE else None
+    settings = {"statement_timeout": HOUSE_STATEMENT_MAX} if lane is Lane.HOUSE else {}
     while True:
         try:
             name = f"egenmonitor-ingest-clock-{lane.value}"
-            async with connected(conninfo, name, statement_s_max) as connection:
+            async with connected(conninfo, name, settings) as connection:
                 while not connection.broken:
                     await _round(turns, connection, known.registry, meter)
                     known.drop_if_idle()

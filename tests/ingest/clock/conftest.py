@@ -11,7 +11,7 @@ from tests.conftest import _fresh_database
 from tests.ingest.clock.timeline import Timeline
 from tests.ingest.county import GATEWAY, County
 
-_KEPT = ("schema_migration", "quantity")
+_KEPT = ("schema_migration", "quantity", "sample_day_state", "retention_state", "replay_state")
 
 
 @pytest.fixture(scope="package")

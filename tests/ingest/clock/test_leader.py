@@ -12,6 +12,7 @@ import pytest
 from devices.quantity import Quantity
 from ingest import pg_binary
 from ingest.clock import Clock, due, lane, missing, rows
+from ingest.clock import clock as clock_module
 from ingest.clock.chore import Chore, Connection, Lane, Run
 from ingest.clock.chores import chores
 from ingest.clock.clock import LOCK_KEY
@@ -123,6 +124,20 @@ async def test_a_leader_that_is_cancelled_leaves_the_lock_at_once(plain_timeline
     await _stop(second)
 
 
+async def test_a_leader_that_hangs_is_relieved(
+    plain_timeline: Timeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock_module, "HANGS_S", 1)
+    monkeypatch.setattr(clock_module, "STAND_BY_S", 0.3)
+    monkeypatch.setattr(clock_module, "ASK_S", 3600.0)
+    one, other = Told(), Told()
+    tasks = [asyncio.create_task(_clock(plain_timeline, one, _chore("one")).run())]
+    await one.until(lambda: one.is_leader)
+    tasks.append(asyncio.create_task(_clock(plain_timeline, other, _chore("other")).run()))
+    await other.until(lambda: "other" in other.done)
+    await _stop(*tasks)
+
+
 async def test_a_lane_whose_connection_ends_gets_another_and_the_leader_stays(
     plain_timeline: Timeline,
 ) -> None:
@@ -215,6 +230,18 @@ async def test_two_leaders_at_once_tell_nobody_twice(timeline: Timeline) -> None
         assert await missing.look(one, registry, now, 5000) == 8
         assert await missing.look(other, registry, now, 5000) == 0
     assert timeline.county.count("reminder") == 20
+
+
+async def test_the_usual_chores_all_run(timeline: Timeline) -> None:
+    timeline.patient(START, Missing(quantity=Quantity.SYSTOLIC, interval_h=24))
+    told = Told()
+    clock = Clock(lambda: timeline.county.dsn, "test", keep_days=3653, meter=told)
+    task = asyncio.create_task(clock.run())
+    names = {chore.name for chore in chores(3653)}
+    await told.until(lambda: names <= set(told.done))
+    await _stop(task)
+    assert timeline.county.rows("select kind, key from incident") == []
+    assert timeline.county.count("rule_due") == 1
 
 
 def test_every_chore_has_a_name_of_its_own_and_every_lane_something_to_do() -> None:
