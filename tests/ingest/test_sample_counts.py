@@ -28,3 +28,14 @@ def test_the_doubts_that_keep_a_value_out() -> None:
         )
         assert counts(bits).tolist() == [False, True, False, False]
     assert counts(np.array([0, Suspicion.CLOCK_OFF, Suspicion.CONFIRMED])).all()
+
+
+def test_the_bits_are_those_that_stand_in_the_database() -> None:
+    names = (
+        *("BEYOND_SOFT_BOUND", "PULSE_PRESSURE", "MEAN_NOT_BETWEEN", "CLOCK_OFF", "FREQUENT"),
+        *("WEIGHT_OFF_MEDIAN", "CUFF_LOOSE", "BODY_MOVEMENT", "IMPROPER_POSITION"),
+        *("CONFIRMED", "SUPERSEDED"),
+    )
+    assert [(one.name, one.value) for one in Suspicion] == [
+        (name, 1 << place) for place, name in enumerate(names)
+    ]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ingest.batch import MINUTE
 from ingest.rules import repeat
 from ingest.rules.limit import IDS_MAX, Limits
+from ingest.rules.table import Findings
 from tests.ingest.rules.stories import (
     HISTORIES,
     NAN,
@@ -171,7 +172,7 @@ def _find(
         after=np.array(after, np.int64),
         wait=np.full(len(after), wait, np.int64),
     )
-    return [bytes(series.reading_id[one]) if one >= 0 else None for one in row]
+    return [None if one == -1 else bytes(series.reading_id[one]) for one in row]
 
 
 @settings(max_examples=60)
@@ -212,3 +213,24 @@ def test_the_wait_is_in_minutes() -> None:
     rules = rows_of("repeat", [Rule(1, 1, {"ask_min": 5, "wait_min": 30.5})])
     assert repeat.wait(rules).tolist() == [30.5 * MINUTE]
     assert [side.tolist() for side in repeat.reach(rules)] == [[30.5 * MINUTE]] * 2
+
+
+def test_the_single_and_its_repeat_are_named() -> None:
+    series = series_of([Sample(1, 1, n, bytes([n + 1]) * 16, 180.0) for n in range(5)])
+    column = np.zeros(3)
+    findings = Findings(
+        rule=np.zeros(3, np.int64),
+        anchor=np.array([1, 2, 4]),
+        at=np.array([1, 2, 4]),
+        side=np.zeros(3, np.int8),
+        level=np.zeros(3, np.int8),
+        value=column,
+        bound=column,
+        first=np.array([0, 2, 3]),  # the second has no repeat
+        stop=np.array([2, 3, 5]),
+        extra=np.zeros((3, 2)),
+    )
+    rules = rows_of("repeat", [Rule(1, 1, {"wait_min": 30})])
+    finding, row = repeat.rests_on(series, rules, findings)
+    assert finding.tolist() == [0, 0, 1, 2, 2]
+    assert row.tolist() == [0, 1, 2, 3, 4]
