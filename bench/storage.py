@@ -79,6 +79,12 @@ select alert_id, reading_id, s.patient_id, 1, measured_at, 'limit:blood_pressure
 from sample s join opened using (patient_id) join plan_version using (patient_id)
 where quantity_id = 1 and value >= 163
 """
+_ROLLED = """
+insert into sample_day
+select patient_id, quantity_id, (measured_at at time zone 'Europe/Stockholm')::date,
+    count(*)::integer, min(value), avg(value), max(value), sum(value)
+from sample where measured_at < %s::date::timestamp at time zone 'Europe/Stockholm' group by 1, 2, 3
+"""
 
 YEAR = """
 select quantity_id, measured_at, value from sample
@@ -154,7 +160,7 @@ def _measure(server: Postgres, options: argparse.Namespace, chunks: list[str | N
         with psycopg.connect(dsn, autocommit=True) as connection:
             _fill(connection, folder, chunk, options.readings)
             _ask(connection)
-            if options.look_back and chunk in (None, "7 days"):
+            if options.look_back and chunk in (None, options.chunks[0]):
                 asyncio.run(_look_back(dsn, since))
 
 
@@ -233,9 +239,11 @@ async def _look_back(dsn: str, since: datetime) -> None:
     now = datetime.now(UTC)
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
         began = time.monotonic()
-        # As if days had been kept from the first reading on.
+        # As if days had been kept all the time, but for the last two months.
+        rolled_until = now - timedelta(days=60)
+        await connection.execute(_ROLLED, [rolled_until])
         await connection.execute(
-            "update sample_day_state set live_from = %s, seen_until = %s", [since, since]
+            "update sample_day_state set live_from = %s::date, seen_until = %s", [rolled_until] * 2
         )
         rolled = 0
         while done := await days.roll(connection, now, 50_000):
