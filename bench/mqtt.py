@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)  # this file's own folder would hide the package ingest
 
 from paho.mqtt import client as paho  # noqa: E402
+from paho.mqtt.enums import CallbackAPIVersion  # noqa: E402
 from paho.mqtt.packettypes import PacketTypes  # noqa: E402
 from paho.mqtt.properties import Properties  # noqa: E402
 
@@ -140,7 +141,7 @@ def pahos(port: int, ready: threading.Event) -> float:
     done = threading.Event()
     state: dict[str, Any] = {"count": 0, "began": 0.0}
     client = paho.Client(
-        paho.CallbackAPIVersion.VERSION2, "bench-paho", protocol=paho.MQTTv5, manual_ack=True
+        CallbackAPIVersion.VERSION2, "bench-paho", protocol=paho.MQTTv5, manual_ack=True
     )
 
     def on_message(_client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
@@ -153,8 +154,9 @@ def pahos(port: int, ready: threading.Event) -> float:
             state["took"] = time.process_time() - state["began"]
             done.set()
 
+    topic = wire.topic("+", wire.TopicKind.READINGS)
     client.on_message = on_message
-    client.on_connect = lambda *_: client.subscribe(wire.topic("+", wire.TopicKind.READINGS), 1)
+    client.on_connect = lambda client, *_: client.subscribe(topic, 1)
     client.on_subscribe = lambda *_: ready.set()
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     properties.ReceiveMaximum = RECEIVE_MAX

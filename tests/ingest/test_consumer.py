@@ -171,10 +171,12 @@ async def test_a_consumer_that_lost_its_broker_finds_it_again(
             assert (await next_one(consumer)).payload == b"after"
 
 
-async def test_a_fault_of_ours_is_told_and_no_silence(embedded_broker: Broker) -> None:
+async def test_a_fault_of_ours_is_told_and_no_silence(
+    embedded_broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with listening(embedded_broker) as consumer:
-        consumer.arrived = None  # type: ignore[assignment, method-assign] - a bug
-        errors = []
+        monkeypatch.setattr(consumer, "arrived", None)  # a bug
+        errors: list[object] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, facts: errors.append(facts))
         with connected(embedded_broker.port) as gateway:
             gateway.send(b"x")
@@ -198,11 +200,11 @@ def _subscriber(port: int, topic: str) -> Iterator["queue.Queue[Answer]"]:
 
     def on_message(_client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         correlation = getattr(message.properties, "CorrelationData", None)
-        heard.put(Answer(message.topic, message.payload, correlation))
+        heard.put(Answer(message.topic, bytes(message.payload), correlation))
 
     client.on_message = on_message
     client.on_subscribe = lambda *_: is_subscribed.set()
-    client.on_connect = lambda *_: client.subscribe(topic, qos=1)
+    client.on_connect = lambda client, *_: client.subscribe(topic, qos=1)
     client.connect("127.0.0.1", port)
     client.loop_start()
     try:

@@ -81,7 +81,7 @@ async def test_what_is_sent_over_tls_comes_whole_and_in_order(
     payloads = [b"%d" % number + bytes(10_000) for number in range(100)]
     async with consuming(settings, 20) as consumer:
         consumer.publish([Answer(READINGS, payload, None) for payload in payloads])
-        heard = []
+        heard: list[bytes] = []
         while len(heard) < len(payloads):
             (one,) = await next_ones(consumer, 1)
             consumer.acknowledge([one])
@@ -161,8 +161,8 @@ async def test_receipts_that_the_access_list_forbids_are_told_and_the_rest_goes_
                         await consumer.wait(0.05)
                         heard = consumer.take(1)
     told = [log["event"] for log in logs]
-    assert "receipts.refused" in told
     if queued_max:
+        assert "receipts.refused" in told
         assert "broker.lost" not in told
 
 

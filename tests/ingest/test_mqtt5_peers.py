@@ -66,11 +66,15 @@ async def test_paho_reads_our_publishes_and_we_its_acknowledgements() -> None:
         assert getattr(message.properties, "CorrelationData", b"") == bytes(size % 300)
 
 
+def _call(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    loop.call_soon_threadsafe(event.set)
+
+
 async def test_we_read_pahos_publishes_and_paho_our_acknowledgements() -> None:
     confirmed: queue.Queue[int] = queue.Queue()
     client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
     is_connected, loop = asyncio.Event(), asyncio.get_running_loop()
-    client.on_connect = lambda *_: loop.call_soon_threadsafe(is_connected.set)
+    client.on_connect = lambda _client, *_: _call(loop, is_connected)
     client.on_publish = lambda _client, _data, mid, *_: confirmed.put(mid)
     sizes = [0, 1, 127, 128, 20_000]
     async with _with_paho(client) as (stream, writer):
