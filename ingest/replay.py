@@ -67,7 +67,7 @@ from unnest(%s::uuid[], %s::timestamptz[]) as a (reading_id, arrived_at)
 where r.reading_id = a.reading_id
 """
 # Rows whose device or gateway changed since they were tried. Changes are kept for a day: where
-# some may have been trimmed unseen, everything is tried.
+# some were forgotten unseen, everything is tried.
 _CHANGED: Final = """
 with changed as (
     select what, key, max(revision) as revision from registry_change
@@ -76,11 +76,7 @@ with changed as (
 everything as (
     select greatest(
         (select max(revision) from changed where what = 'all'),
-        case
-            when coalesce((select min(revision) from registry_change), r.revision + 1)
-                > s.revision + 1
-            then r.revision
-        end
+        case when s.revision < r.forgotten then r.revision end
     ) as revision
     from registry r, replay_state s
 )
