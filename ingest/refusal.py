@@ -1,6 +1,6 @@
 """Words for refused readings: what a person reads in quarantine and a gateway in a receipt."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from uuid import UUID
 
 import numpy as np
@@ -32,7 +32,12 @@ def refusals(batch: Batch, judgement: Judgement) -> list[Refused]:
 def explain(batch: Batch, verdict: Verdict, rows: NDArray[np.intp]) -> list[Refused]:
     """Return the row of quarantine for each of the batch's *rows*, which are refused."""
     texts = _Texts(batch)
-    return [_row(batch, verdict, row, texts) for row in rows.tolist()]
+    reading = batch.samples.reading  # ascending
+    first, end = np.searchsorted(reading, rows), np.searchsorted(reading, rows, "right")
+    return [
+        _row(batch, row, int(verdict.reason[row]), verdict.sample_reason[a:b], texts)
+        for row, a, b in zip(rows.tolist(), first.tolist(), end.tolist(), strict=True)
+    ]
 
 
 def refused_by_database(batch: Batch, row: int, problem: str) -> Refused:
@@ -41,30 +46,29 @@ def refused_by_database(batch: Batch, row: int, problem: str) -> Refused:
 
 
 class _Texts:
-    """The readings one by one, as version 1 has them; each message is split once."""
+    """The readings one by one, as version 1 has them; only those that are asked for."""
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
-        self._split: dict[int, Sequence[bytes]] = {}
+        self._texts: dict[int, Callable[[int], bytes]] = {}
 
     def of(self, row: int) -> bytes:
         """Return a reading as it stood in its message; of columns, as it would have."""
         origin = int(self._batch.origin[row])
-        if origin not in self._split:
-            self._split[origin] = _split(self._batch.origins[origin])
-        return self._split[origin][int(self._batch.position[row])]
+        if origin not in self._texts:
+            self._texts[origin] = _texts(self._batch.origins[origin])
+        return self._texts[origin](int(self._batch.position[row]))
 
 
-def _split(message: Incoming) -> Sequence[bytes]:
+def _texts(message: Incoming) -> Callable[[int], bytes]:
     if message.version == wire.VERSION or message.columns is None:
-        return wire.reading_texts(message.payload)
-    return list(wire.Rows(message.columns))
+        return wire.reading_texts(message.payload).__getitem__
+    return wire.Rows(message.columns).text
 
 
-def _row(batch: Batch, verdict: Verdict, row: int, texts: _Texts) -> Refused:
+def _row(batch: Batch, row: int, code: int, codes: NDArray[np.int8], texts: _Texts) -> Refused:
     text = texts.of(row)
-    codes = verdict.sample_reason[batch.samples.reading == row]
-    reason = reason_of(int(verdict.reason[row]) or int(codes[codes > 0][0]))
+    reason = reason_of(code or int(codes[codes > 0][0]))
     try:
         detail = _detail(wire.decode_reading(text), reason, codes)
     except MalformedMessage as error:  # it is beyond the format's limits

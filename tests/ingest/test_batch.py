@@ -1,6 +1,7 @@
 """Columns out of messages: the same from either version, and a row's fault is its own."""
 
 import json
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +15,9 @@ from devices import wire
 from devices.errors import MalformedMessage
 from devices.reading import Reading
 from ingest.batch import NO_TIME, Batch, from_incoming
+from ingest.plausibility import Verdict
 from ingest.quarantine import Reason
+from ingest.refusal import explain
 from tests.devices.any_reading import SOME_READINGS
 from tests.devices.test_wire_columns import COLUMNS, columns, packed
 from tests.ingest.county import NOW, incoming, pressure
@@ -244,3 +247,25 @@ def test_nothing_is_a_batch_too() -> None:
     batch = from_incoming([])
     assert (len(batch), len(batch.samples)) == (0, 0)
     assert len(batch.take(np.empty(0, np.int64))) == 0
+
+
+@pytest.mark.parametrize("encode", [wire.encode_rows, wire.encode_message])
+def test_a_refused_reading_is_kept_as_version_1_has_it(
+    encode: Callable[..., bytes],
+) -> None:
+    """Of several messages, with some values refused and some readings whole."""
+    some = [pressure(120.0, 80.0), pressure(2047.0, 80.0), pressure(121.0, 80.0)]
+    payload = encode(GATEWAY, NOW, some)
+    batch = batch_of(payload, payload)
+    verdict = Verdict(
+        reason=np.array([0, 0, Reason.UNASSIGNED.code, 0, Reason.IN_FUTURE.code, 0], np.int8),
+        suspicion=np.zeros(6, np.int32),
+        sample_reason=np.array([0, 0, Reason.IMPLAUSIBLE.code, *[0] * 9], np.int8),
+        sample_suspicion=np.zeros(12, np.int32),
+    )
+    rows = explain(batch, verdict, np.array([1, 2, 4]))
+    assert [row.content for row in rows] == [wire.encode_reading(some[n]) for n in (1, 2, 1)]
+    assert [row.reading_id for row in rows] == [some[n].reading_id for n in (1, 2, 1)]
+    assert [row.reason for row in rows] == ["implausible", "unassigned", "in_future"]
+    assert rows[0].detail.startswith("systolic 2047 mm[Hg]: implausible")
+    assert {(row.gateway_id, row.device_id) for row in rows} == {(GATEWAY, some[0].device_id)}
