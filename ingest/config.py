@@ -79,7 +79,8 @@ class BatchSettings(Part):
 
     rows_max: Annotated[int, Field(ge=1, le=ROWS_MAX)] = 10_000  # readings
     wait_ms: Annotated[int, Field(ge=1, le=WAIT_MS_MAX)] = 20
-    receive_max: Annotated[int, Field(ge=1, le=RECEIVE_MAX)] = 1_000  # unacknowledged messages
+    # Unacknowledged messages, and so the most readings of a batch when each has its own message.
+    receive_max: Annotated[int, Field(ge=1, le=RECEIVE_MAX)] = 5_000
 
 
 class ClockSettings(Part):

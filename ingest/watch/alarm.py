@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Final
 
+from ingest.consumer import HELD_BYTES_MAX
+
 # A reading that waits a minute here is late for everybody whom it concerns.
 LAG_S_MAX: Final = 60.0
-# As many in hand as the broker gives, all this time: it holds more, and we do not catch up. What
+# As much in hand as we take, all this time: it holds more, and we do not catch up. What
 # gateways send after an outage is through sooner.
 FULL_S_MAX: Final = 120.0
 _FULL_SHARE: Final = 0.9
@@ -26,15 +28,17 @@ class LagAlarm:
     _full_since_s: float | None = None
     _bad_at_s: float = float("-inf")
 
-    def look(self, now_s: float, *, worst_lag_s: float, held: int) -> str:
+    def look(self, now_s: float, *, worst_lag_s: float, held: int, held_bytes: int) -> str:
         """Return why the alarm is raised, or an empty text.
 
         Args:
             now_s: Monotonic.
             worst_lag_s: From arrival to commit, since the last look.
             held: Deliveries in hand.
+            held_bytes: Their size.
         """
-        if held < _FULL_SHARE * self.receive_max:
+        share = max(held / self.receive_max, held_bytes / HELD_BYTES_MAX)
+        if share < _FULL_SHARE:
             self._full_since_s = None
         elif self._full_since_s is None:
             self._full_since_s = now_s

@@ -30,6 +30,7 @@ class Health:
     answered_s: float | None = None  # when the database last answered or committed
     retrying_since_s: float | None = None  # attempts have failed since, and none succeeded
     held: int = 0  # deliveries in hand
+    held_bytes: int = 0  # their size
     moved_s: float = 0.0  # when a batch was last settled or tried, or the first one came in hand
     settled_s: float = 0.0  # when a batch was last settled, or the first one came in hand
     worst_lag_s: float = 0.0  # from arrival to commit, since the last look

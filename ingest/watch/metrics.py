@@ -141,7 +141,7 @@ class Metrics:
         """See ``Meter``."""
         if not self._health.held:
             self._health.moved_s = self._health.settled_s = time.monotonic()
-        self._health.held = deliveries
+        self._health.held, self._health.held_bytes = deliveries, size_bytes
         self._backlog.set(deliveries)
         self._backlog_bytes.set(size_bytes)
 

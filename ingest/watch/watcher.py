@@ -104,7 +104,12 @@ class Watcher:
         self._health.schema_problem = _schema_problem(applied, ours, wanted)
         self._health.answered_s = time.monotonic()
         worst_s, self._health.worst_lag_s = self._health.worst_lag_s, 0.0
-        why = self._alarm.look(time.monotonic(), worst_lag_s=worst_s, held=self._health.held)
+        why = self._alarm.look(
+            time.monotonic(),
+            worst_lag_s=worst_s,
+            held=self._health.held,
+            held_bytes=self._health.held_bytes,
+        )
         if why and not self._is_raised:
             self._log.error("watch.lag", why=why)
             await incident.open_(connection, LAG, self._worker, f"{why}: {_CURE}")

