@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import psycopg
 
-from ingest import episode, repeat, windows
+from ingest import episode, repeat, waits, windows
 from ingest.batch import Batch, Bools
 from ingest.breach import Breaches, concatenate
 from ingest.judgement import Judgement
@@ -64,9 +64,9 @@ async def draw(
             found.append(back)
         asking, held = repeat.asking(registry, news, limits)
         found[0] = limits.holding(held)
-        waits = await repeat.waiting(connection, registry, news)
-        waits = waits.and_(await repeat.ask(connection, asking))
-        decided = await repeat.decide(connection, registry, waits, stands=False)
+        waiting = await repeat.waiting(connection, registry, news)
+        waiting = waiting.and_(await waits.ask(connection, asking))
+        decided = await repeat.decide(connection, registry, waiting, stands=False)
         if decided is not None and decided.breaches is not None:
             found.append(decided.breaches)
     count = await episode.record(connection, concatenate(found), is_locked=True)

@@ -15,8 +15,9 @@ from ingest import consequences, episode
 from ingest.batch import Int64s
 from ingest.breach import LATE, Breaches, of_limits
 from ingest.news import News
-from ingest.pg_binary import Array, read_array
+from ingest.pg_binary import Array
 from ingest.plausibility import Suspicion, counts
+from ingest.query import arrays
 from ingest.registry import Registry
 from ingest.rules import limit
 
@@ -55,7 +56,7 @@ async def run(connection: psycopg.AsyncConnection[Any], registry: Registry, most
     In a transaction of its own (or a part of the caller's). Correct if several do it at once.
     """
     async with connection.transaction():
-        queued, patients = await _arrays(connection, _QUEUED, [most])
+        queued, patients = await arrays(connection, _QUEUED, [most])
         if not len(queued):
             return 0
         await episode.lock(connection, patients)
@@ -70,7 +71,7 @@ async def run(connection: psycopg.AsyncConnection[Any], registry: Registry, most
 
 
 async def _news(connection: psycopg.AsyncConnection[Any], now: int, ids: NDArray[Any]) -> News:
-    reading, patient, quantity, at, arrived, value, bits, status = await _arrays(
+    reading, patient, quantity, at, arrived, value, bits, status = await arrays(
         connection, _SAMPLES, [Array(ids, "uuid")]
     )
     suspicion = bits.astype(np.int32)
@@ -114,13 +115,3 @@ def _limits(registry: Registry, news: News) -> Breaches:
         version=finding.version[rows],
         late=news.found_at - news.measured_at[rows] > LATE,
     )
-
-
-async def _arrays(
-    connection: psycopg.AsyncConnection[Any], query: str, parameters: list[Any]
-) -> list[NDArray[Any]]:
-    async with connection.cursor(binary=True) as cursor:
-        await cursor.execute(query, parameters)
-        result = cursor.pgresult
-        assert result is not None
-        return [read_array(result.get_value(0, column)) for column in range(result.nfields)]

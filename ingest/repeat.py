@@ -10,119 +10,31 @@ then nobody decides until the time has run out, and ``settle_due`` has the last 
 ``repeat_wait`` that another holds are passed over, never waited for.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
-from devices.quantity import BY_ID
 from ingest import episode, windows
 from ingest.batch import MINUTE, Bools, Ids, Int64s
 from ingest.breach import KINDS, LATE, REPEAT, Breaches, objects
 from ingest.news import News, among
-from ingest.pg_binary import Array, read_array
 from ingest.registry import Registry
 from ingest.rules import explain, limit, repeat
 from ingest.rules.limit import IDS_MAX, RED
 from ingest.rules.repeat import OUTCOMES, Outcome
 from ingest.rules.table import Findings, RuleRows, Series
 from ingest.search import pairs
+from ingest.waits import FIRST, MEMBERS, Waits, acts, due, mark_decided, nobody, of_patients
 
 # A backlog comes in several messages: its repeat may be a moment behind.
 ARRIVAL_US: Final = MINUTE
 
-_IDS: Final = max(BY_ID) + 1
-# By quantity id: the first quantity of its panel, and all quantities of a panel by its first.
-_FIRST = np.zeros(_IDS, np.int16)
-for _number, _quantity in BY_ID.items():
-    _FIRST[_number] = min(n for n, q in BY_ID.items() if q.facts.panel is _quantity.facts.panel)
-_MEMBERS: Final = np.array(sorted(BY_ID, key=lambda n: (_FIRST[n], n)), np.int16)
 _CALMED: Final = OUTCOMES.index(Outcome.CALMED)
 _UNREPEATED: Final = OUTCOMES.index(Outcome.UNREPEATED)
-
-_OPEN: Final = """
-select array_agg(reading_id), array_agg(patient_id), array_agg(quantity_id),
-    array_agg(plan_version_id), array_agg(measured_at), array_agg(repeat_until), array_agg(due_at),
-    array_agg(late)
-from (
-    select * from repeat_wait where decided_at is null and {which}
-    order by due_at, reading_id {limit} for update skip locked
-) w
-"""
-_OPEN_OF_PATIENTS: Final = _OPEN.format(which="patient_id = any (%s::bigint[])", limit="")
-_OPEN_AND_DUE: Final = _OPEN.format(which="due_at <= %s", limit="limit %s")
-
-# A repeat is asked for once, however often the reading is judged.
-_ASK: Final = """
-with asked as (
-insert into repeat_wait (reading_id, rule_key, patient_id, quantity_id, plan_version_id,
-    measured_at, repeat_until, due_at, late)
-select * from unnest(%s::uuid[], %s::text[], %s::bigint[], %s::smallint[], %s::bigint[],
-    %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::boolean[])
-on conflict do nothing
-returning reading_id, quantity_id
-)
-select array_agg(reading_id), array_agg(quantity_id) from asked
-"""
-
-# The wait of a reading that was the repeat of another is over as well.
-_DECIDE: Final = """
-with decided as (
-    select * from unnest(%s::uuid[], %s::text[], %s::uuid[], %s::text[])
-        as d (reading_id, rule_key, repeat_reading_id, outcome)
-)
-update repeat_wait w set decided_at = clock_timestamp(), outcome = d.outcome,
-    repeat_reading_id = nullif(d.repeat_reading_id, '00000000-0000-0000-0000-000000000000')
-from (
-    select * from decided
-    union all
-    select repeat_reading_id, rule_key, reading_id, outcome from decided
-    where repeat_reading_id <> '00000000-0000-0000-0000-000000000000'
-) d
-where w.reading_id = d.reading_id and w.rule_key = d.rule_key and w.decided_at is null
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waits:
-    """w readings of which a repeat is asked for, each of one panel."""
-
-    reading_id: Ids  # (w,) S16
-    patient: Int64s  # (w,)
-    quantity: NDArray[np.int16]  # (w,) the first of the panel
-    version: Int64s  # (w,)
-    measured_at: Int64s  # (w,)
-    repeat_until: Int64s  # (w,) inclusive
-    due_at: Int64s  # (w,)
-    late: Bools  # (w,)
-
-    def __len__(self) -> int:
-        return len(self.patient)
-
-    def take(self, rows: NDArray[Any]) -> Self:
-        """Return the rows that an index or mask picks."""
-        return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self)})
-
-    def and_(self, other: Self) -> Self:
-        """Return the rows of both."""
-        return replace(
-            self,
-            **{
-                f.name: np.concatenate((getattr(self, f.name), getattr(other, f.name)))
-                for f in fields(self)
-            },
-        )
-
-    def keys(self) -> list[str]:
-        """Return the rule's key of each, (w,)."""
-        return [f"repeat:{BY_ID[number].facts.panel}" for number in self.quantity.tolist()]
-
-    def rules(self) -> list[str]:
-        """Return the family of each, (w,)."""
-        return [f"limit:{BY_ID[number].facts.panel}" for number in self.quantity.tolist()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,21 +45,6 @@ class Decided:
     repeat_id: Ids  # (d,) S16; zeros: none came
     outcome: NDArray[np.int8]  # (d,) index into OUTCOMES
     breaches: Breaches | None  # that open, join or raise an alert
-
-
-def nobody() -> Waits:
-    """Return no waits."""
-    none = np.empty(0, np.int64)
-    return Waits(
-        reading_id=np.empty(0, "S16"),
-        patient=none,
-        quantity=np.empty(0, np.int16),
-        version=none,
-        measured_at=none,
-        repeat_until=none,
-        due_at=none,
-        late=np.empty(0, np.bool_),
-    )
 
 
 def asking(registry: Registry, news: News, limits: Breaches) -> tuple[Waits, Bools]:
@@ -179,9 +76,9 @@ def asking(registry: Registry, news: News, limits: Breaches) -> tuple[Waits, Boo
         limits=registry.limits_of(sample.patient),
     )
     rules = registry.rules_of("repeat", sample.patient)
-    rule = _rule_of(rules, finding.version, _FIRST[sample.quantity])
+    rule = _rule_of(rules, finding.version, FIRST[sample.quantity])
     red = np.flatnonzero((finding.level == RED) & (rule >= 0))
-    act = _acts(sample.reading_id, sample.quantity)
+    act = acts(sample.reading_id, sample.quantity)
     _, one = np.unique(act[red], return_index=True)
     red = red[one]
     at, arrived = sample.measured_at[red], sample.arrived_at[red]
@@ -189,7 +86,7 @@ def asking(registry: Registry, news: News, limits: Breaches) -> tuple[Waits, Boo
     waits = Waits(
         reading_id=sample.reading_id[red],
         patient=sample.patient[red],
-        quantity=_FIRST[sample.quantity[red]],
+        quantity=FIRST[sample.quantity[red]],
         version=finding.version[red],
         measured_at=at,
         repeat_until=until,
@@ -197,16 +94,8 @@ def asking(registry: Registry, news: News, limits: Breaches) -> tuple[Waits, Boo
         late=arrived - at > LATE,
     )
     if len(limits):
-        held = np.isin(_acts(limits.reading_id, limits.quantity), act[red])
+        held = np.isin(acts(limits.reading_id, limits.quantity), act[red])
     return waits, held
-
-
-def _acts(reading_id: Ids, quantity: NDArray[np.int16]) -> NDArray[np.bytes_]:
-    """Return what tells acts of measuring apart: the reading and the panel, as (n,) S18."""
-    packed = np.zeros(len(reading_id), [("reading", "S16"), ("panel", ">i2")])
-    packed["reading"] = reading_id
-    packed["panel"] = _FIRST[quantity]
-    return packed.view("S18")
 
 
 def _rule_of(rules: RuleRows, version: Int64s, quantity: NDArray[np.int16]) -> Int64s:
@@ -227,35 +116,11 @@ async def waiting(
 
     No statement if no patient of the news has a repeat rule.
     """
-    may = news.counts & ~news.is_taken_back & (news.quantity == _FIRST[news.quantity])
+    may = news.counts & ~news.is_taken_back & (news.quantity == FIRST[news.quantity])
     may &= among(registry.patients_with("repeat"), news.patient)
     if not may.any():
         return nobody()
-    patients = Array(np.unique(news.patient[may]), "int8")
-    return await _waits(connection, _OPEN_OF_PATIENTS, [patients])
-
-
-async def _waits(
-    connection: psycopg.AsyncConnection[Any], query: str, parameters: list[Any]
-) -> Waits:
-    columns = await _arrays(connection, query, parameters)
-    empty = nobody()
-    return Waits(
-        **{
-            f.name: column.astype(getattr(empty, f.name).dtype)
-            for f, column in zip(fields(Waits), columns, strict=True)
-        }
-    )
-
-
-async def _arrays(
-    connection: psycopg.AsyncConnection[Any], query: str, parameters: list[Any]
-) -> list[NDArray[Any]]:
-    async with connection.cursor(binary=True) as cursor:
-        await cursor.execute(query, parameters)
-        result = cursor.pgresult
-        assert result is not None
-        return [read_array(result.get_value(0, column)) for column in range(result.nfields)]
+    return await of_patients(connection, news.patient[may])
 
 
 async def decide(
@@ -298,21 +163,23 @@ def _none(waits: Waits) -> Ids:
 def _span(waits: Waits) -> windows.Span:
     """Return the stretches that hold the readings themselves and what may be their repeats."""
     wait, quantity = _with_members(waits)
-    return windows.Span.around(
-        waits.patient[wait],
-        quantity,
-        waits.measured_at[wait],
-        waits.repeat_until[wait],
-        np.zeros(len(wait), np.bool_),
-    )
+    return windows.Span(
+        patient=waits.patient[wait],
+        quantity=quantity,
+        since=waits.measured_at[wait],
+        first_at=waits.measured_at[wait],
+        until=waits.repeat_until[wait],
+        most=np.zeros(len(wait), np.int64),
+        by_status=np.zeros(len(wait), np.bool_),
+    ).joined()
 
 
 def _with_members(waits: Waits) -> tuple[Int64s, NDArray[np.int16]]:
     """Return pairs of (row of the waits, quantity of its panel)."""
-    start = np.searchsorted(_FIRST[_MEMBERS], waits.quantity, side="left").astype(np.int64)
-    stop = np.searchsorted(_FIRST[_MEMBERS], waits.quantity, side="right").astype(np.int64)
+    start = np.searchsorted(FIRST[MEMBERS], waits.quantity, side="left").astype(np.int64)
+    stop = np.searchsorted(FIRST[MEMBERS], waits.quantity, side="right").astype(np.int64)
     wait, place = pairs(start, stop - start)
-    return wait, _MEMBERS[place]
+    return wait, MEMBERS[place]
 
 
 def _unused(waits: Waits, repeat_id: Ids) -> Bools:
@@ -435,43 +302,14 @@ def _breaches(
     )
 
 
-async def ask(connection: psycopg.AsyncConnection[Any], waits: Waits) -> Waits:
-    """Store that a repeat of each of *waits* is asked for; return those it was not before."""
-    if not len(waits):
-        return waits
-    reading, quantity = await _arrays(
-        connection,
-        _ASK,
-        [
-            Array(waits.reading_id, "uuid"),
-            waits.keys(),
-            Array(waits.patient, "int8"),
-            Array(waits.quantity, "int2"),
-            Array(waits.version, "int8"),
-            Array(waits.measured_at, "timestamptz"),
-            Array(waits.repeat_until, "timestamptz"),
-            Array(waits.due_at, "timestamptz"),
-            Array(waits.late, "bool"),
-        ],
-    )
-    asked = _acts(reading.astype("S16"), quantity.astype(np.int16))
-    return waits.take(np.isin(_acts(waits.reading_id, waits.quantity), asked))
-
-
 async def close(connection: psycopg.AsyncConnection[Any], decided: Decided) -> None:
     """Store the decisions. What was held joins its alert, unless the mean has calmed it.
 
     The breaches of *decided* are recorded already.
     """
     waits, outcome = decided.waits, decided.outcome
-    await connection.execute(
-        _DECIDE,
-        [
-            Array(waits.reading_id, "uuid"),
-            waits.keys(),
-            Array(decided.repeat_id, "uuid"),
-            [OUTCOMES[code].value for code in outcome.tolist()],
-        ],
+    await mark_decided(
+        connection, waits, decided.repeat_id, [OUTCOMES[code] for code in outcome.tolist()]
     )
     rules = np.array(waits.rules(), np.object_)
     stands = np.flatnonzero(outcome == _UNREPEATED)
@@ -491,7 +329,7 @@ async def settle_due(
     Correct if several do it at once. In a transaction of its own, or a part of the caller's.
     """
     async with connection.transaction():
-        waits = await _waits(connection, _OPEN_AND_DUE, [now, most])
+        waits = await due(connection, now, most)
         if not len(waits):
             return 0
         await registry.refresh(connection)

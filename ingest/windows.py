@@ -6,7 +6,7 @@ sees them. So nothing is missed between them, and nothing is found twice.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Self
 
 import numpy as np
@@ -18,10 +18,11 @@ from ingest.batch import Batch, Bools, Int64s
 from ingest.breach import KINDS, LATE, NO_READING, Breaches, concatenate, objects
 from ingest.judgement import Judgement
 from ingest.news import News, among, from_batch
-from ingest.pg_binary import Array, read_array
+from ingest.pg_binary import Array
 from ingest.plausibility import counts
+from ingest.query import arrays
 from ingest.registry import Registry
-from ingest.rules import explain
+from ingest.rules import explain, k_of_n
 from ingest.rules.catalogue import KINDS as CATALOGUE
 from ingest.rules.limit import IDS_MAX
 from ingest.rules.table import NO_ANCHOR, Findings, RuleRows, Series
@@ -30,58 +31,69 @@ from ingest.search import pairs
 # The kinds that are judged when a reading comes, by the readings around it.
 LOOKING_BACK: Final = ("k_of_n", "change")
 
+# "All there are", as a limit.
+_ALL: Final = np.iinfo(np.int32).max
+
+# Both parts are scans of the primary key of ``sample``, the first one backwards.
 _FETCH: Final = """
 select array_agg(asked.patient_id), array_agg(asked.quantity_id), array_agg(s.measured_at),
-    array_agg(s.reading_id), array_agg(s.value), array_agg(s.suspicion), array_agg(s.status)
-from unnest(%s::bigint[], %s::smallint[], %s::timestamptz[], %s::timestamptz[], %s::boolean[])
-    as asked (patient_id, quantity_id, since, until, by_status)
+    array_agg(s.reading_id), array_agg(s.value), array_agg(s.suspicion), array_agg(
+        case when asked.by_status then coalesce(
+            (select r.status from reading r where r.reading_id = s.reading_id), 0
+        ) else 0 end
+    )
+from unnest(%s::bigint[], %s::smallint[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[],
+    %s::bigint[], %s::boolean[])
+    as asked (patient_id, quantity_id, since, first_at, until, most, by_status)
 join lateral (
-    select measured_at, reading_id, value, suspicion, case when asked.by_status then coalesce(
-        (select r.status from reading r where r.reading_id = sample.reading_id), 0
-    ) else 0 end as status
-    from sample
+    (select measured_at, reading_id, value, suspicion from sample
     where patient_id = asked.patient_id and quantity_id = asked.quantity_id
-        and measured_at >= asked.since and measured_at <= asked.until
+        and measured_at >= asked.since and measured_at < asked.first_at
+        and sample_counts(suspicion)
+    order by measured_at desc, reading_id desc limit asked.most)
+    union all
+    (select measured_at, reading_id, value, suspicion from sample
+    where patient_id = asked.patient_id and quantity_id = asked.quantity_id
+        and measured_at >= asked.first_at and measured_at <= asked.until)
 ) s on true
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Stretches of samples to be fetched, one a patient and quantity; w rows."""
+    """Stretches of samples to be fetched; w rows.
+
+    Of what was measured before the first that is new only the last ones that count, of the rest
+    all.
+    """
 
     patient: Int64s  # (w,)
     quantity: NDArray[np.int16]  # (w,)
     since: Int64s  # (w,) inclusive
+    first_at: Int64s  # (w,) of the first that is new
     until: Int64s  # (w,) inclusive
+    most: Int64s  # (w,) how many before ``first_at``
     by_status: Bools  # (w,) whether the readings' status is asked for
 
     def __len__(self) -> int:
         return len(self.patient)
 
-    @classmethod
-    def around(
-        cls,
-        patient: Int64s,
-        quantity: NDArray[np.int16],
-        since: Int64s,
-        until: Int64s,
-        by_status: Bools,
-    ) -> Self:
-        """Return the stretches that hold all that is given, (j,) each, in any order."""
-        group = patient * IDS_MAX + quantity
+    def joined(self) -> Self:
+        """Return stretches, one a patient and quantity, that hold all of these."""
+        if not len(self):
+            return self
+        group = self.patient * IDS_MAX + self.quantity
         order = np.argsort(group, kind="stable")
         distinct, start = np.unique(group[order], return_index=True)
-        if not len(distinct):
-            return cls(
-                patient=patient, quantity=quantity, since=since, until=until, by_status=by_status
-            )
-        return cls(
+        return replace(
+            self,
             patient=distinct // IDS_MAX,
             quantity=(distinct % IDS_MAX).astype(np.int16),
-            since=np.minimum.reduceat(since[order], start),
-            until=np.maximum.reduceat(until[order], start),
-            by_status=np.logical_or.reduceat(by_status[order], start),
+            since=np.minimum.reduceat(self.since[order], start),
+            first_at=np.minimum.reduceat(self.first_at[order], start),
+            until=np.maximum.reduceat(self.until[order], start),
+            most=np.maximum.reduceat(self.most[order], start),
+            by_status=np.logical_or.reduceat(self.by_status[order], start),
         )
 
 
@@ -104,44 +116,54 @@ class Concerned:
 def concerned(registry: Registry, news: News) -> Concerned:
     """Return the rules that look back which *news* may make fire. Asks memory only."""
     rules: dict[str, RuleRows] = {}
-    spans: list[tuple[Any, ...]] = []
+    spans = [_span(news, np.empty(0, np.int64), *[np.empty(0, np.int64)] * 3, by_status=_NO)]
     counting = np.flatnonzero(news.counts)
     for kind in LOOKING_BACK:
         mine = counting[among(registry.patients_with(kind), news.patient[counting])]
         if not len(mine):
             continue
         rows = registry.rules_of(kind, np.unique(news.patient[mine]))
-        sample, rule, before, after = _touching(kind, rows, news, mine)
+        sample, rule = _touching(kind, rows, news, mine)
         if not len(sample):
             continue
+        before, after = CATALOGUE[kind].module.reach(rows)
+        most, by_status = np.full(len(rule), _ALL, np.int64), np.zeros(len(rule), np.bool_)
+        if kind == "k_of_n":
+            most = rows.params[rule, _N].astype(np.int64) - 1
+            by_status = np.isfinite(rows.params[rule, _STATUS])
+        spans.append(_span(news, sample, before[rule], after[rule], most, by_status=by_status))
         rules[kind] = rows.take(np.unique(rule))
-        at = news.measured_at[sample]
-        spans.append(
-            (
-                news.patient[sample],
-                news.quantity[sample],
-                at - before,
-                at + after,
-                np.full(len(sample), kind == "k_of_n"),
-            )
-        )
-    columns = [np.concatenate(column) for column in zip(*spans, strict=True)] or _NO_SPANS
-    return Concerned(rules=rules, span=Span.around(*columns))
+    whole = Span(
+        **{f.name: np.concatenate([getattr(span, f.name) for span in spans]) for f in fields(Span)}
+    )
+    return Concerned(rules=rules, span=whole.joined())
 
 
-_NO_SPANS: Final[list[Any]] = [
-    np.empty(0, np.int64),
-    np.empty(0, np.int16),
-    np.empty(0, np.int64),
-    np.empty(0, np.int64),
-    np.empty(0, np.bool_),
-]
+_NO: Final = np.empty(0, np.bool_)
+_N: Final = k_of_n.PARAMS.index("n")
+_STATUS: Final = k_of_n.PARAMS.index("status")
+
+
+def _span(
+    news: News, sample: Int64s, before: Int64s, after: Int64s, most: Int64s, *, by_status: Bools
+) -> Span:
+    """Return what must be looked at around each *sample* (row of the news), (j,) each."""
+    at = news.measured_at[sample]
+    return Span(
+        patient=news.patient[sample],
+        quantity=news.quantity[sample],
+        since=at - before,
+        first_at=at,
+        until=at + after,
+        most=most,
+        by_status=by_status,
+    )
 
 
 def _touching(
     kind: str, rules: RuleRows, news: News, mine: NDArray[np.int64]
-) -> tuple[Int64s, Int64s, Int64s, Int64s]:
-    """Return pairs of (news row, rule row) where the one may make the other fire, and its reach.
+) -> tuple[Int64s, Int64s]:
+    """Return pairs of (news row, rule row) where the one may make the other fire.
 
     A sample is in the windows of anchors from its own time until ``after`` later, so the rule
     must have been in force at some time of that.
@@ -150,7 +172,7 @@ def _touching(
     stop = np.searchsorted(rules.patient, news.patient[mine], side="right").astype(np.int64)
     index, rule = pairs(start, stop - start)
     sample = mine[index]
-    before, after = CATALOGUE[kind].module.reach(rules)
+    _, after = CATALOGUE[kind].module.reach(rules)
     at = news.measured_at[sample]
     fits = (
         (rules.quantity[rule] == news.quantity[sample])
@@ -159,8 +181,7 @@ def _touching(
     )
     could = CATALOGUE[kind].module.could_fire(rules, rule, news.value[sample], news.status[sample])
     fits &= could | news.is_taken_back[sample]
-    sample, rule = sample[fits], rule[fits]
-    return sample, rule, before[rule], after[rule]
+    return sample[fits], rule[fits]
 
 
 async def find(
@@ -202,23 +223,20 @@ def _after_taken_back(series: Series, news: News) -> Bools:
 
 
 async def fetch(connection: psycopg.AsyncConnection[Any], span: Span) -> Series:
-    """Return the samples of *span*, counting or not."""
-    async with connection.cursor(binary=True) as cursor:
-        await cursor.execute(
-            _FETCH,
-            [
-                Array(span.patient, "int8"),
-                Array(span.quantity, "int2"),
-                Array(span.since, "timestamptz"),
-                Array(span.until, "timestamptz"),
-                Array(span.by_status, "bool"),
-            ],
-        )
-        result = cursor.pgresult
-        assert result is not None
-        patient, quantity, at, reading, value, suspicion, status = (
-            read_array(result.get_value(0, column)) for column in range(result.nfields)
-        )
+    """Return the samples of *span*; those from ``first_at`` on whether they count or not."""
+    patient, quantity, at, reading, value, suspicion, status = await arrays(
+        connection,
+        _FETCH,
+        [
+            Array(span.patient, "int8"),
+            Array(span.quantity, "int2"),
+            Array(span.since, "timestamptz"),
+            Array(span.first_at, "timestamptz"),
+            Array(span.until, "timestamptz"),
+            Array(span.most, "int8"),
+            Array(span.by_status, "bool"),
+        ],
+    )
     reading = reading.astype("S16")
     order = np.lexsort((reading, at, quantity, patient))
     return Series(
