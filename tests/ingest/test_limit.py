@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.breach import SIDES
 from ingest.rules.limit import HIGH, IDS_MAX, LOW, RED, YELLOW, Limits, evaluate
 from tests.ingest.rules.stories import HISTORIES
 
@@ -211,3 +212,8 @@ def test_a_value_is_judged_by_the_plan_of_its_own_day() -> None:
 def test_a_suspect_value_breaks_no_limit() -> None:
     plan = [Version(1, 0, 10, {1: (100, 160, 90, 180)})]
     assert _evaluate([Sample(1, 1, 5, 250, False)], plan)[0][0] == 0
+
+
+def test_levels_and_sides_are_those_that_stand_in_the_database() -> None:
+    assert (YELLOW, RED) == (1, 2)
+    assert (SIDES[LOW], SIDES[HIGH]) == ("low", "high")
