@@ -26,7 +26,8 @@ class Incoming(msgspec.Struct, frozen=True):
         columns: The readings. Some of their rows may be beyond the format's limits, which
             ``ingest.batch`` finds; none if no reading can be read.
         count: How many readings are in ``columns``.
-        version: Of the message, and so of its receipt.
+        version: Of the message, and so of its receipt; 1, which every gateway reads, if it is
+            not known.
         refused: Rows for quarantine: the whole message, or readings of version 1.
         refused_whole: Nothing in the message can be read or named; the receipt says so.
     """
@@ -72,7 +73,7 @@ def decode(delivery: Delivery) -> Incoming:
     except MalformedMessage as error:
         return _whole(delivery, gateway_id, Reason.MALFORMED_MESSAGE, error.problem)
     if columns.gateway != gateway_id:
-        return _mismatch(delivery, gateway_id, columns.gateway)
+        return _mismatch(delivery, gateway_id, columns.gateway, columns.v)
     return Incoming(delivery, gateway_id, columns, len(columns.measured_at), columns.v)
 
 
@@ -80,7 +81,7 @@ def _rows(delivery: Delivery, gateway_id: str) -> Incoming:
     """Read a message of version 1, reading by reading; raises as ``wire.decode_message``."""
     message, errors = wire.decode_message(delivery.payload)
     if message.gateway != gateway_id:
-        return _mismatch(delivery, gateway_id, message.gateway)
+        return _mismatch(delivery, gateway_id, message.gateway, message.v)
     refused = [_malformed(delivery, gateway_id, error) for error in errors]
     readings = message.readings
     return Incoming(
@@ -101,12 +102,14 @@ def _elsewhere(delivery: Delivery) -> Incoming:
     return _whole(delivery, gateway_id, Reason.MALFORMED_MESSAGE, f"no readings come as {kind}")
 
 
-def _mismatch(delivery: Delivery, gateway_id: str, named: str) -> Incoming:
+def _mismatch(delivery: Delivery, gateway_id: str, named: str, version: int) -> Incoming:
     detail = f"the topic is of {gateway_id}, the message of {named}"
-    return _whole(delivery, gateway_id, Reason.GATEWAY_MISMATCH, detail)
+    return _whole(delivery, gateway_id, Reason.GATEWAY_MISMATCH, detail, version)
 
 
-def _whole(delivery: Delivery, gateway_id: str, reason: Reason, detail: str) -> Incoming:
+def _whole(
+    delivery: Delivery, gateway_id: str, reason: Reason, detail: str, version: int = wire.VERSION
+) -> Incoming:
     refused = Refused(
         reason=reason,
         detail=detail,
@@ -115,7 +118,7 @@ def _whole(delivery: Delivery, gateway_id: str, reason: Reason, detail: str) -> 
         arrived_at=delivery.arrived_at,
         content=delivery.payload,
     )
-    return Incoming(delivery, gateway_id, refused=[refused], refused_whole=True)
+    return Incoming(delivery, gateway_id, version=version, refused=[refused], refused_whole=True)
 
 
 def _malformed(delivery: Delivery, gateway_id: str, error: MalformedMessage) -> Refused:

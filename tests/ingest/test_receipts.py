@@ -103,8 +103,10 @@ def test_a_newer_version_is_refused_with_what_is_known() -> None:
     )
 
 
-def test_a_message_of_another_gateway_is_refused_whole() -> None:
-    receipt = _receipt(message([pressure(120, 80)], "g-other"), [])
+@pytest.mark.parametrize("encode", [wire.encode_rows, wire.encode_message])
+def test_a_message_of_another_gateway_is_refused_whole(encode: Callable[..., bytes]) -> None:
+    receipt = _receipt(encode("g-other", NOW, [pressure(120, 80)]), [])
+    assert receipt.v == (1 if encode is wire.encode_rows else 2)
     assert receipt.message_refused
     assert receipt.message_refused.startswith("gateway_mismatch")
 
