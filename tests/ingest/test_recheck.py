@@ -1,18 +1,24 @@
 """R13: an independent look finds every kind of damage, and nothing where there is none."""
 
+import contextlib
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from devices.quantity import Quantity
 from devices.reading import Reading, Status
-from ingest import recheck
+from ingest import recheck, rejudge, repeat, review
 from ingest.recheck import Report
+from ingest.registry import Registry
+from ingest.rules.model import Repeat
 from tests.ingest.county import NOW, County, pressure, reading, weight
 from tests.ingest.looking_back import call
+from tests.ingest.plans import agree
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -273,4 +279,44 @@ def test_honest_histories_have_no_difference(county: County, seed: int) -> None:
     report = look(county)
     assert report.readings > 20
     assert county.count("breach where rule_key = ''") > 10
+    assert county.rows("select kind, expected, found from recheck_difference") == []
+
+
+async def _review(connection: psycopg.AsyncConnection[Any], dice: random.Random) -> None:
+    """Say a word on some reading, and let what follows be judged."""
+    cursor = await connection.execute(
+        "select reading_id from reading where suspicion & 1536 = 0"
+        " and exists (select from sample s where s.reading_id = reading.reading_id"
+        "     and s.patient_id = reading.patient_id and s.quantity_id = 1) order by reading_id"
+    )
+    reading_id = dice.choice(await cursor.fetchall())[0]
+    match dice.choice(["confirm", "reject", "correct"]):
+        case "confirm":
+            with contextlib.suppress(review.ReviewError):  # it was not doubted
+                await review.confirm(connection, reading_id)
+        case "reject":
+            await review.reject(connection, reading_id)
+        case "correct":
+            values = {Quantity.SYSTOLIC: dice.choice([120.0, 185.0]), Quantity.DIASTOLIC: 80.0}
+            await review.correct(connection, reading_id, values)
+    await rejudge.run(connection, Registry(), 100)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_honest_repeats_and_reviews_have_no_difference(plain_county: County, seed: int) -> None:
+    """Held, calmed, confirmed, replaced: each as its own rule says."""
+    county, dice = plain_county, random.Random(seed)
+    agree(county, Repeat(quantity=Quantity.SYSTOLIC), since=NOW - 20 * DAY)
+    for _ in range(8):
+        at = NOW - timedelta(minutes=dice.randrange(60, 30 * 24 * 60))
+        county.settle([_random_reading(dice) for _ in range(8)])
+        county.settle([pressure(190, 90, measured_at=at)])
+        county.settle([pressure(dice.choice([120, 188]), 85, measured_at=at + HOUR / 6)])
+        call(county, lambda c: _review(c, dice))
+        assert look(county).differences == 0
+    later = datetime.now(UTC) + HOUR
+    assert county.count("repeat_wait") > 5
+    call(county, lambda c: repeat.settle_due(c, Registry(), later, 1000))
+    assert county.count("repeat_wait where decided_at is null") == 0
+    assert look(county).differences == 0
     assert county.rows("select kind, expected, found from recheck_difference") == []
