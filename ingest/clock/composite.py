@@ -12,12 +12,12 @@ from uuid import UUID
 
 import numpy as np
 
-from ingest import episode
 from ingest.batch import Bools, Int64s
 from ingest.breach import KINDS, LATE, NO_READING, Breaches, objects
 from ingest.clock import turn
 from ingest.clock.chore import Connection
 from ingest.clock.columns import microseconds_of, one_row, texts
+from ingest.clock.record import record
 from ingest.clock.rows import understand
 from ingest.clock.turn import Turn
 from ingest.pg_binary import Array, read_array
@@ -126,7 +126,7 @@ async def _look_at(
     met = composite.evaluate(parts.found, rules, components, parts.new)
     if len(met.findings):
         resting = await _resting(connection, parts, met)
-        await episode.record(connection, _breaches(rules, met, parts, resting, now))
+        await record(connection, _breaches(rules, met, parts, resting, now))
 
 
 def _rules(raw: Sequence[bytes | None]) -> tuple[RuleRows, Components]:

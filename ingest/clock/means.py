@@ -10,11 +10,12 @@ from typing import Final
 
 import numpy as np
 
-from ingest import episode, windows
+from ingest import windows
 from ingest.batch import NO_TIME, Int64s
 from ingest.clock import occasion, rows, samples
 from ingest.clock.chore import Connection
 from ingest.clock.columns import microseconds_of, one_row
+from ingest.clock.record import record
 from ingest.pg_binary import Array, read_array
 from ingest.registry import Registry
 from ingest.rules.catalogue import KINDS
@@ -62,7 +63,7 @@ async def _look(
         findings = module.evaluate(series, rules, at)
         breaches = windows.from_findings(kind, rules, series, findings, at_us)
         paused = await rows.paused(connection, breaches.patient, breaches.measured_at)
-        await episode.record(connection, breaches.take(np.flatnonzero(~paused)))
+        await record(connection, breaches.take(np.flatnonzero(~paused)))
         following = occasion.following(at_us, start, days)
         await rows.put(connection, due, due=following, expected=following)
     return len(due)

@@ -10,11 +10,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest import episode, windows
+from ingest import windows
 from ingest.batch import NO_TIME, Bools, Int64s
 from ingest.clock import ladder, rows, samples, turn
 from ingest.clock.chore import Connection
 from ingest.clock.columns import microseconds_of, moment_of, one_row
+from ingest.clock.record import record
 from ingest.clock.rows import DueRows
 from ingest.clock.turn import Turn
 from ingest.pg_binary import Array, read_array
@@ -122,7 +123,7 @@ async def _step(connection: Connection, due: DueRows, at: int, resumed_at: int) 
     await _remind(connection, ruled.take(reminded), expected[reminded], seen.step[reminded])
     broken = (seen.told & (seen.step >= ladder.BREACH))[findings.rule]
     found = findings.take(np.flatnonzero(broken))
-    await episode.record(connection, windows.from_findings(MISSING, rules, last, found, at))
+    await record(connection, windows.from_findings(MISSING, rules, last, found, at))
 
 
 async def _last(connection: Connection, ruled: DueRows, rules: RuleRows, at: int) -> Series:
