@@ -66,9 +66,12 @@ def test_a_red_single_is_a_fact_and_alerts_nobody_yet(county: County) -> None:
     ]
 
 
-def test_a_yellow_single_alerts_at_once(county: County) -> None:
-    county.settle([pressure(165, 80)])
-    assert (alerts(county), waits(county)) == ([("limit:blood_pressure", 1, "open", False)], [])
+def test_a_yellow_single_alerts_at_once(plain_county: County) -> None:
+    plain_county.settle([pressure(165, 80)])
+    assert (alerts(plain_county), waits(plain_county)) == (
+        [("limit:blood_pressure", 1, "open", False)],
+        [],
+    )
 
 
 # first and second: systolic/diastolic; what is open after both; what was recorded by the rule
@@ -138,12 +141,12 @@ def test_without_a_repeat_the_red_stands_when_the_time_has_run_out(county: Count
     ]
 
 
-def test_a_repeat_that_comes_after_the_decision_is_judged_by_itself(county: County) -> None:
-    county.settle([pressure(192, 80, measured_at=AT)])
-    settle_due(county)
-    county.settle([pressure(120, 80, measured_at=LATER)])
-    assert alerts(county) == [("limit:blood_pressure", 2, "open", False)]
-    assert waits(county) == [("unrepeated", None)]
+def test_a_repeat_that_comes_after_the_decision_is_judged_by_itself(plain_county: County) -> None:
+    plain_county.settle([pressure(192, 80, measured_at=AT)])
+    settle_due(plain_county)
+    plain_county.settle([pressure(120, 80, measured_at=LATER)])
+    assert alerts(plain_county) == [("limit:blood_pressure", 2, "open", False)]
+    assert waits(plain_county) == [("unrepeated", None)]
 
 
 @pytest.mark.parametrize(("passed", "is_repeat"), [(30 * MINUTE, True), (31 * MINUTE, False)])
@@ -155,13 +158,13 @@ def test_a_repeat_is_in_time_until_the_last_moment(
     assert waits(plain_county)[0][0] == ("calmed" if is_repeat else None)
 
 
-def test_a_repeat_asks_for_none_itself(county: County) -> None:
-    county.settle([pressure(192, 80, measured_at=AT)])
-    county.settle([pressure(194, 80, measured_at=LATER)])
-    assert [row[0] for row in waits(county)] == ["confirmed", "confirmed"]
-    assert events(county) == ["opened"]
-    county.settle([pressure(196, 80, measured_at=LATER + MINUTE)])
-    assert [row[0] for row in waits(county)] == ["confirmed", "confirmed", None]
+def test_a_repeat_asks_for_none_itself(plain_county: County) -> None:
+    plain_county.settle([pressure(192, 80, measured_at=AT)])
+    plain_county.settle([pressure(194, 80, measured_at=LATER)])
+    assert [row[0] for row in waits(plain_county)] == ["confirmed", "confirmed"]
+    assert events(plain_county) == ["opened"]
+    plain_county.settle([pressure(196, 80, measured_at=LATER + MINUTE)])
+    assert [row[0] for row in waits(plain_county)] == ["confirmed", "confirmed", None]
 
 
 def test_three_reds_at_once_are_a_pair_and_a_single(plain_county: County) -> None:
@@ -180,21 +183,25 @@ def test_what_comes_late_waits_a_minute_and_is_calmed_by_what_is_newer(county: C
     assert alerts(county) == [("limit:blood_pressure", 1, "open", True)]
 
 
-def test_a_late_pair_is_marked_late(county: County) -> None:
+def test_a_late_pair_is_marked_late(plain_county: County) -> None:
     then = NOW - 2 * DAY
-    county.settle([pressure(192, 80, measured_at=then)])
-    county.settle([pressure(190, 80, measured_at=then + 5 * MINUTE)])
-    assert alerts(county) == [("limit:blood_pressure", 2, "open", True)]
+    plain_county.settle([pressure(192, 80, measured_at=then)])
+    plain_county.settle([pressure(190, 80, measured_at=then + 5 * MINUTE)])
+    assert alerts(plain_county) == [("limit:blood_pressure", 2, "open", True)]
 
 
-def test_a_doubted_red_asks_for_a_repeat_and_breaks_no_limit(county: County) -> None:
+def test_a_doubted_red_asks_for_a_repeat_and_breaks_no_limit(plain_county: County) -> None:
     first = pressure(192, 80, measured_at=AT, status=Status.BODY_MOVEMENT)
-    county.settle([first])
-    assert (breaches(county), alerts(county), waits(county)) == ([], [], [(None, None)])
+    plain_county.settle([first])
+    assert (breaches(plain_county), alerts(plain_county), waits(plain_county)) == (
+        [],
+        [],
+        [(None, None)],
+    )
     second = pressure(186, 80, measured_at=LATER)
-    county.settle([second])
-    assert alerts(county) == [("limit:blood_pressure", 2, "open", False)]
-    assert breaches(county) == [("", 2, 186.0, True), (TWICE.key, 2, 189.0, True)]
+    plain_county.settle([second])
+    assert alerts(plain_county) == [("limit:blood_pressure", 2, "open", False)]
+    assert breaches(plain_county) == [("", 2, 186.0, True), (TWICE.key, 2, 189.0, True)]
 
 
 def test_a_doubted_red_stands_if_no_repeat_comes(county: County) -> None:
@@ -254,9 +261,14 @@ def test_each_panel_of_an_act_waits_by_itself(plain_county: County) -> None:
     assert alerts(plain_county) == [("limit:pulse", 2, "open", False)]
 
 
-def test_the_same_again_asks_for_nothing_more(county: County) -> None:
+def test_the_same_again_asks_for_nothing_more(plain_county: County) -> None:
     batch = [pressure(192, 80, measured_at=AT), pressure(190, 80, measured_at=LATER)]
-    county.settle(batch)
-    before = breaches(county), alerts(county), events(county), waits(county)
-    county.settle(batch)
-    assert before == (breaches(county), alerts(county), events(county), waits(county))
+    plain_county.settle(batch)
+    before = breaches(plain_county), alerts(plain_county), events(plain_county), waits(plain_county)
+    plain_county.settle(batch)
+    assert before == (
+        breaches(plain_county),
+        alerts(plain_county),
+        events(plain_county),
+        waits(plain_county),
+    )

@@ -69,13 +69,13 @@ def test_a_confirmed_value_is_held_against_the_limits(county: County) -> None:
     assert county.count("rejudge") == 0
 
 
-def test_a_confirmed_value_is_in_the_windows(county: County) -> None:
-    agree(county, RISE, limits={})
+def test_a_confirmed_value_is_in_the_windows(plain_county: County) -> None:
+    agree(plain_county, RISE, limits={})
     first, doubted, third = weights(75.0, 25.0, 74.0)
-    county.settle([first, doubted, third])
-    assert breaches(county) == []
-    confirm(county, doubted.reading_id)
-    assert breaches(county) == [(RISE.key, 1, 49.0, True)]
+    plain_county.settle([first, doubted, third])
+    assert breaches(plain_county) == []
+    confirm(plain_county, doubted.reading_id)
+    assert breaches(plain_county) == [(RISE.key, 1, 49.0, True)]
 
 
 def test_what_was_found_is_not_found_again(plain_county: County) -> None:
@@ -88,12 +88,14 @@ def test_what_was_found_is_not_found_again(plain_county: County) -> None:
     assert (breaches(plain_county), events(plain_county)) == before
 
 
-def test_what_is_confirmed_much_later_is_late_and_calmed_by_what_is_newer(county: County) -> None:
+def test_what_is_confirmed_much_later_is_late_and_calmed_by_what_is_newer(
+    plain_county: County,
+) -> None:
     doubted = pressure(192, 80, measured_at=NOW - 2 * DAY, **DOUBTED)
-    county.settle([doubted], [pressure(120, 80)])
-    confirm(county, doubted.reading_id)
-    assert breaches(county) == [("", 2, 192.0, True)]
-    assert alerts(county) == [("limit:blood_pressure", 1, "open", True)]
+    plain_county.settle([doubted], [pressure(120, 80)])
+    confirm(plain_county, doubted.reading_id)
+    assert breaches(plain_county) == [("", 2, 192.0, True)]
+    assert alerts(plain_county) == [("limit:blood_pressure", 1, "open", True)]
 
 
 def test_a_confirmed_value_of_a_pause_stays_silent(plain_county: County) -> None:

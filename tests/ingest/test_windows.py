@@ -81,31 +81,33 @@ def test_what_is_recorded_raises_nothing_again_though_its_window_is_looked_at_an
     assert events(plain_county) == ["opened"]
 
 
-def test_a_late_reading_makes_a_later_one_fire(county: County) -> None:
-    agree(county, RISE)
-    county.settle([weight(77.5)])
-    assert breaches(county) == []
-    county.settle([weight(75.0, measured_at=NOW - 2 * DAY)])
-    assert breaches(county) == [(RISE.key, 1, 2.5, True)]
-    assert alerts(county) == [("trend:body_weight", 1, "open", False)]
+def test_a_late_reading_makes_a_later_one_fire(plain_county: County) -> None:
+    agree(plain_county, RISE)
+    plain_county.settle([weight(77.5)])
+    assert breaches(plain_county) == []
+    plain_county.settle([weight(75.0, measured_at=NOW - 2 * DAY)])
+    assert breaches(plain_county) == [(RISE.key, 1, 2.5, True)]
+    assert alerts(plain_county) == [("trend:body_weight", 1, "open", False)]
 
 
-def test_a_part_of_a_composite_is_recorded_and_alerts_nobody(county: County) -> None:
+def test_a_part_of_a_composite_is_recorded_and_alerts_nobody(plain_county: County) -> None:
     part = RISE.model_copy(update={"level": 0})
-    agree(county, part)
-    county.settle(weights(75.0, 77.5))
-    assert breaches(county) == [(part.key, 0, 2.5, False)]
-    assert alerts(county) == []
+    agree(plain_county, part)
+    plain_county.settle(weights(75.0, 77.5))
+    assert breaches(plain_county) == [(part.key, 0, 2.5, False)]
+    assert alerts(plain_county) == []
 
 
-def test_a_value_of_a_pause_fires_nothing_and_is_seen_by_those_after_it(county: County) -> None:
-    agree(county, RISE)
-    pause(county, NOW - 2.5 * DAY, NOW - DAY / 2)
-    county.settle([weight(75.0, measured_at=NOW - 3 * DAY)])
-    county.settle([weight(77.5, measured_at=NOW - DAY)])
-    assert breaches(county) == []
-    county.settle([weight(77.4)])
-    assert [row[2] for row in breaches(county)] == [pytest.approx(2.4)]
+def test_a_value_of_a_pause_fires_nothing_and_is_seen_by_those_after_it(
+    plain_county: County,
+) -> None:
+    agree(plain_county, RISE)
+    pause(plain_county, NOW - 2.5 * DAY, NOW - DAY / 2)
+    plain_county.settle([weight(75.0, measured_at=NOW - 3 * DAY)])
+    plain_county.settle([weight(77.5, measured_at=NOW - DAY)])
+    assert breaches(plain_county) == []
+    plain_county.settle([weight(77.4)])
+    assert [row[2] for row in breaches(plain_county)] == [pytest.approx(2.4)]
 
 
 @pytest.mark.parametrize(("after", "found"), [(-1, 0), (0, 1), (1, 1)])
@@ -120,12 +122,12 @@ def test_a_pause_begins_with_its_first_moment_and_ends_before_its_last(
     assert len(breaches(plain_county)) == found
 
 
-def test_a_new_plan_looks_at_new_readings_only(county: County) -> None:
-    county.settle(weights(75.0, 77.5, 77.6, ending=NOW - HOUR))
-    agree(county, RISE, since=NOW - HOUR / 2)
-    assert breaches(county) == []
-    county.settle([weight(77.4)])
-    assert [row[2] for row in breaches(county)] == [pytest.approx(2.4)]
+def test_a_new_plan_looks_at_new_readings_only(plain_county: County) -> None:
+    plain_county.settle(weights(75.0, 77.5, 77.6, ending=NOW - HOUR))
+    agree(plain_county, RISE, since=NOW - HOUR / 2)
+    assert breaches(plain_county) == []
+    plain_county.settle([weight(77.4)])
+    assert [row[2] for row in breaches(plain_county)] == [pytest.approx(2.4)]
 
 
 def test_a_doubted_value_is_in_no_window(plain_county: County) -> None:
