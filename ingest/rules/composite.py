@@ -75,9 +75,7 @@ def evaluate(found: Found, rules: RuleRows, components: Components, new: Bools) 
     rule = components.rule[component]
     held = in_force(rules, rule, found.measured_at[anchor])
     # Two components may break at one moment: that is one composite, not two.
-    moment = np.unique(
-        np.column_stack((rule[held], found.measured_at[anchor[held]])).reshape(-1, 2), axis=0
-    )
+    moment = np.unique(np.column_stack((rule[held], found.measured_at[anchor[held]])), axis=0)
     rule, at = moment[:, 0], moment[:, 1]
 
     parts = np.argsort(components.rule, kind="stable")

@@ -136,6 +136,7 @@ def fired(kind: str, series: Series, rules: RuleRows, findings: Findings) -> lis
     ):
         names[finding].add(ids[row])
         assert findings.first[finding] <= row < findings.stop[finding]
+    assert findings.extra.shape == (len(findings), len(KINDS[kind].extra))
     anchored = findings.anchor != NO_ANCHOR
     assert np.array_equal(findings.stop[anchored], findings.anchor[anchored] + 1)
     rows = [

@@ -73,6 +73,7 @@ def _met(breaches: list[Breach], composites: list[Composite]) -> tuple[list[Brea
 
 def _told(breaches: list[Breach], composites: list[Composite]) -> list[Told]:
     order, met = _met(breaches, composites)
+    assert met.findings.extra.shape == (len(met.findings), 0)
     rests: list[list[tuple[int, int]]] = [[] for _ in range(len(met.findings))]
     for finding, breach in zip(met.finding.tolist(), met.breach.tolist(), strict=True):
         rests[finding].append((order[breach].key, order[breach].at))
@@ -81,7 +82,7 @@ def _told(breaches: list[Breach], composites: list[Composite]) -> list[Told]:
         findings = met.findings
         assert order[findings.anchor[n]].at == findings.at[n]
         assert findings.value[n] == findings.bound[n] == len(rests[n])
-        assert findings.side[n] == 0
+        assert findings.side[n] == findings.first[n] == findings.stop[n] == 0  # no Series
         told.append(
             (
                 int(findings.rule[n]),
