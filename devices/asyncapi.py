@@ -103,9 +103,7 @@ def _channel(kind: TopicKind) -> Document:
         "parameters": {
             _PARAMETER: {"description": "1 to 64 letters, digits, _ or -; random, names nobody"}
         },
-        "messages": {
-            name: _reference("components", "messages", name) for name in _MESSAGES[kind]
-        },
+        "messages": {name: _reference("components", "messages", name) for name in _MESSAGES[kind]},
     }
 
 

@@ -111,7 +111,7 @@ def test_what_says_nothing_is_left_out() -> None:
 
 
 @given(SOME_READINGS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_rows_and_columns_say_the_same(readings: list[Reading]) -> None:
     """There and back, joined or encoded, and never longer than the rows the gateway counts."""
     encoded = wire.encode_message("g-7f3a", SENT_AT, readings)
@@ -200,7 +200,12 @@ def test_columns_hold_one_to_two_hundred_readings(count: int) -> None:
         "measured_at": [0] * count,
         **dict.fromkeys(list(COLUMNS)[13:]),
     }
-    fields: dict[str, Any] = {"payload": "", "payload_length": None, "received_at": None, "value": []}
+    fields: dict[str, Any] = {
+        "payload": "",
+        "payload_length": None,
+        "received_at": None,
+        "value": [],
+    }
     with pytest.raises(MalformedMessage, match="readings"):
         wire.decode_columns(columns(**bare | fields))
 
