@@ -78,6 +78,7 @@ def test_she_has_as_many_cuffs_as_nobody_doubts() -> None:
         assert 3600 / every_s / cuffs(every_s) < READINGS_PER_HOUR_USUAL
 
 
+@pytest.mark.timeout(120)
 def test_a_beat_goes_the_whole_way_and_leaves_nothing_open(
     plain_county: County, embedded_broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
@@ -138,6 +139,7 @@ def test_a_leg_that_breaks_is_named_and_an_incident_until_it_is_whole(
     assert [failed for failed, *_ in plain_county.rows(BEATS)] == ["stored", "breach", "broker"]
 
 
+@pytest.mark.timeout(120)
 def test_one_of_several_workers_beats_and_another_when_it_is_gone(
     plain_county: County, embedded_broker: EmbeddedBroker, tmp_path: Path
 ) -> None:

@@ -236,6 +236,7 @@ def test_a_broker_that_is_away_makes_it_unready_until_it_is_back(
         worker.until_ready()
 
 
+@pytest.mark.timeout(120)
 def test_a_database_that_is_away_makes_it_unready_until_it_is_back(
     embedded_broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
