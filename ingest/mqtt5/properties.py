@@ -110,7 +110,6 @@ _ALLOWED: Final[dict[Packet, frozenset[Property]]] = {
     Packet.DISCONNECT: _ANSWER | {_P.SESSION_EXPIRY_INTERVAL, _P.SERVER_REFERENCE},
     Packet.AUTH: _ANSWER | {_P.AUTHENTICATION_METHOD, _P.AUTHENTICATION_DATA},
 }
-_REPEATABLE: Final = frozenset({_P.USER_PROPERTY, _P.SUBSCRIPTION_IDENTIFIER})
 
 Value = int | str | bytes
 Properties = dict[Property, Value]
@@ -130,7 +129,7 @@ def read(fields: Cursor, packet: Packet) -> Properties:
         if name is Property.USER_PROPERTY:
             _skip_user_property(inner, packet)
             continue
-        if name in found and name not in _REPEATABLE:
+        if name in found and name is not Property.SUBSCRIPTION_IDENTIFIER:
             problem = f"{name.name} twice in a {packet.name} (3.{packet.value})"
             raise ProtocolError(problem)
         found[name] = _value(inner, name)

@@ -144,6 +144,13 @@ def test_a_packet_that_is_too_large_is_refused_by_its_header() -> None:
     assert (refused.value.reason, events) == (0x95, [])
 
 
+def test_a_packet_of_just_the_largest_size_is_read() -> None:
+    largest = publish("t", bytes(90), 1)
+    assert len(largest) == 98
+    assert _read([largest], Reader(98)) == ([Publish("t", bytes(90), None, None, 1)], "")
+    assert "MQTT-3.1.2-24" in _read([largest], Reader(97))[1]
+
+
 def test_nothing_is_read_after_an_error() -> None:
     reader = Reader(PACKET_BYTES_MAX)
     events: list[Event] = []
