@@ -4,6 +4,7 @@ import math
 from datetime import timedelta
 from uuid import uuid4
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -139,3 +140,11 @@ def test_one_reading_cannot_say_a_quantity_twice() -> None:
 def test_a_failed_measurement_is_kept_and_an_unreadable_one_is_not() -> None:
     assert _one(reading({}, outcome=Outcome.FAILED)).reason is None
     assert _one(reading({}, outcome=Outcome.UNREADABLE)).reason is Reason.UNREADABLE
+
+
+def test_two_quantities_that_nobody_knows_are_not_one_said_twice() -> None:
+    mood = Value(quantity="mood", value=1.0, unit="1")
+    odd = msgspec.structs.replace(pressure(120, 80), values=(mood, mood))
+    for readings in ([odd], [pressure(120, 80), odd]):
+        judged = seen(readings, verdict_of(readings))[-1]
+        assert judged.reason is Reason.UNKNOWN_QUANTITY
