@@ -40,8 +40,15 @@ class End:
     """How a connection ended."""
 
     problem: str
-    was_open: bool  # CONNACK had welcomed us
+    open_s: float | None  # since CONNACK had welcomed us; none if it never did
+    session_kept: bool = False  # of an earlier connection
     reason: int | None = None  # the broker's, if it gave one
+    is_ours: bool = False  # we gave up, or the broker broke the protocol
+
+    @property
+    def was_open(self) -> bool:
+        """Whether the broker had welcomed us."""
+        return self.open_s is not None
 
 
 class Listener(Protocol):
@@ -72,7 +79,8 @@ class BrokerLink(asyncio.Protocol):
         self._tick: asyncio.TimerHandle | None = None
         self._problem = "the broker closed the connection"
         self._reason: int | None = None
-        self._was_open = False
+        self._opened_at: float | None = None
+        self._is_ours = False
         self._is_parting = False
         self.connection = Connection(connect)
         self.ended: asyncio.Future[End] = self._loop.create_future()
@@ -160,7 +168,15 @@ class BrokerLink(asyncio.Protocol):
             self.ended.set_exception(error)  # asyncio hands over what ``data_received`` raised
             return
         problem = (str(error) or type(error).__name__) if error else self._problem
-        self.ended.set_result(End(problem, self._was_open, self._reason))
+        self.ended.set_result(
+            End(
+                problem,
+                open_s=None if self._opened_at is None else self._loop.time() - self._opened_at,
+                session_kept=self.connection.limits.session_present,
+                reason=self._reason,
+                is_ours=self._is_ours,
+            )
+        )
 
     def _tell(self, events: list[Event]) -> None:
         publishes: list[Publish] = []
@@ -182,7 +198,7 @@ class BrokerLink(asyncio.Protocol):
         if is_failure(connack.reason):
             self._dismissed(connack.reason, connack.text)
             return
-        self._was_open = True
+        self._opened_at = self._loop.time()
         agreed_s = self._keepalive_s if connack.keepalive_s is None else connack.keepalive_s
         self._keepalive = KeepAlive(agreed_s, self._loop.time())
         self._watch(agreed_s)
@@ -197,6 +213,7 @@ class BrokerLink(asyncio.Protocol):
 
     def _fail(self, error: ProtocolError) -> None:
         self._problem = f"the broker broke the protocol: {error}"
+        self._is_ours = True
         if self._transport is not None:
             if self.is_open:
                 self.send(encode_disconnect(error.reason))
@@ -211,7 +228,7 @@ class BrokerLink(asyncio.Protocol):
 
     def _look(self, interval_s: float) -> None:
         now = self._loop.time()
-        if not self._was_open:
+        if self._opened_at is None:
             if self._keepalive.is_silent(now):
                 self._give_up(f"no CONNACK for {HANDSHAKE_S_MAX:g} s")
                 return
@@ -226,4 +243,5 @@ class BrokerLink(asyncio.Protocol):
 
     def _give_up(self, problem: str) -> None:
         self._problem = problem
+        self._is_ours = True
         self.abort()

@@ -29,7 +29,6 @@ from ingest.mqtt5 import (
     InFlight,
     Puback,
     Publish,
-    ReasonCode,
     Suback,
     describe,
     encode_pubacks,
@@ -37,6 +36,7 @@ from ingest.mqtt5 import (
     encode_text,
     is_failure,
 )
+from ingest.rival import Rival
 
 # What may wait or be in hand, in bytes: half of the 300 MiB that ingest may use, for a message
 # takes as much again when it is decoded. One read of the socket, 256 KiB, may go beyond.
@@ -48,9 +48,6 @@ RECEIPTS_IN_FLIGHT_MAX: Final = 100
 _TOPICS_MAX: Final = 32_768
 RECONNECT_S_MIN: Final = 1.0
 RECONNECT_S_MAX: Final = 10.0
-# Two clients of one name take the session from each other; neither must be quick at it.
-RIVAL_S_MIN: Final = 5.0
-RIVAL_S_MAX: Final = 60.0
 _FAREWELL_S: Final = 2.0
 # What may happen with every receipt is told no more often.
 _TELL_EVERY_S: Final = 60.0
@@ -244,16 +241,16 @@ class MqttConsumer:
 
     async def _keep_connected(self) -> None:
         wait_s = RECONNECT_S_MIN
-        rival_s = RIVAL_S_MIN
+        rival = Rival()
         while True:
             end = await self._one_connection()
             if end is not None and end.was_open:
                 wait_s = RECONNECT_S_MIN
-            if end is not None and end.reason == ReasonCode.SESSION_TAKEN_OVER:
-                pause_s, rival_s = rival_s, min(RIVAL_S_MAX, 2 * rival_s)
-            else:
+            pause_s = rival.pause_s(end)
+            if end is not None:
+                self._mourn(end, is_rivals=pause_s is not None)
+            if pause_s is None:
                 pause_s, wait_s = wait_s, min(RECONNECT_S_MAX, 2 * wait_s)
-                rival_s = RIVAL_S_MIN
             await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - spreads workers
 
     async def _one_connection(self) -> End | None:
@@ -276,19 +273,20 @@ class MqttConsumer:
         finally:
             link.abort()
             self._order.lose()
-        if self._link is not None:  # otherwise it was we who left
-            self._link = None
-            self._meter.subscribed(False)
-            self._mourn(end)
+        if self._link is None:  # it was we who left
+            return None
+        self._link = None
+        self._meter.subscribed(False)
         return end
 
-    def _mourn(self, end: End) -> None:
-        if end.reason == ReasonCode.SESSION_TAKEN_OVER:
+    def _mourn(self, end: End, *, is_rivals: bool) -> None:
+        if is_rivals:
             self._meter.taken_over()
             self._log.error(
                 "broker.session_taken_over",
                 key="broker.client_id",
                 client_id=self._settings.client_id,
+                reason=end.problem,
                 cure="give each worker a client_id of its own; retrying",
             )
         elif end.was_open:

@@ -20,6 +20,7 @@ class Watched(NullMeter):
         self.is_lost = asyncio.Event()
         self.subscriptions = 0
         self.taken_over_times = 0
+        self.is_taken_over = asyncio.Event()
         self.holding: list[tuple[int, int]] = []
 
     def subscribed(self, is_subscribed: bool) -> None:
@@ -28,6 +29,7 @@ class Watched(NullMeter):
 
     def taken_over(self) -> None:
         self.taken_over_times += 1
+        self.is_taken_over.set()
 
     def held(self, deliveries: int, size_bytes: int) -> None:
         self.holding.append((deliveries, size_bytes))

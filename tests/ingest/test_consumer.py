@@ -12,13 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
+from structlog.testing import capture_logs
 
 from devices import wire
+from ingest import consumer as consumer_module
+from ingest.broker_link import End
 from ingest.config import BrokerSettings
 from ingest.consumer import ConsumerStopped, MqttConsumer
 from ingest.delivery import Answer
 from ingest.dialing import introduction
 from ingest.mqtt5 import AckOrder
+from ingest.rival import Rival
 from simulator.embedded.broker import Broker
 from tests.ingest.consuming import WAIT_S, Watched, consuming, next_one
 from tests.ingest.county import GATEWAY
@@ -184,6 +188,65 @@ async def test_a_fault_of_ours_is_told_and_no_silence(
                 with pytest.raises(ConsumerStopped):
                     await _wait_for_ever(consumer)
     assert errors
+
+
+async def test_two_workers_of_one_name_are_told_and_do_not_fight(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mosquitto 2.0.11 and iotcore say nothing to whom they take the session from."""
+    monkeypatch.setattr(consumer_module, "RECONNECT_S_MIN", 0.05)
+    settings = _settings(broker)
+    one, other = Watched(), Watched()
+    with capture_logs() as logs:
+        async with (
+            MqttConsumer(settings, RECEIVE_MAX, one),
+            MqttConsumer(settings, RECEIVE_MAX, other),
+            asyncio.timeout(WAIT_S),
+        ):
+            done, waiting = await asyncio.wait(
+                {asyncio.create_task(watched.is_taken_over.wait()) for watched in (one, other)},
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            for task in waiting:
+                task.cancel()
+    assert done
+    told = next(log for log in logs if log["event"] == "broker.session_taken_over")
+    assert (told["key"], told["log_level"]) == ("broker.client_id", "error")
+    assert told["cure"]
+
+
+def _end(open_s: float | None = 1, *, kept: bool = True, reason: int | None = None) -> End:
+    return End("closed", open_s=open_s, session_kept=kept, reason=reason)
+
+
+def test_a_rival_is_known_by_the_third_brief_connection_and_left_in_peace() -> None:
+    rival = Rival()
+    ends = [_end(), _end(), _end(), _end(7), _end(40), _end(100), _end(100)]
+    assert [rival.pause_s(end) for end in ends] == [None, None, 5, 10, 20, 40, 60]
+    assert rival.pause_s(_end(121)) is None
+    assert [rival.pause_s(_end()) for _ in range(3)] == [None, None, 5]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        None,
+        _end(11),
+        _end(None),
+        _end(kept=False),  # a broker that has restarted
+        _end(reason=0x8B),
+        End("a fault", open_s=1, session_kept=True, is_ours=True),
+    ],
+)
+def test_other_ends_are_no_rivals(other: End | None) -> None:
+    rival = Rival()
+    ends = [_end(), _end(), other, _end(), _end(), other, _end(), _end()]
+    assert [rival.pause_s(end) for end in ends] == [None] * len(ends)
+
+
+def test_a_rival_that_the_broker_names_is_believed_at_once() -> None:
+    rival = Rival()
+    assert [rival.pause_s(_end(500, reason=0x8E)) for _ in range(3)] == [5, 10, 20]
 
 
 async def _wait_for_ever(consumer: MqttConsumer) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from ingest import broker_link
+from ingest import broker_link, rival
 from ingest import consumer as consumer_module
 from ingest.broker_link import BrokerLink
 from ingest.delivery import Answer
@@ -19,8 +19,10 @@ from tests.ingest.mqtt5_words import connack, disconnect, packet, puback, publis
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Come back at once."""
-    for name in ("RECONNECT_S_MIN", "RECONNECT_S_MAX", "RIVAL_S_MIN", "RIVAL_S_MAX"):
+    for name in ("RECONNECT_S_MIN", "RECONNECT_S_MAX"):
         monkeypatch.setattr(consumer_module, name, 0.01)
+    for name in ("PAUSE_S_MIN", "PAUSE_S_MAX"):
+        monkeypatch.setattr(rival, name, 0.01)
 
 
 async def _stays(guest: Guest) -> None:
