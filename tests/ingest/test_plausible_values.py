@@ -11,7 +11,7 @@ import pytest
 from devices.quantity import Quantity
 from devices.reading import ClockVerdict, Outcome, Reading, Value
 from ingest import history
-from ingest.plausibility import Suspicion, judge, refuse_readings
+from ingest.plausibility import Suspicion, judge, readings_per_hour, refuse_readings
 from ingest.quarantine import Reason
 from tests.ingest.county import NOW, batch_of, pressure, reading, weight
 from tests.ingest.plausibility_reference import Expected, reason_named, seen, verdict_of
@@ -148,3 +148,28 @@ def test_two_quantities_that_nobody_knows_are_not_one_said_twice() -> None:
     for readings in ([odd], [pressure(120, 80), odd]):
         judged = seen(readings, verdict_of(readings))[-1]
         assert judged.reason is Reason.UNKNOWN_QUANTITY
+
+
+@pytest.mark.parametrize(
+    ("kg", "ago", "suspicion"),
+    [
+        (85.0, timedelta(days=1), Suspicion.NONE),  # just so far is not further
+        (85.1, timedelta(days=1), Suspicion.WEIGHT_OFF_MEDIAN),
+        (75.0, timedelta(days=1), Suspicion.NONE),
+        (74.9, timedelta(days=1), Suspicion.WEIGHT_OFF_MEDIAN),
+        (86.0, timedelta(microseconds=1), Suspicion.WEIGHT_OFF_MEDIAN),
+        (86.0, timedelta(), Suspicion.NONE),  # of the same moment, they are not before it
+    ],
+)
+def test_a_weight_is_held_against_those_before_it(
+    kg: float, ago: timedelta, suspicion: Suspicion
+) -> None:
+    readings = [*(weight(80.0, measured_at=NOW - ago) for _ in range(3)), weight(kg)]
+    assert seen(readings, verdict_of(readings))[-1].suspicion == suspicion
+
+
+def test_a_reading_that_is_not_counted_is_of_no_hour() -> None:
+    batch = batch_of([pressure(120, 80), pressure(121, 80)])
+    counted = np.array([True, False])
+    counts = readings_per_hour(batch, counted, np.array([1, 1]), history.nothing())
+    assert counts.tolist() == [1, 0]
