@@ -173,3 +173,20 @@ def test_a_reading_that_is_not_counted_is_of_no_hour() -> None:
     counted = np.array([True, False])
     counts = readings_per_hour(batch, counted, np.array([1, 1]), history.nothing())
     assert counts.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("before", "kg", "suspicion"),
+    [
+        ((70.0, 80.0, 81.0), 85.0, Suspicion.NONE),
+        ((70.0, 80.0, 81.0), 85.1, Suspicion.WEIGHT_OFF_MEDIAN),
+        ((70.0, 80.0, 82.0, 90.0), 86.0, Suspicion.NONE),  # half way between the middle two
+        ((70.0, 80.0, 82.0, 90.0), 86.1, Suspicion.WEIGHT_OFF_MEDIAN),
+    ],
+)
+def test_the_median_is_the_middle_or_half_way(
+    before: tuple[float, ...], kg: float, suspicion: Suspicion
+) -> None:
+    stored = [weight(one, measured_at=NOW - timedelta(days=1)) for one in before]
+    readings = [*stored, weight(kg)]
+    assert seen(readings, verdict_of(readings))[-1].suspicion == suspicion

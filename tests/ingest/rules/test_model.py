@@ -3,13 +3,12 @@
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from devices.quantity import Quantity
 from ingest.rules.catalogue import KINDS, columns, family, kind_of
 from ingest.rules.limit import RED, YELLOW
 from ingest.rules.model import (
-    DAYS_MAX,
     PART,
     Baseline,
     Change,
@@ -158,8 +157,29 @@ def test_a_spec_that_no_rule_wrote_is_an_error(kind: str, spec: dict[str, Any]) 
         columns(kind, spec)
 
 
-def test_a_rule_of_another_day_cannot_be_changed() -> None:
+@pytest.mark.parametrize(
+    ("made", "field"),
+    [
+        (_UP, "days"),
+        (Limit(quantity=Q.PULSE, red_high=120), "red_high"),
+        (HEART_FAILURE, "rules"),
+    ],
+)
+def test_what_was_agreed_cannot_be_changed(made: object, field: str) -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(made, field, getattr(made, field))
+
+
+@pytest.mark.parametrize(
+    ("model", "given"),
+    [
+        (Limit, {"quantity": "pulse", "red_high": "120"}),
+        (Limit, {"quantity": "pulse", "red_high": float("nan")}),
+        (Limit, {"quantity": "pulse", "red_high": 120, "x": 1}),
+        (Rules, {"x": ()}),
+        (Rules, {"limits": "abc"}),
+    ],
+)
+def test_only_what_is_known_is_read(model: type[BaseModel], given: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        _UP.days = 4
-    assert DAYS_MAX == 400
-    assert HEART_FAILURE.rules[0].key == _UP.key
+        model.model_validate(given)
