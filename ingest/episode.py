@@ -83,28 +83,40 @@ logged as (
     from touched join episode using (patient_id, rule) order by alert_id
 )"""
 
-# No reading has the nil UUID: it stands for what the clock found.
+# No reading has the nil UUID: it stands for what the clock found. One reading may be the repeat of
+# two: the worse decision is recorded. What is known is asked row by row on purpose: an anti-join
+# over tables that were never analyzed is taken to leave one row, and what follows becomes a loop
+# in a loop.
 _RECORD: Final = f"""
 with found as (
     select patient_id, rule, rule_key, level, alert_level, late, held, measured_at,
         nullif(reading_id, '00000000-0000-0000-0000-000000000000') as reading_id, quantity_id,
-        side, value, bound, plan_version_id, detail::jsonb as detail, number
+        side, value, bound, plan_version_id, detail::jsonb as detail, rests::uuid[] as rests, number
     from unnest(%s::bigint[], %s::text[], %s::text[], %s::smallint[], %s::smallint[],
         %s::boolean[], %s::boolean[], %s::timestamptz[], %s::uuid[], %s::smallint[], %s::text[],
-        %s::float8[], %s::float8[], %s::bigint[], %s::text[])
+        %s::float8[], %s::float8[], %s::bigint[], %s::text[], %s::text[])
     with ordinality as f (patient_id, rule, rule_key, level, alert_level, late, held, measured_at,
-        reading_id, quantity_id, side, value, bound, plan_version_id, detail, number)
+        reading_id, quantity_id, side, value, bound, plan_version_id, detail, rests, number)
 ),
-fresh as (
-    select * from found f where not exists (
+looked_up as materialized (
+    select f.*, case when f.reading_id is not null then exists (
         select from breach b
         where b.reading_id = f.reading_id and b.quantity_id = f.quantity_id
             and b.rule_key = f.rule_key
-    ) and not exists (
+    ) else exists (
         select from breach b
-        where b.reading_id is null and f.reading_id is null and b.patient_id = f.patient_id
+        where b.reading_id is null and b.patient_id = f.patient_id
             and b.rule_key = f.rule_key and b.measured_at = f.measured_at
-    )
+    ) end as is_known, row_number() over (
+        partition by patient_id, reading_id, rule_key, measured_at,
+            case when reading_id is not null then quantity_id end
+        order by alert_level desc, number
+    ) as place
+    from found f
+),
+fresh as materialized (
+    select *, nextval(pg_get_serial_sequence('breach', 'breach_id')) as breach_id
+    from looked_up where not is_known and place = 1
 ),
 episode as (
     select patient_id, rule, max(alert_level) as level, bool_and(late) as late,
@@ -113,26 +125,17 @@ episode as (
 ),
 {_TOUCH},
 recorded as (
-    insert into breach (alert_id, reading_id, patient_id, quantity_id, measured_at, rule,
+    insert into breach (breach_id, alert_id, reading_id, patient_id, quantity_id, measured_at, rule,
         rule_key, level, side, value, bound, plan_version_id, late, detail)
-    select case when f.level > 0 and not f.held then t.alert_id end, f.reading_id, f.patient_id,
-        f.quantity_id, f.measured_at, f.rule, f.rule_key, f.level, f.side, f.value, f.bound,
-        f.plan_version_id, f.late, f.detail
-    from fresh f left join touched t using (patient_id, rule) order by f.number
-    on conflict do nothing
-    returning breach_id, reading_id, patient_id, quantity_id, rule_key, measured_at
+    select f.breach_id, case when f.level > 0 and not f.held then t.alert_id end, f.reading_id,
+        f.patient_id, f.quantity_id, f.measured_at, f.rule, f.rule_key, f.level, f.side, f.value,
+        f.bound, f.plan_version_id, f.late, f.detail
+    from fresh f left join touched t using (patient_id, rule)
 ),
-rests as (
-    insert into breach_reading (breach_id, reading_id)
-    select r.breach_id, on_.reading_id
-    from unnest(%s::bigint[], %s::uuid[]) as on_ (number, reading_id)
-    join fresh f using (number)
-    join recorded r on r.patient_id = f.patient_id and r.quantity_id = f.quantity_id
-        and r.rule_key = f.rule_key and r.measured_at = f.measured_at
-        and r.reading_id is not distinct from f.reading_id
-    on conflict do nothing
+resting as (
+    insert into breach_reading (breach_id, reading_id) select breach_id, unnest(rests) from fresh
 )
-select (select count(*) from recorded), (select pg_notify('alert', '') from touched limit 1)
+select (select count(*) from fresh), (select pg_notify('alert', '') from touched limit 1)
 """  # noqa: S608 - our own text
 
 # Of breaches that were held and stand after all. All is stored already, so what is calmed can be
@@ -207,12 +210,6 @@ async def record(
 
 
 def _columns(breaches: Breaches, rules: list[str], calmed: Bools) -> list[Any]:
-    resting = [
-        (number, reading)
-        for number, readings in enumerate(breaches.readings.tolist(), start=1)
-        if readings is not None
-        for reading in readings
-    ]
     return [
         Array(breaches.patient, "int8"),
         rules,
@@ -229,9 +226,14 @@ def _columns(breaches: Breaches, rules: list[str], calmed: Bools) -> list[Any]:
         Array(breaches.bound, "float8"),
         Array(breaches.version, "int8"),
         [_text(KINDS[kind], detail) for kind, detail in _kinds_and_details(breaches)],
-        Array(np.array([number for number, _ in resting], np.int64), "int8"),
-        Array(np.array([reading for _, reading in resting], "S16"), "uuid"),
+        [_array(readings) for readings in breaches.readings.tolist()],
     ]
+
+
+def _array(readings: Ids | None) -> str:
+    """Return distinct ids as the text of an array; S16 drops zeros at the end, put back here."""
+    ids = set() if readings is None else set(readings.tolist())
+    return "{" + ",".join(one.ljust(16, b"\0").hex() for one in ids) + "}"
 
 
 def _kinds_and_details(breaches: Breaches) -> Any:

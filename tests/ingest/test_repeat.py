@@ -167,6 +167,23 @@ def test_a_repeat_asks_for_none_itself(plain_county: County) -> None:
     assert [row[0] for row in waits(plain_county)] == ["confirmed", "confirmed", None]
 
 
+def test_one_reading_may_be_the_repeat_of_a_red_and_of_a_doubted_red(plain_county: County) -> None:
+    plain_county.settle(
+        [
+            pressure(192, 80, measured_at=AT),
+            pressure(200, 80, measured_at=AT + MINUTE, status=Status.BODY_MOVEMENT),
+            pressure(162, 80, measured_at=LATER),
+        ]
+    )
+    assert [row[0] for row in waits(plain_county)] == ["confirmed", "confirmed"]
+    assert alerts(plain_county) == [("limit:blood_pressure", 2, "open", False)]
+    assert breaches(plain_county) == [
+        ("", 2, 192.0, True),
+        ("", 1, 162.0, True),
+        (TWICE.key, 2, 181.0, True),
+    ]
+
+
 def test_three_reds_at_once_are_a_pair_and_a_single(plain_county: County) -> None:
     plain_county.settle([pressure(190 + n, 80, measured_at=AT + n * MINUTE) for n in range(3)])
     assert [row[0] for row in waits(plain_county)] == ["confirmed", "confirmed", None]
