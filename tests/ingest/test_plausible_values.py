@@ -63,9 +63,18 @@ def test_pressures_have_their_bounds(
         assert judged.suspicion == suspicion
 
 
-def test_a_mean_outside_the_pair_is_suspect() -> None:
-    mean = {Q.SYSTOLIC: 120.0, Q.DIASTOLIC: 80.0, Q.MEAN_ARTERIAL: 125.0}
-    assert _one(reading(mean)).suspicion == Suspicion.MEAN_NOT_BETWEEN
+@pytest.mark.parametrize(
+    ("mean", "suspicion"),
+    [
+        (120.1, Suspicion.MEAN_NOT_BETWEEN),
+        (120.0, Suspicion.NONE),
+        (80.0, Suspicion.NONE),
+        (79.9, Suspicion.MEAN_NOT_BETWEEN),
+    ],
+)
+def test_a_mean_outside_the_pair_is_suspect(mean: float, suspicion: Suspicion) -> None:
+    values = {Q.SYSTOLIC: 120.0, Q.DIASTOLIC: 80.0, Q.MEAN_ARTERIAL: mean}
+    assert _one(reading(values)).suspicion == suspicion
 
 
 def test_a_refused_value_takes_its_panel_along_and_no_other() -> None:
