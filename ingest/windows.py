@@ -13,11 +13,9 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
-from ingest import episode
-from ingest.batch import Batch, Bools, Int64s
+from ingest.batch import Bools, Int64s
 from ingest.breach import KINDS, LATE, NO_READING, Breaches, concatenate, objects
-from ingest.judgement import Judgement
-from ingest.news import News, among, from_batch
+from ingest.news import News, among
 from ingest.pg_binary import Array
 from ingest.plausibility import counts
 from ingest.query import arrays
@@ -294,27 +292,3 @@ def _resting(
     order = np.argsort(finding, kind="stable")
     border = np.searchsorted(finding[order], np.arange(1, len(findings)))
     return np.split(series.reading_id[row[order]], border)
-
-
-async def judge(
-    connection: psycopg.AsyncConnection[Any],
-    registry: Registry,
-    batch: Batch,
-    judgement: Judgement,
-    is_new: Bools,
-) -> Breaches | None:
-    """Return what the batch's new samples make the rules find that look back; None: nothing.
-
-    Locks the rows of the patients concerned until the transaction ends.
-
-    Args:
-        connection: In the transaction that stores the batch, its samples stored.
-        registry: As fresh as the judgement.
-        batch: What came.
-        judgement: Of this batch.
-        is_new: (n,) which readings were stored by this transaction.
-    """
-    news = from_batch(registry, batch, judgement, is_new)
-    asked = concerned(registry, news)
-    await episode.lock(connection, asked.patients)
-    return await find(connection, registry, asked, news)
