@@ -48,7 +48,7 @@ def evaluate(series: Series, rules: RuleRows, at: Int64s) -> Findings:
     start, begin, stop = (daily.first_on(group, day) for day in (oldest, middle, today))
     recent, valid = stop - begin, begin - start
     enough = (recent >= rules.params[:, _RECENT_MIN]) & (valid >= rules.params[:, _VALID_MIN])
-    enough &= (recent > 0) & (valid > 0) & in_force(rules, np.arange(len(rules)), at)
+    enough &= (valid > 0) & in_force(rules, np.arange(len(rules)), at)
     some = np.flatnonzero(enough)
     start, begin, stop, recent, valid = (each[some] for each in (start, begin, stop, recent, valid))
 

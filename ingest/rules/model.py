@@ -226,11 +226,6 @@ class Baseline(BaseRule):
         return self
 
     @property
-    def strictness(self) -> float:
-        """How far out its bound lies."""
-        return -float(self.percent)
-
-    @property
     def stem(self) -> str:
         return f"baseline:{self.quantity}:{self.days}d"
 

@@ -1,5 +1,6 @@
 """Rules as data: named, kept as they were, read as columns."""
 
+import json
 from typing import Any
 
 import pytest
@@ -112,7 +113,9 @@ def test_the_usual_grace_is_half_the_interval_and_half_a_day_at_least(
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_a_plan_is_read_as_it_was_written(name: str) -> None:
     rules = TEMPLATES[name]
-    assert Rules.load(*rules.dump()) == rules
+    limits, rows = rules.dump()
+    assert Rules.load(limits, rows) == rules
+    assert [row.spec for row in rows] == [json.loads(json.dumps(row.spec)) for row in rows]
 
 
 def test_rows_are_those_of_the_tables() -> None:

@@ -319,6 +319,7 @@ def test_the_outermost_of_what_can_be_is_not_refused(make: Made) -> None:
         ({"kind": "change", "quantity": "steps", "up": 2}, "change.days"),
         ({"kind": "missing", "quantity": "steps", "interval_h": True}, "missing.interval_h"),
         ({"kind": "missing", "quantity": "steps", "interval_h": "24"}, "missing.interval_h"),
+        ({"kind": "missing", "quantity": "steps", "interval_h": "often"}, "missing.interval_h"),
         (
             {"kind": "composite", "name": "A B", "components": ["a:steps", "b"]},
             "composite.name",
