@@ -106,12 +106,16 @@ def test_several_rules_at_once_are_one_sentence() -> None:
 
 
 def test_three_at_once() -> None:
-    limit = explain.of_limit(quantity_id=WEIGHT, side=HIGH, value=80, bound=79)
-    three = explain.of_parts([("limit", limit)] * 3)
+    each = [
+        explain.of_limit(quantity_id=WEIGHT, side=HIGH, value=kg, bound=79) for kg in (80, 81, 82)
+    ]
+    three = explain.of_parts([("limit", one) for one in each])
     assert three["readings"] == []
     sentence = explain.explain("composite", three).replace("\u00a0", "~")
-    one = "ikt 80,0~kg (gräns 79,0)"
-    assert sentence == f"V{one}, v{one} och samtidigt: v{one}"
+    assert sentence == (
+        "Vikt 80,0~kg (gräns 79,0), vikt 81,0~kg (gräns 79,0) och samtidigt: "
+        "vikt 82,0~kg (gräns 79,0)"
+    )
 
 
 def test_not_more_readings_are_named_than_people_read() -> None:

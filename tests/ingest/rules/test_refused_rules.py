@@ -300,6 +300,7 @@ def test_the_impossible_is_refused_with_its_reason(make: Made, sv: str, en: str)
         lambda: Baseline(quantity=Q.STEPS, percent=99, valid_days_min=1, recent_days_min=1),
         lambda: Missing(quantity=Q.SYSTOLIC, interval_h=1, grace_h=0),
         lambda: Repeat(quantity=Q.BODY_WEIGHT, ask_min=0, wait_min=1440),
+        lambda: Repeat(quantity=Q.BODY_WEIGHT, ask_min=0, wait_min=0.5),
         lambda: Composite(quantity=Q.STEPS, name="x", components=tuple("abcde")),
         lambda: Limit(quantity=Q.PULSE, red_low=50, yellow_low=50, yellow_high=51, red_high=51),
         lambda: Limit(quantity=Q.PULSE, yellow_high=250),
