@@ -132,6 +132,11 @@ class MqttConsumer:
             return taken
         return [queue.popleft() for _ in range(most)]
 
+    @property
+    def held(self) -> tuple[int, int]:
+        """How many messages the broker waits for, and their size in bytes."""
+        return len(self._order), self._held_bytes
+
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """See ``Consumer.acknowledge``."""
         self._held_bytes -= sum([len(one.payload) for one in deliveries])

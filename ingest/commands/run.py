@@ -31,6 +31,7 @@ from ingest.watch.watcher import Watcher
 DRAIN_S: Final = 2.0
 # A fault of ours may be in the next attempt too: somebody has to read the log.
 FAILED_S: Final = 30.0
+BACKLOG_EVERY_S: Final = 0.5
 
 
 async def run(config: Config) -> None:
@@ -82,7 +83,10 @@ class _Worker:
         ):
             pipeline = Pipeline(consumer, settler, config.batch, self._metrics)
             carrying = tasks.create_task(pipeline.run(), name="pipeline")
-            beside = self._beside(tasks)
+            beside = [
+                *self._beside(tasks),
+                tasks.create_task(self._tell_backlog(consumer), name="backlog"),
+            ]
             stopping = tasks.create_task(stop.wait(), name="stop")
             _collect_seldom()
             structlog.get_logger().info(
@@ -95,6 +99,12 @@ class _Worker:
             _, unfinished = await asyncio.wait({carrying}, timeout=DRAIN_S)
             for task in (*unfinished, *beside, stopping):
                 task.cancel()  # what is not committed was not acknowledged
+
+    async def _tell_backlog(self, consumer: MqttConsumer) -> None:
+        """Tell what is in hand also while nothing is acknowledged: then it matters most."""
+        while True:
+            self._metrics.held(*consumer.held)
+            await asyncio.sleep(BACKLOG_EVERY_S)
 
     def _beside(self, tasks: asyncio.TaskGroup) -> Sequence[asyncio.Task[None]]:
         """Start what runs beside the readings, and may begin anew without harm to them."""
