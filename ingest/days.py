@@ -50,15 +50,18 @@ with due as (
     returning m.patient_id, m.day
 ),
 rolled as (
-    select d.patient_id, s.quantity_id, d.day, count(*)::integer as readings,
-        min(s.value) as minimum, avg(s.value) as mean, max(s.value) as maximum,
-        sum(s.value) as total
-    from due d join sample s on s.patient_id = d.patient_id
-        and s.quantity_id = any (array(select quantity_id from quantity))
-        and s.measured_at >= d.day::timestamp at time zone 'Europe/Stockholm'
-        and s.measured_at < (d.day + 1)::timestamp at time zone 'Europe/Stockholm'
-    where sample_counts(s.suspicion)
-    group by d.patient_id, s.quantity_id, d.day
+    select d.patient_id, q.quantity_id, d.day, v.readings, v.minimum, v.mean, v.maximum, v.total
+    -- Asked one by one, by the key: together they would be joined by reading everybody's samples.
+    from due d cross join quantity q cross join lateral (
+        select count(*)::integer as readings, min(s.value) as minimum, avg(s.value) as mean,
+            max(s.value) as maximum, sum(s.value) as total
+        from sample s
+        where s.patient_id = d.patient_id and s.quantity_id = q.quantity_id
+            and s.measured_at >= d.day::timestamp at time zone 'Europe/Stockholm'
+            and s.measured_at < (d.day + 1)::timestamp at time zone 'Europe/Stockholm'
+            and sample_counts(s.suspicion)
+    ) v
+    where v.readings > 0
 ),
 gone as (
     delete from sample_day t using due d
