@@ -186,3 +186,18 @@ def test_what_was_agreed_cannot_be_changed(made: object, field: str) -> None:
 def test_only_what_is_known_is_read(model: type[BaseModel], given: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         model.model_validate(given)
+
+
+def test_kinds_and_templates_by_name() -> None:
+    assert {name: (kind.looked.value, kind.family) for name, kind in KINDS.items()} == {
+        "repeat": ("repeat", "limit"),
+        "k_of_n": ("reading", "limit"),
+        "change": ("reading", "trend"),
+        "rolling_mean": ("clock", "trend"),
+        "baseline": ("clock", "trend"),
+        "missing": ("clock", "missing"),
+        "composite": ("breach", "composite"),
+    }
+    assert set(TEMPLATES) == {"blood_pressure", "heart_failure"}
+    rules = [rule for template in TEMPLATES.values() for rule in template.rules]
+    assert {rule.interval_h for rule in rules if isinstance(rule, Missing)} == {24}

@@ -347,3 +347,17 @@ def test_every_reason_is_told_at_once() -> None:
             }
         )
     assert [reason.where for reason in refusals(caught.value)] == ["limits.0", "rules.0.change"]
+
+
+def test_the_error_itself_says_why() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Repeat(quantity=Q.SYSTOLIC, wait_min=0)
+    (error,) = caught.value.errors()
+    assert error["type"] == "impossible_rule"
+    assert error["msg"] == "Without time to wait there is no repeat."
+
+
+def test_a_field_that_is_not_there_is_named() -> None:
+    rule = {"kind": "change", "quantity": "steps", "up": 2}
+    reason = _refused(lambda: Rules.model_validate({"rules": [rule]}))
+    assert reason.en == "rules.0.change.days: Field required."
