@@ -238,13 +238,13 @@ def _late(connection: psycopg.Connection[Any], dice: random.Random, now: datetim
 async def _look_back(dsn: str, since: datetime) -> None:
     now = datetime.now(UTC)
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
-        began = time.monotonic()
         # As if days had been kept all the time, but for the last two months.
         rolled_until = now - timedelta(days=60)
         await connection.execute(_ROLLED, [rolled_until])
         await connection.execute(
             "update sample_day_state set live_from = %s::date, seen_until = %s", [rolled_until] * 2
         )
+        began = time.monotonic()
         rolled = 0
         while done := await days.roll(connection, now, 50_000):
             rolled += done
