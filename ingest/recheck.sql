@@ -13,11 +13,16 @@ with chosen as (
     select reading_id, patient_id, measured_at, stored_at as at, revision from reading
     where stored_at >= %(from_at)s and stored_at < %(until_at)s
     union all
-    select reading_id, patient_id, measured_at, stored_at, revision from reading
-    where not (stored_at >= %(from_at)s and stored_at < %(until_at)s)
-        and reading_id in (
-            select reading_id from reading_review where at >= %(from_at)s and at < %(until_at)s
-        )
+    -- Each by its key; the offset keeps the planner from reading all readings instead.
+    select r.* from (
+        select distinct reading_id from reading_review where at >= %(from_at)s and at < %(until_at)s
+    ) v
+    cross join lateral (
+        select reading_id, patient_id, measured_at, stored_at, revision from reading
+        where reading_id = v.reading_id
+            and not (stored_at >= %(from_at)s and stored_at < %(until_at)s)
+        offset 0
+    ) r
 ),
 judged as (
     select c.*,
