@@ -14,6 +14,7 @@ from ingest.batch import DAY, HOUR, Batch, Bools, Int64s
 from ingest.history import History
 from ingest.pg_binary import Array, read_array
 from ingest.plausibility import VALUE_DOUBTS, WEIGHT_WINDOW, Suspicion, pair_group
+from ingest.query import arrays
 
 Connection = psycopg.AsyncConnection[Any]
 
@@ -68,7 +69,7 @@ async def stored_ids(connection: Connection, reading_id: NDArray[np.bytes_]) -> 
     """Return which of the ids are stored already."""
     if not len(reading_id):
         return reading_id
-    (found,) = await _columns(connection, _STORED, [Array(reading_id, "uuid")])
+    (found,) = await arrays(connection, _STORED, [Array(reading_id, "uuid")])
     return found.astype("S16")
 
 
@@ -79,7 +80,9 @@ async def _rates(
     group, at = pair_group(batch, patient)[rows], batch.measured_at[rows]
     order, first, last = _stretches(group, at, RATES_APART)
     row = rows[order[first]]
-    return await _columns(
+    if not len(row):
+        return [read_array(None)] * 3
+    return await arrays(
         connection,
         _RATES,
         [
@@ -89,8 +92,6 @@ async def _rates(
             Array(at[order[first]] - HOUR, "timestamptz"),
             Array(at[order[last]], "timestamptz"),
         ],
-        ask=len(row) > 0,
-        count=3,
     )
 
 
@@ -101,8 +102,10 @@ async def _weights(
     is_weight = (samples.quantity == Quantity.BODY_WEIGHT.facts.id) & sound[samples.reading]
     reading = samples.reading[is_weight]
     owner, at = patient[reading], batch.measured_at[reading]
+    if not len(owner):
+        return [read_array(None)] * 4
     order, first, last = _stretches(owner, at, WEIGHT_WINDOW)
-    return await _columns(
+    return await arrays(
         connection,
         _WEIGHTS,
         [
@@ -114,8 +117,6 @@ async def _weights(
             VALUE_DOUBTS & ~Suspicion.WEIGHT_OFF_MEDIAN,
             int(Suspicion.CONFIRMED),
         ],
-        ask=len(owner) > 0,
-        count=4,
     )
 
 
@@ -132,21 +133,3 @@ def _stretches(
     begins[1:] = (np.diff(group[order]) != 0) | (np.diff(at[order]) > apart)
     first = np.flatnonzero(begins)
     return order, first, np.append(first[1:], len(order))[: len(first)] - 1
-
-
-async def _columns(
-    connection: Connection,
-    query: str,
-    parameters: list[Any],
-    *,
-    ask: bool = True,
-    count: int = 0,
-) -> list[NDArray[Any]]:
-    """Return the one row of arrays that *query* gives; *count* empty ones without asking."""
-    if not ask:
-        return [read_array(None)] * count
-    async with connection.cursor(binary=True) as cursor:
-        await cursor.execute(query, parameters)
-        result = cursor.pgresult
-        assert result is not None
-        return [read_array(result.get_value(0, column)) for column in range(result.nfields)]

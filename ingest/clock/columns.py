@@ -1,23 +1,9 @@
-"""Columns of a query's one row of arrays as numpy, and moments as the rules count them."""
+"""Texts of a query's one row of arrays, and moments as the rules count them."""
 
 import struct
-from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from ingest.batch import EPOCH
-from ingest.clock.chore import Connection
-
-
-async def one_row(
-    connection: Connection, query: str, parameters: Sequence[Any] | Mapping[str, Any]
-) -> list[bytes | None]:
-    """Return the values of *query*'s one row as PostgreSQL sends them in binary."""
-    async with connection.cursor(binary=True) as cursor:
-        await cursor.execute(query, parameters)
-        result = cursor.pgresult
-        assert result is not None
-        return [result.get_value(0, number) for number in range(result.nfields)]
 
 
 def texts(raw: bytes | None) -> list[str]:

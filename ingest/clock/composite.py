@@ -16,11 +16,12 @@ from ingest.batch import Bools, Int64s
 from ingest.breach import KINDS, LATE, NO_READING, Breaches, objects
 from ingest.clock import turn
 from ingest.clock.chore import Connection
-from ingest.clock.columns import microseconds_of, one_row, texts
+from ingest.clock.columns import microseconds_of, texts
 from ingest.clock.record import record
 from ingest.clock.rows import understand
 from ingest.clock.turn import Turn
 from ingest.pg_binary import Array, read_array
+from ingest.query import one_row
 from ingest.registry import Registry
 from ingest.rules import composite
 from ingest.rules.catalogue import kind_of

@@ -15,9 +15,10 @@ import numpy as np
 from ingest.batch import Int64s
 from ingest.clock import turn
 from ingest.clock.chore import Connection
-from ingest.clock.columns import moment_of, one_row
+from ingest.clock.columns import moment_of
 from ingest.clock.turn import Turn
 from ingest.pg_binary import Array, read_array
+from ingest.query import one_row
 from ingest.registry import Registry
 from ingest.rules.catalogue import KINDS
 

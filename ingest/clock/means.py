@@ -14,9 +14,10 @@ from ingest import windows
 from ingest.batch import NO_TIME, Int64s
 from ingest.clock import occasion, rows, samples
 from ingest.clock.chore import Connection
-from ingest.clock.columns import microseconds_of, one_row
+from ingest.clock.columns import microseconds_of
 from ingest.clock.record import record
 from ingest.pg_binary import Array, read_array
+from ingest.query import one_row
 from ingest.registry import Registry
 from ingest.rules.catalogue import KINDS
 

@@ -14,11 +14,12 @@ from ingest import windows
 from ingest.batch import NO_TIME, Bools, Int64s
 from ingest.clock import ladder, rows, samples, turn
 from ingest.clock.chore import Connection
-from ingest.clock.columns import microseconds_of, moment_of, one_row
+from ingest.clock.columns import microseconds_of, moment_of
 from ingest.clock.record import record
 from ingest.clock.rows import DueRows
 from ingest.clock.turn import Turn
 from ingest.pg_binary import Array, read_array
+from ingest.query import one_row
 from ingest.registry import Registry
 from ingest.rules import missing
 from ingest.rules.table import RuleRows, Series

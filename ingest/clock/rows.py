@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ingest.batch import NO_TIME, Bools, Int64s
 from ingest.clock.chore import Connection
-from ingest.clock.columns import moment_of, one_row, texts
+from ingest.clock.columns import moment_of, texts
 from ingest.pg_binary import Array, read_array
+from ingest.query import one_row
 from ingest.rules.catalogue import KINDS, columns
 from ingest.rules.table import RuleRows
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from ingest.batch import NO_TIME, Int64s
 from ingest.clock.chore import Connection
-from ingest.clock.columns import moment_of, one_row
+from ingest.clock.columns import moment_of
 from ingest.pg_binary import Array, read_array
 from ingest.plausibility import Suspicion, counts
+from ingest.query import one_row
 from ingest.rules.limit import IDS_MAX
 from ingest.rules.table import RuleRows, Series
 from ingest.search import last_until

@@ -72,8 +72,10 @@ def _told(run: DryRun) -> str:
         return f"{run.patients} patients measured nothing of this in the last {run.days} days"
     lines = [
         f"{run.patients} patients, {run.days} days, {run.samples} values:",
-        (f"{run.total} alerts ({run.red} red, {run.yellow} yellow),"
-        f" {run.per_patient_week:.2f} for a patient in a week"),
+        (
+            f"{run.total} alerts ({run.red} red, {run.yellow} yellow),"
+            f" {run.per_patient_week:.2f} for a patient in a week"
+        ),
         *(f"  {count:>6}  {family}" for family, count in run.by_family.items()),
     ]
     for alert in run.alerts[:SHOWN]:

@@ -13,8 +13,9 @@ from ingest.batch import EPOCH, Ids, Int64s, microseconds
 from ingest.dry_run.proposal import Proposal
 from ingest.dry_run.rehearse import rehearse, silenced
 from ingest.dry_run.report import DryRun, Tally
-from ingest.pg_binary import Array, read_array
+from ingest.pg_binary import Array
 from ingest.plausibility import Suspicion, counts
+from ingest.query import arrays
 from ingest.rules.plan import Rules
 from ingest.rules.table import Series
 
@@ -76,13 +77,13 @@ async def _series(
     span = np.array([proposal.since - proposal.reach(), until], np.int64)
     asked = Array(patients, "int8")
     quantities = Array(np.array(proposal.quantities, np.int64), "int2")
-    patient, quantity, at, reading, value, suspicion = await _columns(
+    patient, quantity, at, reading, value, suspicion = await arrays(
         connection, _SAMPLES, [asked, quantities, *_moments(span)]
     )
     reading, suspicion = reading.astype("S16"), suspicion.astype(np.int32)
     status = np.zeros(len(reading), np.int32)
     if proposal.asks_for_status:
-        noticed, bits = await _columns(connection, _STATUS, [asked, *_moments(span)])
+        noticed, bits = await arrays(connection, _STATUS, [asked, *_moments(span)])
         status = _matched(reading, noticed.astype("S16"), bits.astype(np.int32))
     there = np.flatnonzero((suspicion & int(Suspicion.SUPERSEDED)) == 0)
     order = there[np.lexsort((reading[there], at[there], quantity[there], patient[there]))]
@@ -111,19 +112,9 @@ async def _pauses(
     connection: psycopg.AsyncConnection[Any], patients: Int64s, since: int, until: int
 ) -> NDArray[np.int64]:
     span = np.array([since, until], np.int64)
-    columns = await _columns(connection, _PAUSES, [Array(patients, "int8"), *_moments(span)])
+    columns = await arrays(connection, _PAUSES, [Array(patients, "int8"), *_moments(span)])
     return np.column_stack(columns).astype(np.int64).reshape(-1, 3)
 
 
 def _moments(span: Int64s) -> list[datetime]:
     return [EPOCH + timedelta(microseconds=one) for one in span.tolist()]
-
-
-async def _columns(
-    connection: psycopg.AsyncConnection[Any], query: str, parameters: list[Any]
-) -> list[NDArray[Any]]:
-    async with connection.cursor(binary=True) as cursor:
-        await cursor.execute(query, parameters)
-        result = cursor.pgresult
-        assert result is not None
-        return [read_array(result.get_value(0, column)) for column in range(result.nfields)]

@@ -1,7 +1,7 @@
 """Limits in a rehearsal, and the repeats that decide on red or doubted singles. Pure."""
 
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,7 @@ from ingest.rules import limit, repeat
 from ingest.rules.detail import of_limit, texts
 from ingest.rules.limit import IDS_MAX, RED, Finding, Limits
 from ingest.rules.table import RuleRows, Series
-
-_IDS: Final = max(BY_ID) + 1
-# The first quantity of each quantity's panel, by quantity id: what stands for the panel.
-_FIRST = np.zeros(_IDS, np.int16)
-for _number, _quantity in BY_ID.items():
-    _FIRST[_number] = min(n for n, q in BY_ID.items() if q.facts.panel is _quantity.facts.panel)
+from ingest.waits import FIRST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +29,7 @@ class _Acts:
     @classmethod
     def of_series(cls, series: Series) -> Self:
         reading = np.unique(series.reading_id, return_inverse=True)[1].astype(np.int64)
-        named = reading * _IDS + _FIRST[series.quantity]
+        named = reading * IDS_MAX + FIRST[series.quantity]
         _, row, of = np.unique(named, return_index=True, return_inverse=True)
         key = of.astype(np.int64) * IDS_MAX + series.quantity
         order = np.argsort(key)
@@ -106,7 +101,7 @@ def _pairs(series: Series, acts: _Acts, rules: RuleRows, is_red: Bools) -> tuple
     act = np.unique(acts.of[is_red])
     first = acts.row[act]
     asked = set(zip(rules.patient.tolist(), rules.quantity.tolist(), strict=True))
-    quantity = _FIRST[series.quantity[first]]
+    quantity = FIRST[series.quantity[first]]
     of_rule = np.array(
         [
             one in asked

@@ -12,9 +12,9 @@ import numpy as np
 import psycopg
 
 from ingest.pg_binary import read_array
+from ingest.query import one_row
 from ingest.registry import columns
 from ingest.registry.columns import Row, RuleReader, Tables, read_texts, split
-from ingest.registry.load import one_row
 
 # Of this many changed keys on, reading everything anew is sooner done.
 CHANGES_MAX: Final = 100_000

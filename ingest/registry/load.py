@@ -1,13 +1,14 @@
 """Reads a whole county, slice by slice, so that whoever waits on the event loop gets his turn."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import psycopg
 
+from ingest.query import one_row
 from ingest.registry import columns
 from ingest.registry.columns import Row, RuleReader, Some, Tables
 from ingest.registry.layers import Layered
@@ -83,17 +84,6 @@ async def _slices(connection: Connection, table: _Table) -> AsyncIterator[Row]:
         yield await one_row(connection, table.query.format(rows=rows), [after, end[0]])
         after = end[0]
     yield await one_row(connection, table.query.format(rows=f"select * {beyond}"), [after])
-
-
-async def one_row(
-    connection: Connection, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
-) -> Row:
-    """Return the one row that *query* gives, in binary."""
-    async with connection.cursor(binary=True) as cursor:
-        await cursor.execute(query, parameters)
-        result = cursor.pgresult
-        assert result is not None
-        return [result.get_value(0, column) for column in range(result.nfields)]
 
 
 def _joined(parts: list[Some]) -> Layered:

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from ingest.assignments import Loans
 from ingest.batch import Bools, Int64s
 from ingest.pg_binary import read_array
+from ingest.query import one_row
 from ingest.registry.changes import changes
 from ingest.registry.columns import FOREVER, Names, RuleReader, nobody
 from ingest.registry.layers import Layered
-from ingest.registry.load import load, one_row
+from ingest.registry.load import load
 from ingest.rules.limit import IDS_MAX, Limits
 from ingest.rules.table import RuleRows
 from ingest.search import pairs

@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
 import random
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -14,7 +17,6 @@ import pytest
 
 from devices.quantity import Quantity
 from devices.reading import Reading, Status
-from ingest.commands.dry_run import app
 from ingest.dry_run import DryRun, dry_run
 from ingest.pg_binary import register
 from ingest.registry import Registry
@@ -204,28 +206,32 @@ def test_nothing_measured_is_nothing_but_missing(plain_county: County, rules: Ru
     assert run(plain_county, rules, patients=[]).per_patient_week == 0
 
 
-def test_the_command_tells_it(
-    plain_county: County,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def command(county: County, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "ingest", "dry-run", *words],
+        env={
+            **os.environ,
+            "EGENMONITOR_INGEST__DATABASE__DSN": county.dsn,
+            "EGENMONITOR_INGEST__BROKER__HOST": "127.0.0.1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_command_tells_it(plain_county: County, tmp_path: Path) -> None:
     county = plain_county
-    monkeypatch.setenv("EGENMONITOR_INGEST__DATABASE__DSN", county.dsn)
-    monkeypatch.setenv("EGENMONITOR_INGEST__BROKER__HOST", "127.0.0.1")
     plan = tmp_path / "plan.json"
     plan.write_text(Rules(limits=LIMIT_ROWS).model_dump_json())
-    app([f"--rules={plan}"], exit_on_error=False, result_action="return_value")
-    assert "measured nothing" in capsys.readouterr().out
+    assert "measured nothing" in command(county, f"--rules={plan}").stdout
     county.settle([pressure(190, 100, measured_at=NOW - timedelta(days=2))])
-    app([f"--rules={plan}"], exit_on_error=False, result_action="return_value")
-    told = capsys.readouterr().out
+    told = command(county, f"--rules={plan}", f"--patient={county.patient_id}").stdout
     assert "1 alerts (1 red, 0 yellow)" in told
     assert "190" in told
     plan.write_text(
         json.dumps({"rules": [{"kind": "k_of_n", "quantity": "pulse", "k": 4, "n": 3}]})
     )
-    with pytest.raises(SystemExit) as stopped:
-        app([f"--rules={plan}"], exit_on_error=False, result_action="return_value")
-    assert stopped.value.code == 1
-    assert "is no plan" in capsys.readouterr().err
+    refused = command(county, f"--rules={plan}")
+    assert refused.returncode == 1
+    assert "is no plan" in refused.stderr
