@@ -26,6 +26,8 @@ Seconds = Annotated[float, Meta(ge=-3.2e11, le=3.2e11)]
 YEAR_MIN: Final = 1970
 YEAR_MAX: Final = 2199
 
+VALUES_MAX: Final = 32  # of one reading
+
 
 class Outcome(enum.StrEnum):
     """What became of one act of measuring."""
@@ -82,7 +84,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     slot: Annotated[int, Meta(ge=0, le=255)] | None = None  # the device's own user number
     device_time: LocalTime | None = None
     clock_offset_s: Seconds | None = None  # device clock minus gateway clock, at connect
-    values: Annotated[tuple[Value, ...], Meta(max_length=32)] = ()
+    values: Annotated[tuple[Value, ...], Meta(max_length=VALUES_MAX)] = ()
     status: Annotated[int, Meta(ge=0, le=0xFFFF)] = 0  # Status bits
     problem: Problem | None = None  # why there are no values, when there are none
     battery_percent: Annotated[int, Meta(ge=0, le=100)] | None = None

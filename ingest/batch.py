@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from devices import wire
 from devices.quantity import Quantity
+from devices.reading import VALUES_MAX
 from devices.wire import CLOCK_CODES, OUTCOME_CODES
 from ingest.decode import Incoming
 from ingest.gather import PAYLOAD_BYTES_MAX, Table, column, lengths, mismatches, payloads
@@ -44,7 +45,6 @@ _DEVICE_ID: Final = r"[A-Za-z0-9:._-]{1,64}"
 _LABEL: Final = r"[!-~]{1,64}"
 _PROBLEM_CHARACTERS_MAX: Final = 500
 _CODE_CHARACTERS_MAX: Final = 64
-_VALUES_MAX: Final = 32
 _CLOCK_OFFSET_S_MAX: Final = 3.2e11
 _EPOCH_US: Final = int(_EPOCH_S) * SECOND
 # First and last microsecond of 1970 to 2199, and of the years 1 to 9999; since 1970.
@@ -261,7 +261,7 @@ class _Gathering:
         value_lists = self._lists["value"]
         counts = lengths(value_lists)
         values = self._raw("values", self._each(counts))
-        self._fault |= values > _VALUES_MAX
+        self._fault |= values > VALUES_MAX
         reading = np.repeat(np.arange(len(values), dtype=np.int64), values)
         message = self._origin[reading]
 

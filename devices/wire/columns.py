@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from devices.errors import MalformedMessage
-from devices.reading import ClockVerdict, Outcome, Reading, Value
+from devices.reading import VALUES_MAX, ClockVerdict, Outcome, Reading, Value
 from devices.wire.codec import UNDECODABLE, require_size
 from devices.wire.limits import COLUMNS_VERSION, MESSAGE_BYTES_MAX, READINGS_MAX
 
@@ -61,10 +61,10 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     Attributes:
         gateway: Who sends it.
         sent_at: When, by the gateway's clock.
-        devices: Distinct device ids.
-        sources: Distinct sources: what a reading's bytes came from.
-        kinds: Distinct "quantity unit", with one space between: ``systolic mm[Hg]``.
-        units: Distinct units that devices used instead.
+        devices: Distinct device ids, n at most.
+        sources: Distinct sources, n at most: what a reading's bytes came from.
+        kinds: Distinct "quantity unit", m at most, one space between: ``systolic mm[Hg]``.
+        units: Distinct units that devices used instead, m at most.
         reading_id: n ids of 16 bytes, one after the other.
         payload: The raw bytes of n readings, one after the other.
         payload_length: (n,) how many of them each reading has; left out: all as many.
@@ -81,7 +81,7 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
         battery_percent: (n,) -1: none.
         problem: (n,) null: none.
         values: (n,) how many values each reading has; left out: all as many.
-        value: (m,) reading by reading.
+        value: (m,) reading by reading; m is 32 n at most.
         kind: (m,) index into kinds; left out: the first.
         original_value: (m,) null: as the device put it.
         original_unit: (m,) index into units; -1: none.
@@ -121,6 +121,10 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
 
 _columns = msgspec.json.Decoder(Columns)
 
+# Tables have no more entries than what can point at them, and a reading no endless values: numbers
+# and short texts take ten times as much memory as they take on the wire.
+TABLES_OF_READING: Final = ("devices", "sources")
+TABLES_OF_VALUE: Final = ("kinds", "units")
 # Columns that have a place for each reading, or are left out; and those with one for each value.
 OF_READING: Final = (
     "payload_length",
@@ -248,6 +252,11 @@ def _fit(columns: Columns) -> bool:
     return (
         0 < n <= READINGS_MAX
         and len(columns.reading_id) == ID_BYTES * n
+        and m <= VALUES_MAX * n
+        and len(columns.devices) <= n
+        and len(columns.sources) <= n
+        and len(columns.kinds) <= m
+        and len(columns.units) <= m
         and _adds_up(columns.payload_length, len(columns.payload), n)
         and _adds_up(columns.values, m, n)
         and (not columns.received_at or len(columns.received_at) == n)
@@ -279,6 +288,12 @@ def _misfit(columns: Columns) -> str:
         return f"{n} readings, not 1 to {READINGS_MAX}"
     if len(columns.reading_id) != ID_BYTES * n:
         return f"{len(columns.reading_id)} bytes of ids of {n} readings"
+    if m > VALUES_MAX * n:
+        return f"{m} values of {n} readings, more than {VALUES_MAX} of each"
+    for tables, size, of in ((TABLES_OF_READING, n, "readings"), (TABLES_OF_VALUE, m, "values")):
+        for name in tables:
+            if len(getattr(columns, name)) > size:
+                return f"{len(getattr(columns, name))} {name} for {size} {of}"
     for names, size, of in ((OF_READING, n, "readings"), (OF_VALUE, m, "values")):
         for name in names:
             if len(getattr(columns, name)) not in (0, size):

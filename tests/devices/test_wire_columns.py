@@ -166,6 +166,12 @@ MISFITS: list[dict[str, Any]] = [
     {"values": [1, 0]},
     {"values": None, "value": [1.0, 2.0, 3.0], "kind": None}
     | dict.fromkeys(("original_value", "original_unit")),
+    {"devices": ["a"] * 3},
+    {"sources": ["2a35"] * 3},
+    {"kinds": ["systolic mm[Hg]"] * 3},
+    {"units": ["kPa"] * 3},
+    {"values": [33, 32], "value": [1] * 65}
+    | dict.fromkeys(("kind", "original_value", "original_unit")),
     {"sent_at": -1},
     {"sent_at": 7_258_118_400 * SECOND},
     {"sent_at": "2026-11-22T07:30:00Z"},
