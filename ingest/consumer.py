@@ -41,7 +41,7 @@ from ingest.rival import Rival
 # What may wait or be in hand, in bytes: half of the 300 MiB that ingest may use, for a message
 # takes as much again when it is decoded. One read of the socket, 256 KiB, may go beyond.
 HELD_BYTES_MAX: Final = 64 * 1024 * 1024
-_OVERHEAD_BYTES: Final = 1024  # of a delivery in memory, beside its payload
+_OVERHEAD_BYTES: Final = 1024  # of a delivery in memory, beside what its sender wrote
 # Receipts without the broker's PUBACK. A county's peak of 1,000 a second has about ten.
 RECEIPTS_IN_FLIGHT_MAX: Final = 100
 # Topics of receipts kept as bytes; each gateway has one.
@@ -139,8 +139,7 @@ class MqttConsumer:
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """See ``Consumer.acknowledge``."""
-        self._held_bytes -= sum([len(one.payload) for one in deliveries])
-        self._held_bytes -= len(deliveries) * _OVERHEAD_BYTES
+        self._held_bytes -= _weight(deliveries)
         numbers: list[int] = [one.handle for one in deliveries]  # type: ignore[misc]
         packet_ids = self._order.done(numbers)
         link = self._link
@@ -219,8 +218,7 @@ class MqttConsumer:
                 for number, (topic, payload, answer, correlation, _) in enumerate(publishes, first)
             ]
         )
-        self._held_bytes += sum([len(one[1]) for one in publishes])
-        self._held_bytes += len(publishes) * _OVERHEAD_BYTES
+        self._held_bytes += _weight(publishes)
         if not self._has_room():
             link.pause()
         self._arrival.set()
@@ -318,6 +316,17 @@ class _Trouble:
     def __init__(self) -> None:
         self.count = 0
         self.told_at: float | None = None
+
+
+def _weight(messages: Sequence[Publish] | Sequence[Delivery]) -> int:
+    """Return what *messages* take in memory. Topics, too, may be 64 KiB of their sender's."""
+    written = sum(
+        [
+            len(one[0]) + len(one[1]) + len(one[2] or "") + len(one[3] or b"")
+            for one in messages  # by number, which is twice as quick
+        ]
+    )
+    return written + len(messages) * _OVERHEAD_BYTES
 
 
 async def _say_goodbye(link: BrokerLink) -> None:

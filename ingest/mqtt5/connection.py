@@ -58,11 +58,6 @@ class Connection:
         self._filters = len(filters)
         return encode_subscribe(SUBSCRIBE_ID, filters)
 
-    def may_send(self, packet: bytes) -> bool:
-        """Say whether the server takes a packet of this size [MQTT-3.2.2-15]."""
-        most = self.limits.packet_bytes_max
-        return most is None or len(packet) <= most
-
     def receive(self, data: bytes, into: list[Event]) -> None:
         """Put the events of *data* into the empty list.
 

@@ -13,6 +13,8 @@ PROTOCOL_VERSION: Final = 5
 # What a server means that does not say (3.2.2.3).
 RECEIVE_MAX_DEFAULT: Final = 65_535
 QOS_MAX_DEFAULT: Final = 2
+# The longest topic that is kept to be known again; ours have 95 bytes at most.
+NAME_BYTES_MAX: Final = 128
 
 # First byte of a PUBLISH: type 3, DUP, QoS, RETAIN (3.3.1).
 PUBLISH_QOS_0: Final = 0x30
@@ -261,12 +263,13 @@ def _publish(first: int, fields: Cursor, names: dict[bytes, str]) -> Publish:
 
 
 def _name(data: bytes, names: dict[bytes, str]) -> str | None:
-    """Return a topic's text and keep it among *names*; none if it is not to be read."""
+    """Return a topic's text, kept among *names* if it is short; none if it is not to be read."""
     try:
         text = as_text(data)
     except MalformedPacket:
         return None
-    names[encode_binary(data)] = text
+    if len(data) <= NAME_BYTES_MAX:
+        names[encode_binary(data)] = text
     return text
 
 

@@ -66,7 +66,8 @@ _BYTES: Final = frozenset(
         _P.SUBSCRIPTION_IDENTIFIER_AVAILABLE,
         _P.SHARED_SUBSCRIPTION_AVAILABLE,
     }
-)  # each 0 or 1
+)
+_ZERO_OR_ONE: Final = _BYTES - {_P.PAYLOAD_FORMAT_INDICATOR}  # which is the sender's, see below
 _UINT16: Final = frozenset(
     {_P.SERVER_KEEP_ALIVE, _P.RECEIVE_MAXIMUM, _P.TOPIC_ALIAS_MAXIMUM, _P.TOPIC_ALIAS}
 )
@@ -161,7 +162,7 @@ def _value(fields: Cursor, name: Property) -> Value:
     value: Value
     if name in _BYTES:
         value = fields.uint8()
-        if value > 1:
+        if value > 1 and name in _ZERO_OR_ONE:
             problem = f"{name.name} is {value}, not 0 or 1"
             raise ProtocolError(problem)
     elif name in _UINT16:

@@ -13,7 +13,7 @@ from ingest.mqtt5.fields import Cursor
 from ingest.mqtt5.packets import Event, Publish, decode
 from ingest.mqtt5.reasons import ReasonCode
 
-# Topics kept by their bytes: decoding one costs as much as all else of a packet. 10 MB.
+# Topics kept by their bytes: decoding one costs as much as all else of a packet. 15 MB.
 NAMES_MAX: Final = 32_768
 _PUBLISH_QOS_1: Final = 0x32
 _DUPLICATE: Final = 0x08

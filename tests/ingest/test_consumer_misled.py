@@ -13,7 +13,7 @@ from ingest.delivery import Answer
 from tests.gateway.certificates import Authority
 from tests.ingest.consuming import next_one, next_ones
 from tests.ingest.misleading import SUBSCRIPTION, Guest, misled_by
-from tests.ingest.mqtt5_words import connack, disconnect, packet, puback, publish, suback
+from tests.ingest.mqtt5_words import connack, disconnect, packet, puback, publish, suback, text
 
 
 @pytest.fixture(autouse=True)
@@ -225,6 +225,40 @@ async def test_a_broker_that_ignores_receive_maximum_is_held_back_by_tcp(
         await broker.is_done.wait()
     assert 2 * receive_max <= most <= 2 * receive_max + 256 * 1024 // size + 1  # one read beyond
     assert acknowledged == list(range(1, count + 1))
+    assert watched.holding[-1] == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "properties"),
+    [
+        ("t", bytes(50_000), b""),
+        ("t" * 50_000, b"", b""),
+        ("t", b"", b"\x08" + text("r" * 50_000)),
+        ("t", b"", b"\x09" + text(bytes(50_000))),
+    ],
+)
+async def test_all_that_a_sender_wrote_counts_as_held(
+    topic: str, payload: bytes, properties: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few messages, each large: wherever it is large, the socket is not read on."""
+    monkeypatch.setattr(consumer_module, "HELD_BYTES_MAX", 300_000)
+    count = 40
+
+    async def floods(guest: Guest) -> None:
+        await guest.welcome()
+        for number in range(1, count + 1):
+            guest.say(publish(topic, payload, number, properties))
+        await guest.goodbye()
+
+    most = 0
+    async with misled_by(floods, receive_max=1000) as (consumer, watched, _):
+        for number in range(count):
+            one = await next_one(consumer)
+            if number == 0:
+                await asyncio.sleep(0.1)
+            most = max(most, len(consumer._order))
+            consumer.acknowledge([one])
+    assert most <= (300_000 + 256 * 1024) // 50_000 + 2
     assert watched.holding[-1] == (0, 0)
 
 

@@ -133,6 +133,7 @@ def test_disconnects_are_the_golden_ones() -> None:
         # What another client wrote is no reason to part with the broker.
         ("32 09 00 01 74 00 05 03 08 00 00", Publish("t", b"", "", None, 5)),
         ("32 0b 00 01 74 00 05 05 08 00 02 c3 28", Publish("t", b"", None, None, 5)),
+        ("32 08 00 01 74 00 05 02 01 02", Publish("t", b"", None, None, 5)),
         ("32 07 00 02 c3 28 00 05 00", Publish("", b"", None, None, 5)),
         ("32 06 00 01 00 00 05 00", Publish("", b"", None, None, 5)),
     ],
@@ -152,7 +153,7 @@ def test_golden_packets_of_a_server(data: str, event: Event) -> None:
         ("32 09 00 01 74 00 05 03 23 00 01", 0x94, "MQTT-3.1.2-27"),
         ("30 03 00 00 00", 0x82, "3.3.2.1"),
         ("32 0a 00 01 74 00 05 04 01 00 01 00", 0x82, "twice"),
-        ("32 08 00 01 74 00 05 02 01 02", 0x82, "not 0 or 1"),
+        ("20 05 00 00 02 24 02", 0x82, "MAXIMUM_QOS is 2, not 0 or 1"),
         ("32 08 00 01 74 00 05 02 0b 00", 0x82, "SUBSCRIPTION_IDENTIFIER is 0"),
         ("32 09 00 01 74 00 05 03 21 00 01", 0x81, "RECEIVE_MAXIMUM in a PUBLISH"),
         ("32 08 00 01 74 00 05 02 7e 00", 0x81, "no property 0x7e"),

@@ -151,6 +151,17 @@ def test_a_packet_of_just_the_largest_size_is_read() -> None:
     assert "MQTT-3.1.2-24" in _read([largest], Reader(97))[1]
 
 
+def test_a_topic_that_is_none_of_ours_by_its_length_is_not_kept() -> None:
+    """Who sends is free in its response topic, and could fill the memory with such."""
+    reader = Reader(PACKET_BYTES_MAX)
+    answers = ["r" * 128, "r" * 129, "r" * 60_000]
+    stream = b"".join(publish("t", b"p", 1, b"\x08" + text(answer)) for answer in answers)
+    for _ in range(2):
+        events, problem = _read([stream], reader)
+        assert (events, problem) == ([Publish("t", b"p", one, None, 1) for one in answers], "")
+    assert sorted(map(len, reader._names)) == [3, 130]
+
+
 def test_nothing_is_read_after_an_error() -> None:
     reader = Reader(PACKET_BYTES_MAX)
     events: list[Event] = []
