@@ -99,11 +99,12 @@ class Settler:
         settled = await self._halve(batch.take(first), refused)
         order = np.argsort(batch.reading_id[first])
         place = order[np.searchsorted(batch.reading_id[first][order], batch.reading_id)]
-        # A repeat inside the batch fares as its first, unless that one's gateway was the fault:
-        # two boxes hear one scale, and the one that was retired must not speak for the other.
+        # A repeat inside the batch fares as its first, unless another gateway's was refused: two
+        # boxes hear one scale, and the one that was retired, or knew the time wrongly, must not
+        # speak for the other.
         reason = settled.reason[place]
         sender = np.array([origin.gateway_id for origin in batch.origins])[batch.origin]
-        is_other = (reason == Reason.UNKNOWN_GATEWAY.code) & (sender != sender[first[place]])
+        is_other = (reason > 0) & (sender != sender[first[place]])
         if not is_other.any():
             return replace(settled, reason=reason)
         others = await self.settle(batch.take(np.flatnonzero(is_other)), [])

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from msgspec import structs
 
 from devices.quantity import Quantity
 from devices.reading import ClockVerdict, Outcome, Value
@@ -252,6 +253,26 @@ def test_a_retired_gateway_does_not_speak_for_the_one_that_took_its_place(
     assert settled.new == plain_county.count("reading") == 1
     assert plain_county.rows("select gateway_id from reading") == [(GATEWAY,)]
     assert plain_county.rows("select gateway_id from quarantine") == [("g-old",)]
+
+
+def test_a_box_that_knows_the_time_wrongly_does_not_speak_for_the_other(
+    plain_county: County,
+) -> None:
+    """What is refused of one box must not be told to the other, whose reading is sound."""
+    plain_county.connection.execute("insert into gateway (gateway_id) values ('g-wrong')")
+    one = pressure(120, 80)
+    late = structs.replace(one, measured_at=NOW + timedelta(days=400))
+    wrong, right = batch_of([late], gateway_id="g-wrong"), batch_of([one])
+    batch = from_incoming([*wrong.origins, *right.origins])
+
+    async def settle() -> Settled:
+        async with Settler(lambda: plain_county.dsn, "test") as settler:
+            return await settler.settle(batch, [])
+
+    settled = asyncio.run(settle())
+    assert settled.reason.tolist() == [Reason.IN_FUTURE.code, 0]
+    assert plain_county.rows("select gateway_id from reading") == [(GATEWAY,)]
+    assert plain_county.rows("select gateway_id from quarantine") == [("g-wrong",)]
 
 
 def test_frequency_is_counted_over_batches(county: County) -> None:
