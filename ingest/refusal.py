@@ -86,7 +86,8 @@ def _refused(batch: Batch, row: int, reason: Reason, detail: str, text: bytes) -
         arrived_at=origin.arrived_at,
         content=text,
         reading_id=UUID(bytes=batch.reading_id[row].ljust(wire.ID_BYTES, b"\0")),
-        device_id=batch.devices[int(batch.device[row])] or None,
+        # Of a row at fault only its id means anything; it may have pointed at no device.
+        device_id=None if batch.fault[row] else batch.devices[int(batch.device[row])],
     )
 
 

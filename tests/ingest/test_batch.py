@@ -160,8 +160,8 @@ FAULTS: list[tuple[dict[str, Any], list[int]]] = [
     ({"values": [1, 1], "units": ["k Pa"]}, [0]),
     (
         {
-            "values": [33, 32],
-            "value": [1] * 65,
+            "values": [33, 31],
+            "value": [1] * 64,
             "kind": None,
             "original_value": None,
             "original_unit": None,
@@ -269,3 +269,15 @@ def test_a_refused_reading_is_kept_as_version_1_has_it(
     assert [row.reason for row in rows] == ["implausible", "unassigned", "in_future"]
     assert rows[0].detail.startswith("systolic 2047 mm[Hg]: implausible")
     assert {(row.gateway_id, row.device_id) for row in rows} == {(GATEWAY, some[0].device_id)}
+
+
+def test_a_row_that_points_at_no_device_is_not_kept_as_a_neighbours() -> None:
+    batch = batch_of(columns(devices=[]), columns())
+    verdict = Verdict(
+        reason=batch.fault,
+        suspicion=np.zeros(4, np.int32),
+        sample_reason=np.zeros(len(batch.samples), np.int8),
+        sample_suspicion=np.zeros(len(batch.samples), np.int32),
+    )
+    rows = explain(batch, verdict, np.array([0, 1]))
+    assert [(row.reason, row.device_id) for row in rows] == [("malformed_reading", None)] * 2
