@@ -76,7 +76,7 @@ select r.reading_id::text, r.device_id, r.measured_at, r.arrived_at, r.outcome =
                    and s.reading_id = r.reading_id), '{}') as by_id
 from reading r
 where r.patient_id = %(patient_id)s and r.measured_at >= %(from_at)s
-order by r.measured_at desc
+order by r.measured_at desc, r.arrived_at desc
 limit %(most)s
 """
 

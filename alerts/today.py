@@ -56,7 +56,7 @@ def today(
     """
     level = max((case.level for case in cases), default=0)
     failed = _failed(readings, now)
-    unusual = bool(readings) and (readings[0].suspect or readings[0].repeat_asked)
+    unusual = _is_unusual(readings, now)
     return Today(
         level=level,
         headline=_headline(cases, readings, limited, now, uncertain=bool(failed) or unusual),
@@ -89,21 +89,30 @@ def _headline(
 
 
 def _failed(readings: Sequence[Measured], now: datetime) -> Measured | None:
-    """Return the newest reading that failed and was not made good by its own device.
+    """Return the newest reading that failed and was not made good by its own device."""
+    return next((reading for reading in _newest(readings, now) if reading.failed), None)
+
+
+def _is_unusual(readings: Sequence[Measured], now: datetime) -> bool:
+    """Tell whether a value looks wrong, or is red and waits to be confirmed or calmed."""
+    return any(reading.repeat_asked for reading in readings) or any(
+        reading.suspect for reading in _newest(readings, now)
+    )
+
+
+def _newest(readings: Sequence[Measured], now: datetime) -> list[Measured]:
+    """Return the newest reading of each device, if it is the newest of all or of today.
 
     Another device says nothing of it: steps come many times a day.
     """
     newest: dict[str, Measured] = {}
     for reading in readings:
         newest.setdefault(reading.device_id, reading)
-    return next(
-        (
-            reading
-            for reading in newest.values()
-            if reading.failed and (reading is readings[0] or _same_day(reading.measured_at, now))
-        ),
-        None,
-    )
+    return [
+        reading
+        for reading in newest.values()
+        if reading is readings[0] or _same_day(reading.measured_at, now)
+    ]
 
 
 _SUBJECTS: Final = {

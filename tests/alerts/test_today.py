@@ -103,6 +103,28 @@ def test_a_red_value_that_waits_for_a_repeat_asks_for_one() -> None:
     assert said.headline == "Mät gärna en gång till."
 
 
+@pytest.mark.parametrize("doubt", ["repeat_asked", "suspect"])
+def test_what_another_device_says_later_does_not_make_it_well(doubt: str) -> None:
+    steps = reading(timedelta(minutes=1), device_id="watch")
+    waiting = reading(timedelta(minutes=9), device_id="cuff", by_id={"1": 192.0}, **{doubt: True})
+    said = today([], [steps, waiting], ADVICE, {*LIMITED, Quantity.SYSTOLIC}, NOW)
+    assert (said.headline, said.is_judged) == ("Mät gärna en gång till.", False)
+
+
+def test_what_waits_for_a_repeat_asks_for_one_whatever_the_same_device_says_after() -> None:
+    odd = reading(timedelta(minutes=1), device_id="cuff", by_id={"1": 120.0})
+    waiting = reading(timedelta(minutes=9), device_id="cuff", repeat_asked=True)
+    assert today([], [odd, waiting], ADVICE, LIMITED, NOW).unusual
+
+
+def test_a_doubt_is_over_when_its_own_device_measures_well_or_the_day_ends() -> None:
+    doubted = reading(timedelta(hours=1), device_id="cuff", suspect=True)
+    well = reading(timedelta(minutes=5), device_id="cuff")
+    assert not today([], [well, doubted], ADVICE, LIMITED, NOW).unusual
+    yesterday = reading(timedelta(hours=30), device_id="cuff", suspect=True)
+    assert not today([], [reading(), yesterday], ADVICE, LIMITED, NOW).unusual
+
+
 def test_a_yellow_alert_has_its_own_steps() -> None:
     said = today([case(1)], [reading(level=1)], ADVICE, LIMITED, NOW)
     assert (said.level, list(said.steps)) == (1, ["Vila.", "Mät igen."])
