@@ -27,7 +27,6 @@ _KINDS: Final = [kind.name for kind in KINDS.values() if kind.is_clocked]
 
 _KNOWN: Final = "select revision, forgotten from registry"
 # Whole revisions, in their order.
-# Whole revisions, in their order.
 _CHANGED: Final = """
 with changed as (
     select revision, what, key from registry_change
@@ -70,7 +69,9 @@ with stale as (
 delete from rule_due d using stale
 where d.patient_id = stale.patient_id and d.rule_key = stale.rule_key
 """
-# A missing measurement is looked at anew whatever changed: a pause may have been cut short.
+# A missing measurement is looked at anew whatever changed: a pause may have been cut short. Not so
+# one whose ladder has begun, unless it is expected later than it was: each look is a step, and a
+# pause that is planned for next month tells nobody sooner, or again.
 # Nobody is to be reminded of the canary's measurements.
 _INSERT: Final = """
 insert into rule_due as d (patient_id, rule_key, kind, plan_version_id, due_at)
@@ -86,7 +87,15 @@ join plan_rule r on r.plan_version_id = v.plan_version_id and r.kind = any(%(kin
 order by a.patient_id, r.rule_key
 on conflict (patient_id, rule_key) do update set
     plan_version_id = excluded.plan_version_id,
-    due_at = case when d.kind = 'missing' then least(d.due_at, excluded.due_at) else d.due_at end
+    due_at = case when d.kind = 'missing' and (
+        d.step = 0 or d.plan_version_id <> excluded.plan_version_id or exists (
+            select from patient_pause p
+            join plan_rule r on r.plan_version_id = d.plan_version_id and r.rule_key = d.rule_key
+            where p.patient_id = d.patient_id and p.from_at <= excluded.due_at
+                and p.until_at + make_interval(secs => 3600 * (r.spec ->> 'interval_h')::float8)
+                    > d.expected_at
+        )
+    ) then least(d.due_at, excluded.due_at) else d.due_at end
 """
 
 

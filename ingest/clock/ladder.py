@@ -7,7 +7,8 @@ a pause, another interval) begins the ladder anew.
 
 While her gateway is silent nobody is told: it is a technical matter, which the technicians see
 meanwhile. When the gateway is back, what waits in it gets a quarter of an hour to arrive. After
-two days of silence it is the nurse's matter at once.
+two days of silence it is the nurse's matter at once; so it is if a gateway that comes and goes has
+held it for two days longer than the ladder takes.
 """
 
 from dataclasses import dataclass
@@ -77,12 +78,14 @@ def look(now: int, waiting: Waiting, is_silent: Bools, resumed_at: int = NO_TIME
 
     was_held = since != NO_TIME
     since_or_now = np.maximum(np.where(was_held, since, np.int64(now)), resumed_at)
-    over = missing & is_silent & (now - since_or_now >= HELD_MAX)
+    gap = np.clip(waiting.grace, GAP_MIN, GAP_MAX)
+    steps_end = waiting.expected + waiting.grace + (BREACH - REMIND) * gap
+    is_long = same & (now - np.maximum(steps_end, resumed_at) >= HELD_MAX)
+    over = missing & is_silent & (is_long | (now - since_or_now >= HELD_MAX))
     held = missing & is_silent & ~over & (step < BREACH)
     released = missing & ~is_silent & was_held
     told = missing & ~held & ~released
 
-    gap = np.clip(waiting.grace, GAP_MIN, GAP_MAX)
     last = over | waiting.is_quiet | (step >= REMIND_AGAIN)
     step = np.where(told, np.where(last, BREACH, step + 1), step).astype(np.int16)
     due = waiting.expected + waiting.grace

@@ -47,7 +47,9 @@ def _slow(row: Row, resumed_at: int) -> tuple[int, int, int, bool]:
     held_since = row.held_since if row.same else NO_TIME
     if row.is_silent and step < 3:
         since = max(NOW if held_since == NO_TIME else held_since, resumed_at)
-        if NOW - since < 48 * HOUR:
+        steps_end = row.expected + row.grace + 2 * min(max(row.grace, 12 * HOUR), 24 * HOUR)
+        is_long = row.same and NOW - max(steps_end, resumed_at) >= 48 * HOUR
+        if NOW - since < 48 * HOUR and not is_long:
             return NOW + 15 * MINUTE, step, since, False
         return NOW + 7 * DAY, 3, NO_TIME, True
     if held_since != NO_TIME and not row.is_silent:

@@ -117,6 +117,60 @@ def test_a_pause_cut_short_is_over(plain_timeline: Timeline) -> None:
     assert timeline.reminders() == [(patient, START + 2 * DAY, 1)]
 
 
+def test_a_pause_that_is_planned_takes_no_step_and_tells_nobody_again(timeline: Timeline) -> None:
+    patient = timeline.patient(START, DAILY)
+    _go_to(timeline, START, FIRST)
+    timeline.pause(patient, FIRST + 10 * DAY, FIRST + 11 * DAY)
+    _go_to(timeline, FIRST + HOUR)
+    assert len(timeline.reminders()) == 1
+    _go_to(timeline, FIRST + 12 * HOUR, FIRST + DAY)
+    assert (len(timeline.reminders()), len(timeline.breaches())) == (2, 1)
+    timeline.county.connection.execute("update alert set state = 'closed'")
+    timeline.pause(patient, FIRST + 20 * DAY, FIRST + 21 * DAY)
+    _go_to(timeline, FIRST + DAY + HOUR)
+    assert (len(timeline.breaches()), len(timeline.alerts())) == (1, 1)
+
+
+def test_going_through_everybody_takes_no_step(plain_timeline: Timeline) -> None:
+    timeline = plain_timeline
+    timeline.patient(START, DAILY)
+    _go_to(timeline, START, FIRST)
+    timeline.county.connection.execute("update clock_turn set revision = -1 where chore = 'due'")
+    _go_to(timeline, FIRST + HOUR)
+    assert len(timeline.reminders()) == 1
+
+
+def test_a_pause_after_the_nurse_was_told_and_cut_short_begins_anew(
+    plain_timeline: Timeline,
+) -> None:
+    timeline = plain_timeline
+    patient = timeline.patient(START, DAILY)
+    _go_to(timeline, START, FIRST, FIRST + 12 * HOUR, FIRST + DAY)
+    told = FIRST + DAY
+    timeline.pause(patient, told + HOUR, told + 30 * DAY)
+    _go_to(timeline, told + HOUR)
+    timeline.county.connection.execute("update patient_pause set until_at = %s", [told + DAY])
+    _go_to(timeline, told + DAY, told + DAY + 35 * HOUR)
+    assert len(timeline.reminders()) == 2
+    _go_to(timeline, told + DAY + 36 * HOUR)
+    assert timeline.reminders()[2:] == [(patient, told + 2 * DAY, 1)]
+
+
+def test_a_gateway_that_comes_and_goes_holds_nothing_for_ever(plain_timeline: Timeline) -> None:
+    timeline = plain_timeline
+    patient = timeline.patient(START, DAILY)
+    gateway_id = timeline.gateway(patient, START)
+    timeline.at(START, due.make, missing.look)
+    for number in range(4 * 24 * 4):
+        now = FIRST + number * timedelta(minutes=16)  # silent is who was not heard for 15
+        if number % 2:
+            timeline.hear(gateway_id, now)
+        _go_to(timeline, now)
+        if timeline.breaches():
+            break
+    assert FIRST + 2 * DAY <= timeline.breaches()[0][2] <= FIRST + 3 * DAY + HOUR
+
+
 def test_while_her_gateway_is_silent_nobody_is_told_and_then_the_ladder_begins(
     timeline: Timeline,
 ) -> None:
