@@ -8,13 +8,14 @@ It takes the same way as a reading from the broker, and is late as any that come
 import enum
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import numpy as np
 import psycopg
+from numpy.typing import NDArray
 
 from ingest import plausibility, quarantine, store
 from ingest.batch import Batch, Int64s, from_incoming, microseconds
@@ -22,8 +23,9 @@ from ingest.decode import Incoming, decode
 from ingest.delivery import Delivery
 from ingest.judgement import judge
 from ingest.pg_binary import Array
-from ingest.quarantine import Reason, Refused, reason_of
-from ingest.refusal import refusals, refused_by_database
+from ingest.plausibility import Verdict
+from ingest.quarantine import Reason, Refused
+from ingest.refusal import explain, refusals, refused_by_database
 from ingest.registry import Registry
 
 # One transaction: a message of quarantine may hold hundreds of readings.
@@ -190,9 +192,7 @@ async def _replay(
     batch = whole.take(np.sort(first).astype(np.int64))
     # Ahead of its time by the clock of then, a reading is no better for having waited.
     reason = np.where(batch.fault > 0, batch.fault, plausibility.refuse_readings(batch))
-    outcome.reasons |= {
-        _uuid(batch, row): reason_of(int(reason[row])) for row in np.flatnonzero(reason).tolist()
-    }
+    outcome.refuse(explain(batch, _at_first_sight(batch, reason), np.flatnonzero(reason)))
     sound = batch.take(np.flatnonzero(reason == 0))
     today = np.full(len(sound), microseconds([now])[0])
     await _store(connection, registry, replace(sound, arrived_at=today), outcome)
@@ -208,13 +208,24 @@ async def _replay(
 class _Outcome:
     """What became of the readings, by their id."""
 
-    new: set[UUID]
-    known: set[UUID]
-    reasons: dict[UUID, Reason]
-    refused: dict[UUID, Refused]  # by the judgement, whole or in some of its values
+    new: set[UUID] = field(default_factory=set)
+    known: set[UUID] = field(default_factory=set)
+    refused: dict[UUID, Refused] = field(default_factory=dict)  # whole, or in some of its values
 
-    def __init__(self) -> None:
-        self.new, self.known, self.reasons, self.refused = set(), set(), {}, {}
+    def refuse(self, rows: Sequence[Refused]) -> None:
+        """Note what is refused, by its id."""
+        self.refused |= {row.reading_id: row for row in rows if row.reading_id is not None}
+
+
+def _at_first_sight(batch: Batch, reason: NDArray[np.int8]) -> Verdict:
+    """Return the verdict on readings that are refused before anything is asked of them."""
+    n, m = len(batch), len(batch.samples)
+    return Verdict(
+        reason=reason,
+        suspicion=np.zeros(n, np.int32),
+        sample_reason=np.zeros(m, np.int8),
+        sample_suspicion=np.zeros(m, np.int32),
+    )
 
 
 async def _store(
@@ -233,8 +244,7 @@ async def _store(
             return
         if len(batch) == 1:
             problem = f"{error.sqlstate}: {error.diag.message_primary}"
-            reading_id = _uuid(batch, 0)
-            outcome.refused[reading_id] = refused_by_database(batch, 0, problem)
+            outcome.refuse([refused_by_database(batch, 0, problem)])
             return
         rows = np.arange(len(batch))
         for half in np.array_split(rows, 2):
@@ -242,9 +252,7 @@ async def _store(
         return
     outcome.new |= {_uuid(batch, row) for row in np.flatnonzero(is_new).tolist()}
     outcome.known |= {_uuid(batch, row) for row in np.flatnonzero(judgement.stored).tolist()}
-    for refused in refusals(batch, judgement):
-        if refused.reading_id is not None:
-            outcome.refused[refused.reading_id] = refused
+    outcome.refuse(refusals(batch, judgement))
 
 
 async def _keep_arrival(
@@ -282,8 +290,6 @@ def _fate(row: _Row, incoming: Incoming, outcome: _Outcome) -> Tried:
     detail = "its other values are stored; these stay refused"
     if reading_id in outcome.refused:
         detail = outcome.refused[reading_id].detail
-    elif reading_id in outcome.reasons:
-        detail = outcome.reasons[reading_id].value
     return Tried(quarantine_id=row.quarantine_id, fate=Fate.REFUSED, detail=detail)
 
 

@@ -1,6 +1,7 @@
 """What lies in quarantine finds its patient, once, as of when it was measured."""
 
 import asyncio
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from devices import wire
 from devices.quantity import Quantity
-from devices.reading import Reading
+from devices.reading import Outcome, Reading
 from ingest import replay
 from ingest.registry import Registry
 from ingest.replay import Fate
@@ -195,6 +196,23 @@ def test_a_whole_message_is_read_again(plain_county: County, reason: str) -> Non
     assert county.rows("select reason from quarantine where settled_at is null") == [
         ("unassigned",)
     ]
+
+
+def test_each_reading_of_a_whole_message_that_is_refused_gets_a_row(plain_county: County) -> None:
+    """Also what is refused before anybody asks whose it is: the message's own row is settled."""
+    county = plain_county
+    odd = reading({Quantity.PULSE: 60.0}, outcome=Outcome.FAILED)
+    payload = json.loads(message([pressure(128, 81), pressure(129, 81), strange(), odd]))
+    payload["measured_at"][1] = int((NOW + 9 * DAY).timestamp()) * 1_000_000
+    payload["slot"] = [256, -1, -1, -1]
+    county.connection.execute(
+        "insert into quarantine (fingerprint, gateway_id, topic, reason, detail, content)"
+        " values ('x', %s, %s, 'unsupported_version', '', %s)",
+        [GATEWAY, wire.topic(GATEWAY, wire.TopicKind.READINGS), json.dumps(payload).encode()],
+    )
+    assert try_again(county) == [Fate.STORED]
+    rows = county.rows("select reason from quarantine where settled_at is null order by 1")
+    assert rows == [(one,) for one in ("in_future", *["malformed_reading"] * 2, "unassigned")]
 
 
 def test_to_try_without_doing_changes_nothing(plain_county: County) -> None:
