@@ -7,13 +7,16 @@
 -- other bits of 511 (503) doubt the value. A value at or beyond a high bound, or below a low one,
 -- breaches; red goes before yellow.
 --
+-- Each reading is followed by keys: to its plan, its pauses, its samples, its breaches. "offset 0"
+-- keeps the planner from doing so for all at once, by reading tables that hold ten years, or one row
+-- against every other where it expects few: after a COPY there are no statistics yet.
+--
 -- Parameters: run_id, from_at, until_at; low and high, between which the readings were measured;
 -- grace, after which a wait that nobody decided is a difference.
 with chosen as (
     select reading_id, patient_id, measured_at, stored_at as at, revision from reading
     where stored_at >= %(from_at)s and stored_at < %(until_at)s
     union all
-    -- Each by its key; the offset keeps the planner from reading all readings instead.
     select r.* from (
         select distinct reading_id from reading_review where at >= %(from_at)s and at < %(until_at)s
     ) v
@@ -24,7 +27,7 @@ with chosen as (
         offset 0
     ) r
 ),
-judged as (
+judged as materialized (
     select c.*,
         (
             select plan_version_id from plan_version v
@@ -44,6 +47,8 @@ judged as (
         ) as is_silent
     from chosen c
     where not exists (select from rejudge j where j.reading_id = c.reading_id)
+        -- One that was committed since low and high were asked for is the next run's.
+        and c.measured_at >= %(low)s and c.measured_at <= %(high)s
 ),
 held as (
     select j.*, s.quantity_id, s.value, s.suspicion, l.yellow_low, l.yellow_high, l.red_low,
@@ -58,13 +63,20 @@ held as (
             else 0
         end as level
     from judged j
-    join sample s on s.patient_id = j.patient_id and s.measured_at = j.measured_at
-        and s.reading_id = j.reading_id
-        -- Nothing but a key for the index: patient, quantity, time.
-        and s.quantity_id = any (array(select quantity_id from quantity))
-        and s.measured_at >= %(low)s and s.measured_at <= %(high)s
-    left join plan_limit l on l.plan_version_id = j.plan_version_id
-        and l.quantity_id = s.quantity_id
+    cross join lateral (
+        select quantity_id, value, suspicion from sample
+        where patient_id = j.patient_id and measured_at = j.measured_at
+            and reading_id = j.reading_id
+            -- Nothing but a key for the index: patient, quantity, time.
+            and quantity_id = any (array(select quantity_id from quantity))
+            and measured_at >= %(low)s and measured_at <= %(high)s
+        offset 0
+    ) s
+    left join lateral (
+        select yellow_low, yellow_high, red_low, red_high from plan_limit
+        where plan_version_id = j.plan_version_id and quantity_id = s.quantity_id
+        offset 0
+    ) l on true
 ),
 expected as (
     select h.*,
@@ -95,8 +107,12 @@ difference as (
             'value', b.value, 'bound', b.bound, 'plan_version_id', b.plan_version_id,
             'measured_at', b.measured_at, 'breach_id', b.breach_id) end as found
     from expected e
-    left join breach b on b.reading_id = e.reading_id and b.quantity_id = e.quantity_id
-        and b.rule_key = ''
+    left join lateral (
+        select breach_id, patient_id, measured_at, level, side, value, bound, plan_version_id
+        from breach
+        where reading_id = e.reading_id and quantity_id = e.quantity_id and rule_key = ''
+        offset 0
+    ) b on true
     where case
         when b.breach_id is null then e.level > 0 and e.is_due
         when e.level = 0 then true
@@ -110,16 +126,29 @@ difference as (
         b.reading_id, b.quantity_id, null,
         jsonb_build_object('level', b.level, 'value', b.value, 'breach_id', b.breach_id)
     from breach b
+    left join lateral (
+        select true as is_stored from reading where reading_id = b.reading_id offset 0
+    ) r on true
     where b.rule_key = '' and b.found_at >= %(from_at)s and b.found_at < %(until_at)s
-        and not exists (select from reading r where r.reading_id = b.reading_id)
+        and r.is_stored is null
     union all
     select 'invented', b.reading_id || '/' || b.quantity_id, j.at, b.patient_id,
         b.reading_id, b.quantity_id, null,
         jsonb_build_object('level', b.level, 'value', b.value, 'breach_id', b.breach_id)
-    from breach b join judged j on j.reading_id = b.reading_id
-    where b.rule_key = '' and not exists (
-        select from held h where h.reading_id = b.reading_id and h.quantity_id = b.quantity_id
-    )
+    from judged j
+    cross join lateral (
+        select breach_id, patient_id, reading_id, quantity_id, level, value from breach
+        where reading_id = j.reading_id and rule_key = ''
+        offset 0
+    ) b
+    left join lateral (
+        select true as is_stored from sample
+        where patient_id = j.patient_id and quantity_id = b.quantity_id
+            and measured_at = j.measured_at and reading_id = j.reading_id
+            and measured_at >= %(low)s and measured_at <= %(high)s
+        offset 0
+    ) s on true
+    where s.is_stored is null
     union all
     -- Whoever breaks a rule has an alert, but for what waits for a repeat or was calmed by it.
     select 'unalerted', 'breach ' || b.breach_id, b.found_at, b.patient_id, b.reading_id,
@@ -130,8 +159,14 @@ difference as (
         and b.level > 0 and b.alert_id is null
         and not exists (
             select from repeat_wait w
-            where b.reading_id in (w.reading_id, w.repeat_reading_id)
+            where w.reading_id = b.reading_id and (w.decided_at is null or w.outcome = 'calmed')
+            offset 0
+        )
+        and not exists (
+            select from repeat_wait w
+            where w.repeat_reading_id = b.reading_id
                 and (w.decided_at is null or w.outcome = 'calmed')
+            offset 0
         )
     union all
     select 'overdue', 'wait ' || w.reading_id || ' ' || w.rule_key, w.due_at, w.patient_id,

@@ -320,3 +320,30 @@ def test_honest_repeats_and_reviews_have_no_difference(plain_county: County, see
     assert county.count("repeat_wait where decided_at is null") == 0
     assert look(county).differences == 0
     assert county.rows("select kind, expected, found from recheck_difference") == []
+
+
+def test_what_is_committed_while_it_looks_is_the_next_runs(judged: County) -> None:
+    """Stored after the span was asked for, and measured beyond it: no breach out of nothing."""
+    _change("bound = 160")(judged)
+    until = datetime.now(UTC) + timedelta(minutes=1)
+    period: dict[str, object] = {"from_at": until - DAY, "until_at": until, "run_id": 0}
+    looked = judged.connection.execute(
+        recheck._RECHECK,
+        period | {"low": NOW - 2.5 * HOUR, "high": NOW, "grace": recheck.GRACE},
+    )
+    assert looked.fetchone() == (0,)
+
+
+def test_it_asks_by_keys_whatever_the_statistics_say(judged: County) -> None:
+    """No table that grows is read whole, nor one row held against all others."""
+    until = datetime.now(UTC) + timedelta(minutes=1)
+    period: dict[str, object] = {"from_at": until - DAY, "until_at": until, "run_id": 0}
+    period |= {"low": NOW - DAY, "high": NOW, "grace": recheck.GRACE}
+    with judged.connection.transaction(force_rollback=True):
+        judged.connection.execute("set local enable_seqscan = off")  # as recheck.run does
+        judged.connection.execute("analyze")  # tables of a row or three
+        explained = judged.connection.execute("explain " + recheck._RECHECK, period).fetchall()
+    plan = "\n".join(line for (line,) in explained)
+    for table in ("reading", "sample", "breach"):
+        assert f"Seq Scan on {table} " not in plan
+    assert "CTE Scan on held" not in plan
