@@ -77,6 +77,27 @@ def test_stored_and_refused_are_told_apart_by_reading(encode: Callable[..., byte
     )
 
 
+def test_what_became_of_one_message_is_not_told_of_the_next() -> None:
+    """Of either version, with one between them that has no readings, and one of nobody's."""
+    some = [[pressure(120, 80), pressure(2047, 80)], [pressure(122, 80)], [pressure(2048, 80)]]
+    incoming = [
+        _incoming(message(some[0])),
+        _incoming(b"nonsense"),
+        decode(Delivery("nobody", b"", None, None, NOW)),
+        _incoming(_rows(*some[1])),
+        _incoming(message(some[2])),
+    ]
+    code = Reason.IMPLAUSIBLE.code
+    answers = receipts(incoming, np.array([0, code, 0, code], np.int8), [])
+    told = [wire.decode_receipt(answer.payload) for answer in answers]
+    assert [len(one.stored) for one in told] == [1, 0, 1, 0]
+    assert [len(one.refused) for one in told] == [1, 0, 0, 1]
+    assert [one.v for one in told] == [2, 1, 1, 2]
+    assert told[0].stored == (some[0][0].reading_id,)
+    assert told[2].stored == (some[1][0].reading_id,)
+    assert told[3].refused[0].reading_id == some[2][0].reading_id
+
+
 def test_a_malformed_reading_with_an_id_is_refused_by_its_id() -> None:
     tree = json.loads(_rows(pressure(120, 80), pressure(121, 80)))
     tree["readings"][0]["outcome"] = "splendid"
