@@ -132,7 +132,7 @@ def flat_load(messages: int, seed: int) -> tuple[str, Load]:
 
 
 def _reading(device_id: str, at: datetime, random_: random.Random) -> Reading:
-    systolic = RED_MMHG if random_.random() < BREACHING else float(random_.randint(110, 150))
+    systolic = RED_MMHG if random_.random() < BREACHING else float(random_.randint(110, 149))
     diastolic, pulse = float(random_.randint(65, 90)), float(random_.randint(55, 90))
     raw = random_.randbytes(19)
     values = (
