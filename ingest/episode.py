@@ -139,15 +139,19 @@ select (select count(*) from fresh), (select pg_notify('alert', '') from touched
 """  # noqa: S608 - our own text
 
 # Of breaches that were held and stand after all. All is stored already, so what is calmed can be
-# asked for on the way.
+# asked for on the way. They are numbered and found anew: who has read the alert before has not
+# read these, and must not close it so. No other row names a breach of a limit.
 _RELEASE: Final = f"""
-with released as (
-    select b.breach_id, b.patient_id, b.rule, b.late, b.measured_at,
-        case when b.late and b.level = 2 and {_OVERTAKEN.format(of="b", more="")}
-            then 1 else b.level end as level
-    from unnest(%s::uuid[], %s::text[]) as asked (reading_id, rule)
-    join breach b using (reading_id, rule)
-    where b.alert_id is null and b.level > 0 and b.rule_key = ''
+with released as materialized (
+    select *, nextval(pg_get_serial_sequence('breach', 'breach_id')) as new_id from (
+        select b.breach_id, b.patient_id, b.rule, b.late, b.measured_at,
+            case when b.late and b.level = 2 and {_OVERTAKEN.format(of="b", more="")}
+                then 1 else b.level end as level
+        from unnest(%s::uuid[], %s::text[]) as asked (reading_id, rule)
+        join breach b using (reading_id, rule)
+        where b.alert_id is null and b.level > 0 and b.rule_key = ''
+        order by b.breach_id
+    ) b
 ),
 episode as (
     select patient_id, rule, max(level) as level, bool_and(late) as late,
@@ -156,7 +160,7 @@ episode as (
 ),
 {_TOUCH},
 linked as (
-    update breach b set alert_id = t.alert_id
+    update breach b set alert_id = t.alert_id, breach_id = r.new_id, found_at = clock_timestamp()
     from released r join touched t using (patient_id, rule) where b.breach_id = r.breach_id
 )
 select pg_notify('alert', '') from touched limit 1

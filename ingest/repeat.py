@@ -28,7 +28,17 @@ from ingest.rules.limit import IDS_MAX, RED
 from ingest.rules.repeat import OUTCOMES, Outcome
 from ingest.rules.table import Findings, RuleRows, Series
 from ingest.search import pairs
-from ingest.waits import FIRST, MEMBERS, Waits, acts, due, mark_decided, nobody, of_patients
+from ingest.waits import (
+    FIRST,
+    MEMBERS,
+    Waits,
+    acts,
+    due,
+    mark_decided,
+    nobody,
+    of_patients,
+    patients_due,
+)
 
 # A backlog comes in several messages: its repeat may be a moment behind.
 ARRIVAL_US: Final = MINUTE
@@ -329,11 +339,12 @@ async def settle_due(
     Correct if several do it at once. In a transaction of its own, or a part of the caller's.
     """
     async with connection.transaction():
-        waits = await due(connection, now, most)
+        patients = await patients_due(connection, now, most)
+        await episode.lock(connection, patients)  # before the waits, as everyone does
+        waits = await due(connection, patients, now, most) if len(patients) else nobody()
         if not len(waits):
             return 0
         await registry.refresh(connection)
-        await episode.lock(connection, waits.patient)
         decided = await decide(connection, registry, waits, stands=True)
         assert decided is not None  # the earliest of a patient is no other's repeat
         if decided.breaches is not None:

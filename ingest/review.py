@@ -2,14 +2,15 @@
 
 Nothing is overwritten: a rejected or corrected reading keeps its row and its values, marked, and a
 correction is a reading of its own. What follows for rules is found by ``rejudge``, soon after. A
-word ends the waiting for a repeat. Rows are taken in the order of ingest.consequences.
+word ends the waiting for a repeat, and what a wrong reading has calmed waits again. Rows are taken
+in the order of ingest.consequences.
 """
 
 import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -18,6 +19,7 @@ import psycopg
 
 from devices.quantity import Quantity
 from ingest import episode
+from ingest.breach import LATE
 from ingest.plausibility import PULSE_PRESSURE_MIN, Suspicion
 from ingest.rules.repeat import Outcome
 
@@ -66,6 +68,22 @@ where reading_id = %s and decided_at is null
 returning 'limit:' || substr(rule_key, length('repeat:') + 1)
 """
 
+# What a reading has calmed that was wrong is open again, and decided without it.
+_REOPEN: Final = """
+with reopened as (
+    update repeat_wait w set decided_at = null, outcome = null, repeat_reading_id = null,
+        late = w.late or w.measured_at < now() - %(late)s::interval
+    where w.repeat_reading_id = %(reading_id)s and w.outcome = 'calmed' and exists (
+        select from reading r
+        where r.reading_id = w.reading_id and r.suspicion & %(superseded)s = 0
+    )
+    returning w.reading_id, w.late,
+        'limit:' || substr(w.rule_key, length('repeat:') + 1) as rule
+)
+update breach b set late = true from reopened r
+where b.reading_id = r.reading_id and b.rule = r.rule and b.alert_id is null and r.late
+"""
+
 
 class ReviewError(ValueError):
     """The reading cannot be reviewed so: it is not there, replaced already, or no such value."""
@@ -108,6 +126,7 @@ async def reject(
         await _mark(connection, reading, Suspicion.SUPERSEDED)
         await _note(connection, reading, "rejected", staff_id=staff_id, why=why)
         await _end_wait(connection, reading, Outcome.CALMED)
+        await _reopen_waits(connection, reading)
 
 
 async def correct(
@@ -142,6 +161,7 @@ async def correct(
         await _mark(connection, reading, Suspicion.SUPERSEDED)
         await _note(connection, reading, "corrected", staff_id=staff_id, why=why, new_id=new_id)
         await _end_wait(connection, reading, Outcome.CALMED)
+        await _reopen_waits(connection, reading)
     return new_id
 
 
@@ -220,6 +240,18 @@ async def _end_wait(
     """Decide what waits for a repeat of *reading*; return the families of what it held."""
     cursor = await connection.execute(_END_WAIT, [outcome.value, reading.reading_id])
     return [row[0] for row in await cursor.fetchall()]
+
+
+async def _reopen_waits(connection: psycopg.AsyncConnection[Any], reading: _Reading) -> None:
+    """Let the clock decide anew what *reading*, which counts no more, has calmed."""
+    await connection.execute(
+        _REOPEN,
+        {
+            "reading_id": reading.reading_id,
+            "late": timedelta(microseconds=LATE),
+            "superseded": int(Suspicion.SUPERSEDED),
+        },
+    )
 
 
 def _new_id() -> UUID:

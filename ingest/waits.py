@@ -35,7 +35,15 @@ from (
 ) w
 """
 _OPEN_OF_PATIENTS: Final = _OPEN.format(which="patient_id = any (%s::bigint[])", limit="")
-_OPEN_AND_DUE: Final = _OPEN.format(which="due_at <= %s", limit="limit %s")
+_OPEN_AND_DUE: Final = _OPEN.format(
+    which="due_at <= %s and patient_id = any (%s::bigint[])", limit="limit %s"
+)
+_PATIENTS_DUE: Final = """
+select array_agg(distinct patient_id) from (
+    select patient_id from repeat_wait where decided_at is null and due_at <= %s
+    order by due_at, reading_id limit %s
+) w
+"""
 
 # A repeat is asked for once, however often the reading is judged.
 _ASK: Final = """
@@ -130,9 +138,20 @@ def acts(reading_id: Ids, quantity: NDArray[np.int16]) -> NDArray[np.bytes_]:
     return packed.view("S18")
 
 
-async def due(connection: psycopg.AsyncConnection[Any], now: datetime, most: int) -> Waits:
-    """Return, and lock, at most *most* open waits whose time has run out at *now*."""
-    return await _open(connection, _OPEN_AND_DUE, [now, most])
+async def patients_due(
+    connection: psycopg.AsyncConnection[Any], now: datetime, most: int
+) -> Int64s:
+    """Return whose time has run out at *now*: the patients of at most *most* open waits."""
+    patients: Int64s
+    (patients,) = await arrays(connection, _PATIENTS_DUE, [now, most])
+    return patients
+
+
+async def due(
+    connection: psycopg.AsyncConnection[Any], patients: Int64s, now: datetime, most: int
+) -> Waits:
+    """Return, and lock, at most *most* open waits of *patients* whose time has run out at *now*."""
+    return await _open(connection, _OPEN_AND_DUE, [now, Array(patients, "int8"), most])
 
 
 async def of_patients(connection: psycopg.AsyncConnection[Any], patients: Int64s) -> Waits:

@@ -1,6 +1,8 @@
 """One takes an alert, the others are told who; it ends once, with an outcome, and read first."""
 
 import asyncio
+import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -11,6 +13,10 @@ from alerts import actions, log
 from alerts.actions import Answer, Done
 from alerts.alert import Outcome
 from alerts.care.people import Viewer
+from alerts.worklist import open_cases
+from ingest.pg_binary import register
+from ingest.registry import Registry
+from ingest.repeat import settle_due
 from tests.alerts.conftest import Pool
 from tests.alerts.world import D, S, World
 
@@ -118,6 +124,32 @@ async def test_a_value_that_was_not_read_cannot_be_closed(world: World, pool: Po
     )
     assert done.answer is Answer.NEW_VALUE
     assert world.one("select state from alert") == "open"
+
+
+async def test_a_red_that_was_held_when_the_page_was_read_cannot_be_closed(
+    world: World, pool: Pool
+) -> None:
+    world.rows(
+        "insert into plan_rule (plan_version_id, rule_key, kind, level, spec) "
+        "select plan_version_id, 'repeat:blood_pressure', 'repeat', 2, %s::jsonb "
+        "from plan_version where patient_id = %s returning 1",
+        json.dumps({"quantity": "systolic", "ask_min": 5, "wait_min": 30}),
+        world.patient("marta"),
+    )
+    await world.measure_soon("marta", RED)
+    assert world.rows("select 1 from alert") == []
+    await world.measure_soon("marta", {S: 165.0, D: 80.0}, ago=timedelta(minutes=9))
+    anna, alert, seen = world.viewer("anna"), world.alert("marta"), newest(world)
+    await do(pool, actions.acknowledge, anna, alert)
+    async with pool.connection() as connection:
+        register(connection)
+        await settle_due(connection, Registry(), datetime.now(UTC) + timedelta(hours=1), 100)
+        (case,) = await open_cases(connection, world.patient("marta"))
+    assert (case.is_red, case.is_reopened, case.changed_since_taken) == (True, True, True)
+    closing = {"outcome": Outcome.CONTACTED, "seen_breach_id": seen}
+    assert (await do(pool, actions.close, anna, alert, **closing)).answer is Answer.NEW_VALUE
+    closing["seen_breach_id"] = case.newest_breach_id
+    assert (await do(pool, actions.close, anna, alert, **closing)).answer is Answer.DONE
 
 
 async def test_a_raised_alert_is_open_again_and_the_next_who_takes_it_is_named(

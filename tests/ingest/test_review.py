@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,8 +16,19 @@ from ingest.plausibility import Suspicion
 from ingest.registry import Registry
 from ingest.review import ReviewError
 from ingest.rules.model import KOfN
-from tests.ingest.county import NOW, County, pressure
-from tests.ingest.plans import DAY, HOUR, agree, alerts, breaches, events, pause, waits, weights
+from tests.ingest.county import NOW, County, batch_of, pressure
+from tests.ingest.plans import (
+    DAY,
+    HOUR,
+    MINUTE,
+    agree,
+    alerts,
+    breaches,
+    events,
+    pause,
+    waits,
+    weights,
+)
 from tests.ingest.test_repeat import TWICE, settle_due
 from tests.ingest.test_windows import RISE
 
@@ -121,6 +133,59 @@ def test_a_word_ends_the_waiting_for_a_repeat(county: County) -> None:
     assert [row[0] for row in waits(county)] == ["confirmed", "calmed", "confirmed"]
     assert settle_due(county) == 0
     assert breaches(county) == [("", 2, 192.0, True), ("", 2, 193.0, False), ("", 2, 191.0, True)]
+
+
+def test_a_red_that_a_rejected_repeat_had_calmed_stands(county: County) -> None:
+    agree(county, TWICE)
+    red = pressure(184, 80, measured_at=NOW - HOUR)
+    guest = pressure(120, 80, measured_at=NOW - HOUR + 5 * MINUTE)
+    county.settle([red, guest])
+    assert (alerts(county), waits(county)[0][0]) == ([], "calmed")
+    reject(county, guest.reading_id)
+    assert settle_due(county) == 1
+    assert alerts(county) == [("limit:blood_pressure", 2, "open", False)]
+    assert waits(county) == [("unrepeated", None)]
+
+
+def test_a_corrected_repeat_is_the_repeat(plain_county: County) -> None:
+    agree(plain_county, TWICE)
+    red = pressure(184, 80, measured_at=NOW - HOUR)
+    typed = pressure(120, 80, measured_at=NOW - HOUR + 5 * MINUTE)
+    plain_county.settle([red, typed])
+    right = correct(plain_county, typed.reading_id, {S: 150.0, D: 80.0})
+    settle_due(plain_county)
+    assert waits(plain_county) == [("confirmed", right)]
+    assert alerts(plain_county) == [("limit:blood_pressure", 1, "open", False)]
+
+
+def test_a_red_repeat_stands_when_the_single_that_calmed_it_is_rejected(
+    plain_county: County,
+) -> None:
+    agree(plain_county, TWICE)
+    guest = pressure(184, 60, measured_at=NOW - HOUR)
+    red = pressure(130, 112, measured_at=NOW - HOUR + 5 * MINUTE)
+    plain_county.settle([guest, red])
+    assert [row[0] for row in waits(plain_county)] == ["calmed", "calmed"]
+    reject(plain_county, guest.reading_id)
+    assert settle_due(plain_county) == 1
+    assert alerts(plain_county) == [("limit:blood_pressure", 2, "open", False)]
+    reject(plain_county, red.reading_id)  # what was rejected itself does not come back
+    assert settle_due(plain_county) == 0
+
+
+def test_what_stands_again_after_days_is_late_and_calmed_by_what_is_newer(
+    plain_county: County,
+) -> None:
+    agree(plain_county, TWICE)
+    long_ago = NOW - 3 * DAY
+    guest = pressure(120, 80, measured_at=long_ago + 5 * MINUTE)
+    batch = batch_of([pressure(184, 80, measured_at=long_ago), guest])
+    at_once = replace(batch, arrived_at=batch.measured_at)
+    asyncio.run(plain_county._settle(at_once))
+    plain_county.settle([pressure(120, 80, measured_at=long_ago + DAY)])
+    reject(plain_county, guest.reading_id)
+    settle_due(plain_county)
+    assert alerts(plain_county) == [("limit:blood_pressure", 1, "open", True)]
 
 
 def test_a_rejected_value_is_in_no_window_any_more(county: County) -> None:
