@@ -2,7 +2,9 @@
 
 What was refused because nobody knew whose it was finds its patient when the loan is registered.
 It takes the same way as a reading from the broker, and is late as any that comes today; only
-``arrived_at`` stays what it was. A row that is refused again stays as it is.
+``arrived_at`` stays what it was. A row that is refused again stays as it is. Rows that take the
+database too long together are tried in halves, each in a transaction of its own; one alone is
+refused for it.
 """
 
 import enum
@@ -30,6 +32,9 @@ from ingest.registry import Registry
 
 # One transaction: a message of quarantine may hold hundreds of readings.
 ROWS_MAX: Final = 200
+# They are stored in a fraction of a second. It takes eight halvings until the row that hangs is
+# found, which must be sooner than a chore's time is up (clock.lane.CALL_S_MAX).
+STATEMENT_S_MAX: Final = 5
 
 # Refused for what was known of devices and gateways: worth trying when that changes.
 WAITING: Final = (
@@ -99,6 +104,10 @@ update replay_state set revision = %s where revision < %s
 _REVISION: Final = "select revision from registry"
 
 
+class _StuckError(Exception):
+    """Something among the rows takes the database too long."""
+
+
 class Fate(enum.StrEnum):
     """What became of a row that was tried again."""
 
@@ -165,7 +174,9 @@ async def replay(
     *,
     dry_run: bool = False,
 ) -> list[Tried]:
-    """Try rows of quarantine again, in one transaction; what another replay has is left to it.
+    """Try rows of quarantine again; what another replay has is left to it.
+
+    In one transaction, or in some where rows take the database too long.
 
     Args:
         connection: In autocommit, with ``pg_binary.register``.
@@ -175,18 +186,45 @@ async def replay(
         dry_run: Say what would become of them, and change nothing.
     """
     assert len(quarantine_ids) <= ROWS_MAX
+    ids = list(quarantine_ids)
+    try:
+        return await _attempt(connection, registry, ids, now, dry_run=dry_run)
+    except _StuckError:
+        middle = len(ids) // 2
+        one = await replay(connection, registry, ids[:middle], now, dry_run=dry_run)
+        return one + await replay(connection, registry, ids[middle:], now, dry_run=dry_run)
+
+
+async def _attempt(
+    connection: psycopg.AsyncConnection[Any],
+    registry: Registry,
+    ids: list[int],
+    now: datetime,
+    *,
+    dry_run: bool,
+) -> list[Tried]:
     async with connection.transaction(force_rollback=dry_run):
-        cursor = await connection.execute(_TAKE, [list(quarantine_ids)])
+        cursor = await connection.execute(_TAKE, [ids])
         rows = [_Row(*row) for row in await cursor.fetchall()]
-        return await _replay(connection, registry, rows, now) if rows else []
+        if not rows:
+            return []
+        return await _replay(connection, registry, rows, now, is_alone=len(ids) == 1)
 
 
 async def _replay(
-    connection: psycopg.AsyncConnection[Any], registry: Registry, rows: list[_Row], now: datetime
+    connection: psycopg.AsyncConnection[Any],
+    registry: Registry,
+    rows: list[_Row],
+    now: datetime,
+    *,
+    is_alone: bool,
 ) -> list[Tried]:
     revision = await registry.refresh(connection)
+    await connection.execute(f"set local statement_timeout = '{STATEMENT_S_MAX}s'")
+    # A lock that hangs is nobody's fault here: all is tried again at the next turn.
+    await connection.execute(f"set local lock_timeout = '{STATEMENT_S_MAX * 500}ms'")
     incoming = [decode(_delivery(row)) for row in rows]
-    outcome = _Outcome()
+    outcome = _Outcome(is_alone=is_alone)
     whole = from_incoming(incoming)
     _, first = np.unique(whole.reading_id, return_index=True)
     batch = whole.take(np.sort(first).astype(np.int64))
@@ -208,6 +246,7 @@ async def _replay(
 class _Outcome:
     """What became of the readings, by their id."""
 
+    is_alone: bool  # of one row: there is nothing to halve but its readings
     new: set[UUID] = field(default_factory=set)
     known: set[UUID] = field(default_factory=set)
     refused: dict[UUID, Refused] = field(default_factory=dict)  # whole, or in some of its values
@@ -238,7 +277,9 @@ async def _store(
         async with connection.transaction():
             judgement = await judge(connection, registry, batch, ask=True)
             is_new = await store.write(connection, registry, batch, judgement, [])
-    except _POISON as error:
+    except (*_POISON, psycopg.errors.QueryCanceled) as error:
+        if isinstance(error, psycopg.errors.QueryCanceled) and not outcome.is_alone:
+            raise _StuckError from error
         if error.diag.constraint_name == store.READING_KEY:  # another worker's, stored since
             await _store(connection, registry, batch, outcome)
             return

@@ -126,6 +126,68 @@ def test_a_poison_row_blocks_no_neighbour(plain_county: County) -> None:
     assert waiting(county) == 2
 
 
+# The database never comes to an end with one value.
+_HANGS = """
+create function hang() returns trigger language plpgsql as $$
+begin
+    if new.value = 105 then perform pg_sleep(600); end if;
+    return new;
+end $$;
+create trigger hang before insert on sample for each row execute function hang();
+"""
+
+
+def test_a_row_the_database_takes_too_long_for_blocks_no_neighbour(
+    plain_county: County, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by halves, in transactions of their own, and not tried again by itself."""
+    monkeypatch.setattr(replay, "STATEMENT_S_MAX", 1)
+    county = plain_county
+    county.settle([strange(100 + n, measured_at=NOW - n * HOUR) for n in range(1, 8)])
+    county.lend(STRANGER, county.patient_id)
+    county.connection.execute(_HANGS)
+    assert after_loans(county) == 7
+    assert county.count("reading") == 6
+    assert waiting(county) == 1
+    assert after_loans(county) == 0
+    county.connection.execute("drop trigger hang on sample")
+    assert try_again(county) == [Fate.STORED]
+
+
+def test_a_message_of_quarantine_is_stored_but_for_the_reading_that_hangs(
+    plain_county: County, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "STATEMENT_S_MAX", 1)
+    county = plain_county
+    readings = [pressure(100 + n, 81, measured_at=NOW - n * HOUR) for n in range(1, 8)]
+    county.connection.execute(
+        "insert into quarantine (fingerprint, gateway_id, topic, reason, detail, content)"
+        " values ('x', %s, %s, 'unsupported_version', '', %s)",
+        [GATEWAY, wire.topic(GATEWAY, wire.TopicKind.READINGS), message(readings)],
+    )
+    county.connection.execute(_HANGS)
+    assert try_again(county) == [Fate.STORED]
+    assert county.count("reading") == 6
+    assert county.rows("select reason from quarantine where settled_at is null") == [
+        ("refused_by_database",)
+    ]
+
+
+def test_a_lock_that_hangs_refuses_nothing(
+    plain_county: County, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "STATEMENT_S_MAX", 1)
+    county = plain_county
+    county.settle([strange(185)])
+    county.lend(STRANGER, county.patient_id)
+    with psycopg.connect(county.dsn) as other:
+        other.execute("lock table alert")
+        with pytest.raises(psycopg.OperationalError):
+            after_loans(county)
+    assert after_loans(county) == 1
+    assert waiting(county) == 0
+
+
 def test_two_replays_at_once_do_nothing_twice(plain_county: County) -> None:
     county = plain_county
     county.settle([strange(measured_at=NOW - n * HOUR) for n in range(3)])
