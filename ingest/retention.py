@@ -20,6 +20,7 @@ where one in (
 )
 """
 _RESTS: Final = "select by_job or coalesce(swept_at > %s, false) from retention_state"
+_BY_JOB: Final = "select by_job from retention_state"
 _REMOVE: Final = "select remove_old_readings(%s, %s)"
 _COUNT: Final = """
 select count(*) from old_readings(%s, 0, 9223372036854775807, 9223372036854775807)
@@ -27,7 +28,12 @@ select count(*) from old_readings(%s, 0, 9223372036854775807, 922337203685477580
 
 
 async def run(
-    connection: psycopg.AsyncConnection[Any], now: datetime, keep_days: int, most: int
+    connection: psycopg.AsyncConnection[Any],
+    now: datetime,
+    keep_days: int,
+    most: int,
+    *,
+    again: timedelta = SWEEP_AGAIN,
 ) -> int:
     """Remove at most *most* readings measured more than *keep_days* before *now*.
 
@@ -39,14 +45,20 @@ async def run(
         now: From which the age is counted.
         keep_days: How long readings are kept.
         most: Readings at most.
+        again: How long a sweep rests.
     """
     async with connection.transaction():
         await connection.execute(_TELL, [keep_days, keep_days])
-        cursor = await connection.execute(_RESTS, [now - SWEEP_AGAIN])
+        cursor = await connection.execute(_RESTS, [now - again])
         if await _value(cursor):
             return 0
         cursor = await connection.execute(_REMOVE, [now - timedelta(days=keep_days), most])
         return int(await _value(cursor))
+
+
+async def is_by_job(connection: psycopg.AsyncConnection[Any]) -> bool:
+    """Return whether a job of the database sweeps, and ``run`` does nothing but tell it."""
+    return bool(await _value(await connection.execute(_BY_JOB)))
 
 
 async def count(connection: psycopg.AsyncConnection[Any], now: datetime, keep_days: int) -> int:
