@@ -41,7 +41,7 @@ LATE_BATCHES, LATE_ROWS = 60, 100
 QUANTITIES = (1, 2, 4)  # systolic, diastolic, pulse
 
 # The k-th reading of the county, in the order of time; the patients take turns.
-_READINGS = """
+READINGS_QUERY = """
 insert into reading (reading_id, patient_id, loan_id, gateway_id, device_id, outcome, measured_at,
     received_at, sent_at, arrived_at, stored_at, clock, source, payload)
 select (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0')
@@ -51,13 +51,13 @@ select (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0')
 from generate_series(0::bigint, %(readings)s - 1) k,
     lateral (select %(since)s::timestamptz + k * %(step)s::interval as at) t
 """
-_SAMPLES = """
+SAMPLES = """
 insert into sample (patient_id, quantity_id, measured_at, reading_id, value)
 select patient_id, q, measured_at, reading_id,
     (array[100, 60, 0, 50])[q] + (hashtext(reading_id::text || q) & 1023) / 16.0::float8
 from reading, unnest(%(quantities)s::smallint[]) q order by measured_at, patient_id, q
 """
-_PLANS = """
+PLANS = """
 with p as (insert into patient select from generate_series(1, %s) returning patient_id),
 v as (
     insert into plan_version (patient_id, in_force_from)
@@ -66,7 +66,7 @@ v as (
 insert into plan_limit select plan_version_id, 1, null, 163, null, null from v
 """
 # About one reading in a hundred.
-_BREACHES = """
+BREACHES = """
 with opened as (
     insert into alert (patient_id, rule, level, measured_at, state)
     select patient_id, 'limit:blood_pressure', 1, now(), 'closed' from patient
@@ -149,14 +149,14 @@ def _measure(server: Postgres, options: argparse.Namespace, chunks: list[str | N
     since = datetime.now(UTC).replace(microsecond=0) - timedelta(days=365 * YEARS)
     step = timedelta(days=365 * YEARS) / options.readings
     folder = server._data_directory()  # noqa: SLF001 - the server's own view of its folder
-    source = _fresh(server, "source", None)
+    source = fresh(server, "source", None)
     with psycopg.connect(source, autocommit=True) as connection:
         asked = {"patients": PATIENTS, "readings": options.readings, "since": since, "step": step}
-        connection.execute(_READINGS, asked)
+        connection.execute(READINGS_QUERY, asked)
         for table, query in (("reading", "select * from reading"), ("sample", _selected())):
             connection.execute(f"copy ({query}) to '{folder}/{table}.bench' (format binary)")
     for chunk in chunks:
-        dsn = _fresh(server, "bench", chunk)
+        dsn = fresh(server, "bench", chunk)
         with psycopg.connect(dsn, autocommit=True) as connection:
             _fill(connection, folder, chunk, options.readings)
             _ask(connection)
@@ -165,11 +165,11 @@ def _measure(server: Postgres, options: argparse.Namespace, chunks: list[str | N
 
 
 def _selected() -> str:
-    query = _SAMPLES[_SAMPLES.index("select") :]
+    query = SAMPLES[SAMPLES.index("select") :]
     return query.replace("%(quantities)s", f"'{{{','.join(map(str, QUANTITIES))}}}'")
 
 
-def _fresh(server: Postgres, name: str, chunk: str | None) -> str:
+def fresh(server: Postgres, name: str, chunk: str | None) -> str:
     with psycopg.connect(server.dsn("postgres"), autocommit=True) as admin:
         admin.execute(sql.SQL("drop database if exists {} with (force)").format(_name(name)))
         admin.execute(sql.SQL("create database {}").format(_name(name)))
@@ -192,9 +192,9 @@ def _fill(
     began = time.monotonic()
     connection.execute(f"copy sample ({columns}) from '{folder}/sample.bench' (format binary)")
     took_s = time.monotonic() - began
-    connection.execute(_PLANS, [PATIENTS])
+    connection.execute(PLANS, [PATIENTS])
     connection.execute("update plan_version set revision = 0")  # known to those who judged
-    connection.execute(_BREACHES)
+    connection.execute(BREACHES)
     connection.execute("vacuum analyze")
     size = "hypertable_size('sample')" if chunk else "pg_total_relation_size('sample')"
     stored = _one(connection, f"select {size}")
