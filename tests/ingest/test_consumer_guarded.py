@@ -121,6 +121,22 @@ async def test_a_broker_with_a_strangers_certificate_is_not_spoken_to(
     assert "ca_file" in logs[0]["cure"]
 
 
+@pytest.mark.parametrize(
+    ("host", "password"), [("broker..home", b"secret"), ("127.0.0.1", b"secret\xff")]
+)
+async def test_a_name_or_password_that_is_none_is_told_and_tried_again(
+    host: str, password: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_bytes(password)
+    settings = BrokerSettings(host=host, port=1, password_file=tmp_path / "password")
+    with capture_logs() as logs:
+        async with MqttConsumer(settings, 20) as consumer:
+            await _told(consumer, logs, "broker.unreachable")
+            assert not await consumer.wait(0)
+    assert logs[0]["cure"]
+    assert "0xff" not in logs[0]["problem"]
+
+
 async def test_a_password_is_shown_and_a_wrong_one_is_told(tmp_path: Path) -> None:
     passwords = tmp_path / "passwords"
     _hash(passwords, "ingest", "right")
