@@ -113,6 +113,12 @@ def test_every_column_says_what_was_sent() -> None:
     assert (second["clock_offset_s"], second["samples"]) == ("nan", [])
 
 
+def test_received_when_measured_is_left_out() -> None:
+    one = batch_of(columns(received_at=None))
+    assert one.received_at.tolist() == one.measured_at.tolist()
+    assert not one.fault.any()
+
+
 NAN = "np.float64(nan)"
 
 # (what is changed in the columns, the rows that are at fault)

@@ -168,6 +168,20 @@ async def test_a_single_message_goes_after_its_wait() -> None:
     assert 0.045 <= settler.began_at[0] - began < 5
 
 
+async def test_what_was_gathered_before_a_stop_is_settled_too() -> None:
+    sent = [_delivery(number) for number in range(3)]
+    consumer, settler = FakeConsumer(deque(sent)), SlowSettler()
+    settler.may_commit.set()
+    pipeline = Pipeline(consumer, settler, BatchSettings(wait_ms=10_000))
+    running = asyncio.create_task(pipeline.run())
+    await consumer.emptied.wait()
+    pipeline.stop()
+    async with asyncio.timeout(5):
+        await running
+    assert consumer.acknowledged == sent
+    assert len(consumer.published) == 3
+
+
 async def test_nothing_is_waited_for_when_the_broker_may_send_no_more() -> None:
     consumer, settler = FakeConsumer(deque([_delivery(0)]), is_full=True), SlowSettler()
     settler.may_commit.set()
