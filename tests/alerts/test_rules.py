@@ -7,6 +7,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from alerts import engine
+from alerts.case import why_of
 from alerts.worklist import worklist
 from devices.quantity import Quantity
 from ingest import episode, pg_binary, repeat
@@ -79,6 +80,18 @@ async def test_the_mean_of_two_speaks_for_a_red_that_it_made_yellow(
     (told,) = await says(pool, world, browse)
     assert "192 mmHg, omtag 150 mmHg efter 5 minuter, medel 171 (gräns 160)" in told
     assert world.rows("select level from alert") == [(1,)]
+
+
+def test_what_the_mean_says_is_not_said_again_of_the_repeat() -> None:
+    mean = {"kind": "repeat", "quantity": "systolic", "first": 192.0, "second": 170.0}
+    mean |= {"minutes_later": 6, "wait_min": 30, "value": 181.0, "bound": 180.0, "side": "high"}
+    of_systolic = {"quantity_id": S.facts.id, "side": "high"}
+    findings = [
+        {**of_systolic, "value": 170.0, "bound": 160.0, "detail": {}},
+        {**of_systolic, "value": 181.0, "bound": 180.0, "detail": mean},
+    ]
+    told = why_of(findings, {str(S.facts.id): 170.0})
+    assert ("181" in told, "160" in told) == (True, False)
 
 
 async def test_a_red_that_nobody_repeated_says_what_it_breached(

@@ -8,6 +8,7 @@ import pytest
 from devices.quantity import Quantity
 from devices.reading import Status
 from tests.ingest.county import CUFF, NOW, County, pressure, reading
+from tests.ingest.plans import pause
 
 DAY = timedelta(days=1)
 
@@ -129,6 +130,14 @@ def test_a_late_breach_is_not_red_when_a_newer_value_is_in_range(county: County)
 def test_the_newer_value_may_come_in_the_same_batch(county: County) -> None:
     county.settle([pressure(192, 112, measured_at=NOW - 2 * DAY), pressure(120, 80)])
     assert [row[1] for row in _alerts(county)] == [1]
+
+
+def test_a_newer_value_of_a_pause_calms_nothing(plain_county: County) -> None:
+    hour = timedelta(hours=1)
+    pause(plain_county, NOW - 2 * hour, NOW)
+    plain_county.settle([pressure(120, 80, measured_at=NOW - hour)])
+    plain_county.settle([pressure(192, 112, measured_at=NOW - 2 * DAY)])
+    assert [row[1] for row in _alerts(plain_county)] == [2]
 
 
 def test_a_newer_value_that_breaks_a_limit_too_calms_nothing(county: County) -> None:

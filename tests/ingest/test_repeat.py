@@ -200,6 +200,13 @@ def test_what_comes_late_waits_a_minute_and_is_calmed_by_what_is_newer(county: C
     assert alerts(county) == [("limit:blood_pressure", 1, "open", True)]
 
 
+def test_a_newer_red_that_is_held_calms_nothing(plain_county: County) -> None:
+    plain_county.settle([pressure(192, 80)])
+    plain_county.settle([pressure(192, 80, measured_at=NOW - 2 * DAY)])
+    assert settle_due(plain_county, NOW + 5 * MINUTE) == 1
+    assert alerts(plain_county) == [("limit:blood_pressure", 2, "open", True)]
+
+
 def test_a_late_pair_is_marked_late(plain_county: County) -> None:
     then = NOW - 2 * DAY
     plain_county.settle([pressure(192, 80, measured_at=then)])

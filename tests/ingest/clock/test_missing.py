@@ -225,6 +225,22 @@ def test_after_two_days_of_silence_it_is_the_nurses_matter(plain_timeline: Timel
     assert timeline.reminders() == []
 
 
+def test_a_gateway_that_stands_elsewhere_now_does_not_speak_for_her(
+    plain_timeline: Timeline,
+) -> None:
+    timeline = plain_timeline
+    patient = timeline.patient(START, DAILY)
+    timeline.gateway(patient, START)
+    moved = timeline.gateway(timeline.county.add_patient(), FIRST)
+    timeline.county.connection.execute(
+        "insert into gateway_home (gateway_id, patient_id, from_at, until_at)"
+        " values (%s, %s, %s, %s)",
+        [moved, patient, START - 2 * DAY, START - DAY],
+    )
+    _go_to(timeline, START, FIRST)
+    assert timeline.reminders() == []
+
+
 def test_without_a_home_the_gateway_is_that_of_her_last_reading(plain_timeline: Timeline) -> None:
     timeline = plain_timeline
     patient = timeline.patient(START, DAILY)
