@@ -2,7 +2,8 @@
 
 A chore that fails for a fault that is not ours (the database away, a deadlock, a row that it
 refuses) is tried again at its next turn, and told: in the log at once, and as an incident when it
-has failed for ten minutes. Its neighbours go on. A fault of ours ends the process.
+has failed for ten minutes. Its neighbours go on. A fault of ours ends the clock, which begins
+anew and may fail so for ever: it is an incident at once.
 """
 
 import asyncio
@@ -119,6 +120,7 @@ async def _round(
             rows = await _turn(one.chore, connection, registry)
         except (psycopg.Error, TimeoutError, OSError) as error:
             if isinstance(error, psycopg.Error) and not _is_told(error):
+                await _open_incident(connection, one, _problem(error))
                 raise
             one.after_failure(time.monotonic())
             meter.retried()
@@ -130,6 +132,9 @@ async def _round(
             )
             if one.is_incident(time.monotonic()):
                 await _open_incident(connection, one, _problem(error))
+        except Exception as error:
+            await _open_incident(connection, one, _problem(error))
+            raise
         else:
             one.after(time.monotonic(), rows)
             meter.answered()
@@ -171,9 +176,10 @@ async def now_of(connection: Connection) -> datetime:
 async def _open_incident(connection: Connection, one: Turns, problem: str) -> None:
     if connection.broken:
         return
-    assert one.failing_since_s is not None
-    minutes = (time.monotonic() - one.failing_since_s) / 60
-    detail = f"{one.chore.name} has failed for {minutes:.0f} minutes, and is retried: {problem}"
+    detail = f"{one.chore.name} ended the clock, which begins anew: {problem}"
+    if one.failing_since_s is not None:
+        minutes = (time.monotonic() - one.failing_since_s) / 60
+        detail = f"{one.chore.name} has failed for {minutes:.0f} minutes, and is retried: {problem}"
     with suppress(psycopg.OperationalError, psycopg.InterfaceError):
         await incident.open_(connection, INCIDENT, one.chore.name, detail)
         one.has_incident = True

@@ -206,6 +206,23 @@ async def test_a_fault_of_ours_ends_the_clock(plain_timeline: Timeline) -> None:
         assert raised.group_contains(type(error))
 
 
+async def test_a_fault_of_ours_is_an_incident_until_its_chore_is_done(
+    plain_timeline: Timeline,
+) -> None:
+    failing = _clock(plain_timeline, Told(), _chore("one", _failing(KeyError("ours"))))
+    with pytest.raises(ExceptionGroup):
+        async with asyncio.timeout(_SOON_S):
+            await failing.run()
+    still_open = "select key, detail from incident where kind = 'clock' and closed_at is null"
+    ((key, detail),) = plain_timeline.county.rows(still_open)
+    assert (key, "ended the clock" in detail) == ("one", True)
+    told = Told()
+    mended = asyncio.create_task(_clock(plain_timeline, told, _chore("one")).run())
+    await told.until(lambda: told.done.count("one") > 1)
+    assert plain_timeline.county.rows(still_open) == []
+    await _stop(mended)
+
+
 async def test_two_leaders_at_once_tell_nobody_twice(timeline: Timeline) -> None:
     rule = Missing(quantity=Quantity.SYSTOLIC, interval_h=24)
     for _ in range(20):
