@@ -152,14 +152,16 @@ class Settler:
                     settled = await self._transact(batch, refused)
             except TimeoutError:
                 problem = f"a transaction took longer than {TRANSACTION_S_MAX:g} s"
-                timeouts += 1
+                timeouts += self.registry.is_known
             except OSError as error:  # the password file is away for the moment
                 problem = str(error)
             except psycopg.Error as error:
                 if not is_worlds(error):
                     raise
                 problem = str(error).strip().split("\n")[0]
-                timeouts += isinstance(error, psycopg.errors.QueryCanceled)
+                is_timeout = isinstance(error, psycopg.errors.QueryCanceled)
+                # While the county is read, nothing of the batch is asked yet.
+                timeouts += is_timeout and self.registry.is_known
             else:
                 if attempt:
                     self._log.info("database.back", attempts=attempt)

@@ -39,6 +39,11 @@ class Registry:
         self._reader = RuleReader(self._names)
         self._tables = nobody()
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the last ``refresh`` came to its end."""
+        return self.revision != _NONE
+
     async def refresh(self, connection: Connection) -> int:
         """Bring what is remembered up to the revision that *connection* sees; return it.
 

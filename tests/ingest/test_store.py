@@ -10,6 +10,7 @@ from msgspec import structs
 
 from devices.quantity import Quantity
 from devices.reading import ClockVerdict, Outcome, Value
+from ingest import settle
 from ingest.batch import from_incoming
 from ingest.quarantine import Reason, Refused
 from ingest.settle import ASKING_BATCHES, Settled, Settler
@@ -455,6 +456,23 @@ def test_a_reading_that_takes_the_database_too_long_is_found_by_halving(
     ]
     details = {row[0] for row in plain_county.rows("select detail from quarantine")}
     assert details == {"canceling statement due to statement timeout"}
+
+
+async def test_a_county_that_takes_too_long_to_read_is_no_readings_fault(
+    plain_county: County, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often its reading is broken off, nothing is refused for it."""
+    monkeypatch.setattr(settle, "TRANSACTION_S_MAX", 0.2)
+    with psycopg.connect(plain_county.dsn) as other:
+        other.execute("lock table plan_limit")
+        async with Settler(lambda: plain_county.dsn, "test") as settler:
+            task = asyncio.create_task(settler.settle(batch_of([pressure(120, 80)]), []))
+            await asyncio.sleep(4)  # some five attempts
+            assert not task.done()
+            monkeypatch.setattr(settle, "TRANSACTION_S_MAX", 60)
+            other.rollback()
+            assert (await task).reason.tolist() == [0]
+    assert plain_county.count("quarantine") == 0
 
 
 def test_a_fault_of_ours_is_not_retried_for_ever(plain_county: County) -> None:
