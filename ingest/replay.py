@@ -68,8 +68,10 @@ update quarantine set tried_revision = %s,
     settled_at = case when quarantine_id = any (%s) then clock_timestamp() end
 where quarantine_id = any (%s)
 """
+# The last word of the transaction: it may have taken longer than those who look for what was stored
+# wait for what is not committed yet (days.LAG).
 _ARRIVED: Final = """
-update reading r set arrived_at = a.arrived_at
+update reading r set arrived_at = a.arrived_at, stored_at = clock_timestamp()
 from unnest(%s::uuid[], %s::timestamptz[]) as a (reading_id, arrived_at)
 where r.reading_id = a.reading_id
 """
