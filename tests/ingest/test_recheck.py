@@ -347,3 +347,21 @@ def test_it_asks_by_keys_whatever_the_statistics_say(judged: County) -> None:
     for table in ("reading", "sample", "breach"):
         assert f"Seq Scan on {table} " not in plan
     assert "CTE Scan on held" not in plan
+
+
+def test_a_breach_without_an_alert_waits_for_its_repeat_or_was_calmed_by_it(judged: County) -> None:
+    """As the first of the two, or as the repeat."""
+    judged.connection.execute("update breach set alert_id = null where level = 2")
+    for mine, others in (("reading_id", "repeat_reading_id"), ("repeat_reading_id", "reading_id")):
+        for outcome, found in (("calmed", []), ("confirmed", [("unalerted",)])):
+            judged.connection.execute(
+                f"insert into repeat_wait ({mine}, {others}, patient_id, quantity_id,"
+                " plan_version_id, rule_key, measured_at, repeat_until, due_at, late, decided_at,"
+                " outcome) select reading_id, gen_random_uuid(), patient_id, 1, plan_version_id,"
+                " 'repeat:blood_pressure', now(), now(), now(), false, now(), %s"
+                " from breach where level = 2",
+                [outcome],
+            )
+            look(judged)
+            assert kinds(judged) == found, (mine, outcome)
+            judged.connection.execute("delete from repeat_wait")

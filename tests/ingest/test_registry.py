@@ -180,6 +180,29 @@ async def test_a_refresh_that_broke_off_is_made_good_by_the_next(plain_county: C
     assert _same(remembered(registry, patients), written(plain_county, patients))
 
 
+async def test_layers_that_were_broken_off_halfway_are_read_anew(
+    plain_county: County, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made one, they are taken apart column by column: what is left of them is no county."""
+
+    def broken_off(layered: Layered) -> None:
+        layered._base.columns.clear()
+        raise OSError
+
+    registry = Registry()
+    async with await _open(plain_county.dsn) as connection:
+        await registry.refresh(connection)
+        plain_county.plan(plain_county.patient_id, NOW, LIMITS)
+        with monkeypatch.context() as patch:
+            patch.setattr(layers, "CHANGED_MAX", 0)
+            patch.setattr(Layered, "_compact", broken_off)
+            with pytest.raises(OSError):
+                await registry.refresh(connection)
+        await registry.refresh(connection)
+    patients = [plain_county.patient_id]
+    assert _same(remembered(registry, patients), written(plain_county, patients))
+
+
 async def test_a_database_put_back_to_an_earlier_day_is_read_anew(plain_county: County) -> None:
     registry = Registry()
     patients = [plain_county.patient_id]

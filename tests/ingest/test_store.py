@@ -397,6 +397,35 @@ async def test_repeats_are_locked_in_the_order_of_their_ids(plain_county: County
         assert (await settling).new == 1
 
 
+async def test_quarantine_is_locked_in_the_order_of_its_fingerprints(plain_county: County) -> None:
+    """So two workers that refuse the same again wait for each other, and not in a circle."""
+    rows = [
+        Refused(
+            reason=Reason.MALFORMED_MESSAGE,
+            detail="",
+            gateway_id=GATEWAY,
+            topic="t",
+            arrived_at=NOW,
+            content=bytes([number]),
+        )
+        for number in range(3)
+    ]
+    low, middle, high = sorted(rows, key=Refused.fingerprint)
+    lock = "select from quarantine where fingerprint = %s for update"
+    async with Settler(lambda: plain_county.dsn, "test") as settler:
+        await settler.settle(batch_of(), rows)
+        with psycopg.connect(plain_county.dsn) as other:
+            other.execute("set lock_timeout = '200ms'")
+            other.execute(lock, [middle.fingerprint()])
+            settling = asyncio.create_task(settler.settle(batch_of(), [high, low, middle]))
+            waiting = "select count(*) from pg_locks where not granted"
+            while not plain_county.one(waiting):  # noqa: ASYNC110 - a lock's wait is no event
+                await asyncio.sleep(0.01)
+            other.execute(lock, [high.fingerprint()])  # the settler does not hold it
+        await settling
+    assert plain_county.one("select sum(repeats) from quarantine") == 3
+
+
 def test_a_reading_the_database_refuses_is_quarantined_and_its_neighbours_stored(
     county: County,
 ) -> None:
