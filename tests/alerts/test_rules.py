@@ -8,6 +8,7 @@ from psycopg.types.json import Jsonb
 
 from alerts import engine
 from alerts.case import why_of
+from alerts.measurements import readings
 from alerts.worklist import worklist
 from devices.quantity import Quantity
 from ingest import episode, pg_binary, repeat
@@ -80,6 +81,17 @@ async def test_the_mean_of_two_speaks_for_a_red_that_it_made_yellow(
     (told,) = await says(pool, world, browse)
     assert "192 mmHg, omtag 150 mmHg efter 5 minuter, medel 171 (gräns 160)" in told
     assert world.rows("select level from alert") == [(1,)]
+
+
+async def test_a_red_that_is_held_waits_and_is_no_alert_that_has_ended(
+    world: World, pool: Pool
+) -> None:
+    give(world, "marta", TWICE)
+    await world.measure_soon("marta", {S: 192.0, D: 97.0})
+    async with pool.connection() as connection:
+        since = datetime.now(UTC) - DAY
+        (held,) = await readings(connection, world.patient("marta"), since)
+    assert (held.level, held.repeat_asked) == (0, True)
 
 
 def test_what_the_mean_says_is_not_said_again_of_the_repeat() -> None:
