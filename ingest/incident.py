@@ -22,6 +22,10 @@ _CLOSE: Final = """
 update incident set closed_at = clock_timestamp()
 where kind = %s and key = %s and closed_at is null
 """
+_CLOSE_SILENT: Final = """
+update incident set closed_at = clock_timestamp()
+where kind = %s and closed_at is null and seen_at < clock_timestamp() - make_interval(secs => %s)
+"""
 _LIST: Final = """
 select kind, key, detail, opened_at, seen_at, times from incident
 where closed_at is null order by opened_at limit %s
@@ -61,6 +65,12 @@ async def close(connection: psycopg.AsyncConnection[Any], kind: str, key: str) -
     """Close it; returns whether it was open."""
     cursor = await connection.execute(_CLOSE, [kind, key])
     return cursor.rowcount > 0
+
+
+async def close_silent(connection: psycopg.AsyncConnection[Any], kind: str, silent_s: float) -> int:
+    """Close those of *kind* that nobody has said again for *silent_s*; returns how many."""
+    cursor = await connection.execute(_CLOSE_SILENT, [kind, silent_s])
+    return cursor.rowcount
 
 
 async def open_ones(connection: psycopg.AsyncConnection[Any]) -> list[Incident]:

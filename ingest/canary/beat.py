@@ -42,7 +42,7 @@ class Beat:
         reading_id: Hers.
         legs: Seconds from sending to when each leg's end was seen; one that was not is not there.
         failed: The first leg that was not seen; empty: all were.
-        refused: What ingest said against the reading.
+        refused: What ingest or the broker said against it.
     """
 
     reading_id: UUID
@@ -99,11 +99,25 @@ async def beat(
             await sender.send(reading)
             await _follow(connection, sender, done)
     done.refused = sender.refused
+    if sender.is_denied and not done.legs:
+        done.failed = BROKER
     await close_alerts(connection, patient_id)
+    await _note(connection, done)
+    return done
+
+
+async def unsent(connection: Connection, cuff: str, why: str) -> Beat:
+    """Note a beat that nobody could send."""
+    reading = reading_of(cuff, datetime.now(UTC))
+    done = Beat(reading.reading_id, failed=BROKER, refused=why)
+    await _note(connection, done)
+    return done
+
+
+async def _note(connection: Connection, done: Beat) -> None:
     legs = [done.legs.get(leg) for leg in ("receipt", "stored", "breach", "alert")]
     await connection.execute(_NOTE, [done.reading_id, *legs, done.failed])
     await connection.execute(_TRIM, [KEPT_DAYS])
-    return done
 
 
 async def _follow(connection: Connection, sender: Sender, done: Beat) -> None:

@@ -10,9 +10,9 @@ import structlog
 from psycopg.conninfo import make_conninfo
 
 from ingest import incident
-from ingest.canary.beat import Beat, beat
+from ingest.canary.beat import Beat, beat, unsent
 from ingest.canary.patient import Connection, next_cuff
-from ingest.canary.sender import connected
+from ingest.canary.sender import Unusable, connected
 from ingest.config import CanarySettings, Config
 from ingest.session import session
 
@@ -23,6 +23,7 @@ STAND_BY_S: Final = 2.0
 # Somebody has to type the command.
 NOT_SET_UP_S: Final = 60.0
 KIND: Final = "canary"
+_SET_UP: Final = "run: python -m ingest canary set-up"
 
 _log = structlog.get_logger()
 
@@ -64,7 +65,7 @@ class Canary:
                     _log.info("canary.leads")
                     await self._beat_for_ever(connection)
             except NotSetUp:
-                _log.error("canary.not_set_up", cure="run: python -m ingest canary set-up")
+                _log.error("canary.not_set_up", cure=_SET_UP)
                 await asyncio.sleep(NOT_SET_UP_S)
             except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
                 _log.warning("canary.database_away", problem=type(error).__name__)
@@ -90,12 +91,16 @@ class Canary:
     async def _beat(self, connection: Connection) -> Beat:
         found = await next_cuff(connection)
         if found is None:
+            await incident.open_(connection, KIND, "", f"there is none, so none beats: {_SET_UP}")
             raise NotSetUp
         patient_id, cuff = found
-        async with connected(self._broker, self._settings.gateway_id) as sender:
-            done = await beat(
-                connection, sender, patient_id, cuff, most_s=self._settings.beat_s_max
-            )
+        try:
+            async with connected(self._broker, self._settings.gateway_id) as sender:
+                done = await beat(
+                    connection, sender, patient_id, cuff, most_s=self._settings.beat_s_max
+                )
+        except Unusable as error:
+            done = await unsent(connection, cuff, str(error))
         if self._listener is not None:
             self._listener.canary(dict(done.legs), done.failed)
         if done.failed:

@@ -22,6 +22,10 @@ KEEPALIVE_S: Final = 30
 _QOS: Final = 1
 
 
+class Unusable(Exception):
+    """Her certificate, key or password cannot be read; the message says why."""
+
+
 class Sender:
     """One connection. Made by ``connected``."""
 
@@ -32,11 +36,13 @@ class Sender:
         self._is_listening = asyncio.Event()
         self._has_receipt = asyncio.Event()
         self._correlation = uuid4().bytes
-        self.refused = ""  # why, in the receipt's words
+        self.refused = ""  # why, in the words of the receipt or the broker
+        self.is_denied = False  # the broker itself did not take it
         # The broker knows a gateway by this name alone.
         self._client = new_client(settings, gateway_id, manual_ack=False)
         self._client.on_connect = self._on_connect
-        self._client.on_subscribe = lambda *_: self._soon(self._is_listening.set)
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_publish = self._on_publish
         self._client.on_message = self._on_message
         self._client.connect_async(settings.host, settings.port, KEEPALIVE_S, clean_start=True)
         self._client.loop_start()
@@ -77,8 +83,40 @@ class Sender:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        if not reason.is_failure:
+        if reason.is_failure:
+            self.refused = _refused("connecting", reason)
+        else:
+            # Unless it hung up for what it denied.
+            self.refused = self.refused if self.is_denied else ""
             client.subscribe(self._receipts, qos=_QOS)
+
+    def _on_subscribe(
+        self,
+        _client: paho.Client,
+        _userdata: Any,
+        _mid: int,
+        reasons: list[ReasonCode],
+        _properties: Properties | None,
+    ) -> None:
+        if reasons[0].is_failure:
+            self._denied("subscribing to receipts", reasons[0])
+        else:
+            self._soon(self._is_listening.set)
+
+    def _on_publish(
+        self,
+        _client: paho.Client,
+        _userdata: Any,
+        _mid: int,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            self._denied("publishing readings", reason)
+
+    def _denied(self, what: str, reason: ReasonCode) -> None:
+        self.refused = _refused(what, reason)
+        self.is_denied = True
 
     def _on_message(self, _client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
         if getattr(message.properties, "CorrelationData", None) != self._correlation:
@@ -95,10 +133,22 @@ class Sender:
             self.refused = receipt.message_refused or "; ".join(said)
 
 
+def _refused(what: str, reason: ReasonCode) -> str:
+    return f"the broker refuses {what}: {reason}"
+
+
 @asynccontextmanager
 async def connected(settings: ConnectionSettings, gateway_id: str) -> AsyncIterator[Sender]:
-    """Give a sender, and end its connection whatever happens."""
-    sender = Sender(settings, gateway_id)
+    """Give a sender, and end its connection whatever happens.
+
+    Raises:
+        Unusable: What proves who she is cannot be used.
+    """
+    try:
+        sender = Sender(settings, gateway_id)
+    except OSError as error:  # what is no certificate is an SSLError, which is one
+        problem = f"her certificate, key or password: {error}"
+        raise Unusable(problem) from error
     try:
         yield sender
     finally:

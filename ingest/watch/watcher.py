@@ -28,9 +28,13 @@ from ingest.watch.metrics import Metrics
 Connection = psycopg.AsyncConnection[Any]
 
 LOOK_EVERY_S: Final = 2.0
-# Connecting and four small questions.
+# Connecting and five small questions.
 LOOK_S_MAX: Final = 10.0
 LAG: Final = "lag"
+# A worker that falls behind says it again so often. One that has not for five times as long is
+# gone for good, and cannot end what it said: any other worker does.
+AGAIN_S: Final = 60.0
+GONE_S: Final = 5 * AGAIN_S
 _CURE: Final = "start another worker, or see why the database is slow (docs/operations.md)"
 
 _OPEN: Final = "select kind, count(*) from incident where closed_at is null group by kind"
@@ -52,6 +56,7 @@ class Watcher:
         self._metrics = metrics
         self._alarm = LagAlarm(config.batch.receive_max)
         self._is_raised = False
+        self._said_s = float("-inf")  # when the incident was last said; monotonic
         self._is_told = False
         self._log = structlog.get_logger()
 
@@ -110,15 +115,23 @@ class Watcher:
             held=self._health.held,
             held_bytes=self._health.held_bytes,
         )
+        await self._tell(connection, why)
+        await incident.close_silent(connection, LAG, GONE_S)
+        cursor = await connection.execute(_OPEN)
+        self._metrics.incidents(dict(await cursor.fetchall()))
+
+    async def _tell(self, connection: Connection, why: str) -> None:
+        """Open the incident, say it again from time to time, and close it."""
+        now_s = time.monotonic()
         if why and not self._is_raised:
             self._log.error("watch.lag", why=why)
+        if why and (not self._is_raised or now_s - self._said_s >= AGAIN_S):
             await incident.open_(connection, LAG, self._worker, f"{why}: {_CURE}")
+            self._said_s = now_s
         elif self._is_raised and not why:
             self._log.info("watch.lag_over")
             await incident.close(connection, LAG, self._worker)
         self._is_raised = bool(why)
-        cursor = await connection.execute(_OPEN)
-        self._metrics.incidents(dict(await cursor.fetchall()))
 
 
 def _schema_problem(applied: set[str], ours: set[str], wanted: set[str]) -> str | None:

@@ -11,12 +11,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ingest.canary import Canary
+from ingest.canary import Canary, NotSetUp
 from ingest.canary.patient import cuffs, set_up
 from ingest.config import Config
 from ingest.plausibility import READINGS_PER_HOUR_USUAL
-from simulator.embedded.broker import EmbeddedBroker
+from simulator.embedded.broker import EmbeddedBroker, Mosquitto
 from simulator.embedded.child import free_port
+from tests.conftest import missing
 from tests.ingest.county import County
 from tests.ingest.process import running, until
 
@@ -59,18 +60,28 @@ def set_up_here(county: County) -> None:
     asyncio.run(set_up_once())
 
 
-def beat_here(county: County, port: int) -> str:
+def beat_here(county: County, port: int, **more: str) -> str:
     """Let her beat in this process, for two seconds at most; return what failed."""
     hers = {
         "gateway_id": GATEWAY_ID,
         "beat_s_max": 2.0,
-        "broker": {"host": "127.0.0.1", "port": port},
+        "broker": {"host": "127.0.0.1", "port": port, **more},
     }
     config = Config.model_validate(
         {"database": {"dsn": county.dsn}, "broker": {"host": "nowhere.invalid"}, "canary": hers}
     )
     assert config.canary is not None
     return asyncio.run(Canary(config, config.canary).once()).failed
+
+
+class Denying(Mosquitto):
+    """Lets everybody read and nobody write."""
+
+    def configuration(self) -> str:
+        rights = self.log_file.with_name("acl")
+        rights.write_text("topic read #\n")
+        rights.chmod(0o644)
+        return f"{super().configuration()}acl_file {rights}\n"
 
 
 def test_she_has_as_many_cuffs_as_nobody_doubts() -> None:
@@ -137,6 +148,57 @@ def test_a_leg_that_breaks_is_named_and_an_incident_until_it_is_whole(
             ) == [("canary", True)]
         assert beat_here(plain_county, free_port()) == "broker"
     assert [failed for failed, *_ in plain_county.rows(BEATS)] == ["stored", "breach", "broker"]
+
+
+INCIDENTS = "select kind, detail from incident where closed_at is null"
+
+
+def test_what_the_broker_denies_her_is_the_broker_s_leg(
+    plain_county: County, tmp_path: Path
+) -> None:
+    """Who looked at the workers, since no row was seen, would look in the wrong place."""
+    if Mosquitto.program() is None:
+        missing("mosquitto", "not installed")
+    set_up_here(plain_county)
+    with Denying(tmp_path) as broker:
+        assert beat_here(plain_county, broker.port) == "broker"
+    ((kind, detail),) = plain_county.rows(INCIDENTS)
+    assert kind == "canary"
+    assert "the broker refuses publishing readings: Not authorized" in detail
+
+
+def test_a_certificate_that_is_none_is_an_incident_and_not_a_database_that_is_away(
+    plain_county: County, tmp_path: Path
+) -> None:
+    set_up_here(plain_county)
+    authority = tmp_path / "ca.pem"
+    authority.write_text("no certificate")
+    assert beat_here(plain_county, free_port(), ca_file=str(authority)) == "broker"
+    ((kind, detail),) = plain_county.rows(INCIDENTS)
+    assert kind == "canary"
+    assert "her certificate, key or password" in detail
+    assert plain_county.rows(BEATS) == [("broker", None, None, None, None)]
+
+
+def test_a_canary_that_was_never_set_up_is_an_incident(plain_county: County) -> None:
+    with pytest.raises(NotSetUp):
+        beat_here(plain_county, free_port())
+    ((kind, detail),) = plain_county.rows(INCIDENTS)
+    assert kind == "canary"
+    assert "ingest canary set-up" in detail
+
+
+def test_a_database_without_tables_is_said_with_its_cure(plain_database: str) -> None:
+    variables = {
+        "EGENMONITOR_INGEST__DATABASE__DSN": plain_database,
+        "EGENMONITOR_INGEST__BROKER__HOST": "127.0.0.1",
+        "EGENMONITOR_INGEST__CANARY__GATEWAY_ID": GATEWAY_ID,
+    }
+    done = canary(**variables)
+    assert (done.returncode, done.stderr.splitlines()) == (
+        1,
+        ["schema: the tables are not there, or old → run: python -m ingest migrate"],
+    )
 
 
 @pytest.mark.timeout(120)

@@ -30,7 +30,7 @@ from ingest.watch.health import BEAT_S_MAX, RETRYING_S_MAX, STUCK_S_MAX, Health
 from ingest.watch.health import not_living as _not_living
 from ingest.watch.health import not_ready as _not_ready
 from ingest.watch.metrics import Metrics
-from ingest.watch.watcher import LAG, Watcher
+from ingest.watch.watcher import GONE_S, LAG, Watcher
 from simulator.embedded.broker import EmbeddedBroker
 from simulator.embedded.child import free_port
 from simulator.embedded.postgres import Postgres
@@ -299,11 +299,22 @@ async def test_a_worker_that_falls_behind_is_an_incident_until_it_has_caught_up(
                 await asyncio.sleep(0.01)
 
     insert = "insert into incident (kind, key, detail) values (%s, %s, 'of an earlier run')"
-    for key in ("ingest-1", "ingest-2"):
+    for key in ("ingest-1", "ingest-2", "gone"):
         plain_county.connection.execute(insert, [LAG, key])
+    plain_county.connection.execute(
+        "update incident set seen_at = now() - make_interval(secs => %s) where key = 'gone'",
+        [GONE_S + 1],
+    )
     await until_open(expected=False)
     health.worst_lag_s = LAG_S_MAX + 1
     await until_open(expected=True)
+    assert not await is_open("gone")  # its worker has said nothing for long, and never will
+    monkeypatch.setattr(watcher, "AGAIN_S", 0.0)
+    said = "select times from incident where key = 'ingest-1' and closed_at is null"
+    async with asyncio.timeout(10):
+        # It says so while it lasts.
+        while await asyncio.to_thread(plain_county.one, said) < 3:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.01)
     monkeypatch.setattr(alarm, "CALM_S", 0.0)
     await until_open(expected=False)
     assert await is_open("ingest-2")  # another worker's is its own
