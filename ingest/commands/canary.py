@@ -7,7 +7,7 @@ import psycopg
 
 from ingest.canary import Canary, NotSetUp
 from ingest.canary.patient import GatewayTaken, cuffs, set_up
-from ingest.commands.console import ConfigFile, ask, configured, database_problem, fail
+from ingest.commands.console import ConfigFile, ask, configured, fail, fail_of_database
 from ingest.config import CanarySettings, Config
 
 app = cyclopts.App(name="canary", help="A made-up patient whose reading goes the whole way.")
@@ -29,8 +29,8 @@ def canary_command(*, once: bool = True, config: ConfigFile = None) -> None:
         done = asyncio.run(canary.once())
     except NotSetUp:
         fail("canary: there is none → run: python -m ingest canary set-up")
-    except psycopg.OperationalError as error:
-        fail(str(database_problem(settings, error)))
+    except psycopg.Error as error:
+        fail_of_database(settings, error)
     if done.failed:
         fail(f"canary: {done}")
     print(f"the canary is well: {done}")

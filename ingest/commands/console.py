@@ -44,16 +44,23 @@ def ask(config: Config, question: Callable[[Connection], Awaitable[T]]) -> T:
 
     try:
         return asyncio.run(asked())
-    except psycopg.OperationalError as error:
-        fail(str(database_problem(config, error)))
-    except psycopg.errors.UndefinedTable:
-        fail("schema: the tables are not there → run: python -m ingest migrate")
+    except psycopg.Error as error:
+        fail_of_database(config, error)
 
 
 def database_problem(config: Config, error: psycopg.Error) -> Problem:
     """Return what to tell of a database that cannot be used."""
     what = f"{config.database.address()} cannot be used ({first_line(error)})"
     return Problem("database.dsn", what, "start the database, or correct database.dsn")
+
+
+def fail_of_database(config: Config, error: psycopg.Error) -> NoReturn:
+    """Say what is wrong with the database and exit; a fault of ours is raised again."""
+    if isinstance(error, psycopg.OperationalError):
+        fail(str(database_problem(config, error)))
+    if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
+        fail("schema: the tables are not there, or old → run: python -m ingest migrate")
+    raise error
 
 
 def first_line(error: Exception) -> str:

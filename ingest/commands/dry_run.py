@@ -17,6 +17,14 @@ from ingest.rules.templates import TEMPLATES
 app = cyclopts.App(name="dry-run", help="What a proposed plan would have made of past readings.")
 
 SHOWN = 20  # lines of a terminal
+# Readings are kept for ten years, if nothing else is said.
+DAYS_MAX = 3_653
+
+_PATIENTS = """
+select patient_id from patient
+where case when %(asked)s::bigint[] is null then not is_canary
+    else patient_id = any (%(asked)s::bigint[]) end
+"""
 
 
 @app.default
@@ -31,22 +39,22 @@ def dry_run_command(
     """Count the alerts that proposed rules would have made; nothing is written.
 
     Args:
-        rules: JSON with ``limits`` and ``rules``, as docs/rules.md has them.
+        rules: JSON with ``limits`` and ``rules``: docs/rules.md, "As JSON".
         template: Or one of ours: blood_pressure, heart_failure.
-        patient: Whose; may be given more than once. Without it: everybody.
+        patient: Whose; may be given more than once. Without it: everybody but the canary.
         days: How far back.
         config: ingest's TOML file.
     """
-    if days < 1:
-        fail("--days: one day at least")
+    if not 1 <= days <= DAYS_MAX:
+        fail(f"--days: from 1 to {DAYS_MAX:,}")
     proposed = _proposed(rules, template)
     now = datetime.now(UTC)
 
     async def question(connection: Connection) -> DryRun:
-        ids = patient
-        if ids is None:
-            cursor = await connection.execute("select patient_id from patient")
-            ids = [row[0] for row in await cursor.fetchall()]
+        cursor = await connection.execute(_PATIENTS, {"asked": patient})
+        ids = [row[0] for row in await cursor.fetchall()]
+        if unknown := sorted({*(patient or [])} - {*ids}):
+            fail(f"--patient: nobody has the number {', '.join(map(str, unknown))}")
         return await dry_run(connection, ids, proposed, until=now, days=days)
 
     print(_told(ask(configured(config), question)))
@@ -63,24 +71,34 @@ def _proposed(path: Path | None, template: str) -> Rules:
     except OSError as error:
         fail(f"--rules: {path} cannot be read ({error.strerror})")
     except ValidationError as error:
-        reasons = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        reasons = [
+            ": ".join(filter(None, (".".join(map(str, one["loc"])), one["msg"])))
+            for one in error.errors()
+        ]
         fail("\n".join((f"--rules: {path} is no plan", *reasons)))
 
 
 def _told(run: DryRun) -> str:
     if not run.samples:
-        return f"{run.patients} patients measured nothing of this in the last {run.days} days"
+        return f"{_patients(run)} measured nothing of this in the last {run.days} days"
     lines = [
-        f"{run.patients} patients, {run.days} days, {run.samples} values:",
+        f"{_patients(run)}, {run.days} days, {run.samples:,} values:",
         (
-            f"{run.total} alerts ({run.red} red, {run.yellow} yellow),"
+            f"{run.total:,} alerts ({run.red:,} red, {run.yellow:,} yellow),"
             f" {run.per_patient_week:.2f} for a patient in a week"
         ),
         *(f"  {count:>6}  {family}" for family, count in run.by_family.items()),
     ]
-    for alert in run.alerts[:SHOWN]:
+    shown = run.alerts[:SHOWN]
+    width = max((len(str(alert.patient_id)) for alert in shown), default=0)
+    for alert in shown:
         level = "red   " if alert.level == RED else "yellow"
-        lines.append(f"{alert.at:%Y-%m-%d %H:%M}  {level}  {alert.patient_id}  {alert.sentence_en}")
+        who = f"{alert.patient_id:>{width}}"
+        lines.append(f"{alert.at:%Y-%m-%d %H:%M}Z  {level}  {who}  {alert.sentence_en}")
     if run.total > SHOWN:
-        lines.append(f"… and {run.total - SHOWN} earlier ones")
+        lines.append(f"… and {run.total - SHOWN:,} earlier ones")
     return "\n".join(lines)
+
+
+def _patients(run: DryRun) -> str:
+    return "1 patient" if run.patients == 1 else f"{run.patients:,} patients"

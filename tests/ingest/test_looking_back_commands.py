@@ -1,11 +1,14 @@
 """What an operator reads on a terminal of quarantine, recheck and retention."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+import structlog
 
-from ingest.commands import quarantine, recheck, retain
+from ingest.commands import dry_run, quarantine, recheck, retain
 from ingest.quarantine import Reason
 from tests.ingest.county import GATEWAY, NOW, County, pressure
 from tests.ingest.looking_back import Row, noon, put
@@ -14,10 +17,11 @@ STRANGER = "C4:00:00:00:00:99"
 
 
 @pytest.fixture
-def config(plain_county: County, tmp_path: Path) -> Path:
+def config(plain_county: County, tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "ingest.toml"
     path.write_text(f'[database]\ndsn = "{plain_county.dsn}"\n[broker]\nhost = "127.0.0.1"\n')
-    return path
+    yield path
+    structlog.reset_defaults()  # a command writes its log where it was started: in this test
 
 
 def test_quarantine_is_counted_listed_shown_and_tried_again(
@@ -121,3 +125,35 @@ def test_retention_is_counted_before_it_is_done(
     retain.retain_command(config=config)
     assert capsys.readouterr().out == "1 readings older than 3,653 days removed\n"
     assert plain_county.count("reading") == 0
+
+
+def test_a_dry_run_leaves_the_canary_out_and_says_when_in_utc(
+    plain_county: County, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    county = plain_county
+    county.settle([pressure(185, 81, measured_at=NOW - timedelta(hours=1))])
+    nobody = county.one("insert into patient (is_canary) values (true) returning patient_id")
+    dry_run.dry_run_command(template="blood_pressure", days=2, config=config)
+    told = capsys.readouterr().out
+    assert told.startswith("1 patient, 2 days")
+    assert f"{NOW - timedelta(hours=1):%Y-%m-%d %H:%M}Z  red     {county.patient_id}  " in told
+    dry_run.dry_run_command(template="blood_pressure", patient=[nobody], config=config)
+    assert capsys.readouterr().out.startswith("1 patient")
+
+
+def test_a_dry_run_that_is_asked_wrongly_is_said(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "plan.json"
+    broken.write_text("{")
+    for asked, said in (
+        ({"days": 0}, "--days: from 1 to 3,653"),
+        ({"days": 10**8}, "--days: from 1 to 3,653"),
+        ({"patient": [77]}, "--patient: nobody has the number 77"),
+        ({"template": "x"}, "--template: none is called x"),
+        ({"template": "", "rules": broken}, "is no plan\nInvalid JSON"),
+    ):
+        words: dict[str, Any] = {"template": "heart_failure", "config": config} | asked
+        with pytest.raises(SystemExit, match="1"):
+            dry_run.dry_run_command(**words)
+        assert said in capsys.readouterr().err
