@@ -4,9 +4,11 @@ import re
 from pathlib import Path
 from typing import Final, get_args
 
+from devices.quantity import Quantity
 from ingest.rules.catalogue import KINDS
 from ingest.rules.limit import RED, YELLOW
 from ingest.rules.model import PART, Rule
+from ingest.rules.plan import Rules
 from ingest.rules.templates import TEMPLATES
 
 _TEXT: Final = (Path(__file__).parents[3] / "docs" / "rules.md").read_text("utf-8")
@@ -49,6 +51,17 @@ def test_every_number_stands_with_its_usual_value() -> None:
     grace = ("missing", "grace_h", "half the interval, 12 at least")
     known = [grace if row[:2] == grace[:2] else row for row in known]
     assert stated == known
+
+
+def test_the_plan_as_json_is_one_that_names_every_kind_and_quantity() -> None:
+    section = _TEXT.split("\n## As JSON\n")[1].split("\n## ")[0]
+    before, json, after = re.split(r"```(?:json)?\n", section)
+    plan = Rules.model_validate_json(json)
+    assert {rule.kind for rule in plan.rules} == {*KINDS}
+    named = set(re.findall(r"`(\w+)`", after)) - {"quantity"}
+    assert named == {quantity.value for quantity in Quantity}
+    assert "1 yellow, 2 red, 0 part" in before
+    assert (YELLOW, RED, PART) == (1, 2, 0)
 
 
 def test_every_rule_of_a_template_stands_with_its_level() -> None:
