@@ -1,5 +1,6 @@
 """The chain as the benchmarks run it: servers, ingest, the peer and the publisher as processes."""
 
+import contextlib
 import json
 import os
 import signal
@@ -37,9 +38,10 @@ class Servers:
     broker: Broker
     directory: Path
 
-    def pids(self, **others: int) -> dict[str, int | None]:
+    def pids(self, *workers: subprocess.Popen[bytes]) -> dict[str, int | None]:
         """Return whose processor time is counted."""
-        return {"broker": self.broker.pid, "postgres": self.database.pid, **others}
+        named = {f"ingest {number}": one.pid for number, one in enumerate(workers, start=1)}
+        return {"broker": self.broker.pid, "postgres": self.database.pid, **named}
 
     @property
     def url(self) -> str:
@@ -87,20 +89,39 @@ def servers(name: str, tree: Path | None, directory: Path) -> Iterator[Servers]:
 
 
 @contextmanager
-def ingest(servers: Servers, profile: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """Run ingest, from its first subscription on."""
+def ingest(
+    servers: Servers, workers: int = 1, profile: Path | None = None
+) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Run ingest's workers, from the last one's subscription on.
+
+    More than one share the readings, as they do where they are deployed. Only the first is
+    profiled.
+    """
+    with contextlib.ExitStack() as ending:
+        processes = [
+            ending.enter_context(_worker(servers, number, workers, profile if not number else None))
+            for number in range(workers)
+        ]
+        yield processes
+
+
+@contextmanager
+def _worker(
+    servers: Servers, number: int, workers: int, profile: Path | None
+) -> Iterator[subprocess.Popen[bytes]]:
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
         "EGENMONITOR_INGEST__DATABASE__DSN": servers.database.dsn(),
         "EGENMONITOR_INGEST__BROKER__HOST": "127.0.0.1",
         "EGENMONITOR_INGEST__BROKER__PORT": str(servers.broker.port),
-        "EGENMONITOR_INGEST__BROKER__CLIENT_ID": "bench-ingest",
+        "EGENMONITOR_INGEST__BROKER__CLIENT_ID": f"bench-ingest-{workers}-{number}",
+        "EGENMONITOR_INGEST__BROKER__SHARED_GROUP": "bench" if workers > 1 else "",
     }
     command = [sys.executable, "-m", "ingest", "run"]
     if profile:
         command[1:1] = ["-m", "cProfile", "-o", str(profile)]
-    log = servers.directory / "ingest.log"
+    log = servers.directory / f"ingest-{number}.log"
     with log.open("wb") as file:
         process = subprocess.Popen(command, env=environment, cwd=ROOT, stderr=file)
     deadline = time.monotonic() + START_S_MAX
@@ -114,9 +135,12 @@ def ingest(servers: Servers, profile: Path | None = None) -> Iterator[subprocess
 
 
 @contextmanager
-def peer(servers: Servers, python: str, topic: str) -> Iterator[subprocess.Popen[bytes]]:
+def peer(
+    servers: Servers, python: str, topic: str, client_id: str
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run the peer; it says nothing of its subscription, so ask the broker by a message."""
-    command = [python, str(ROOT / "bench/peer.py"), str(servers.broker.port), servers.url, topic]
+    command = [python, str(ROOT / "bench/peer.py"), str(servers.broker.port), servers.url]
+    command += [topic, client_id]
     with (servers.directory / "peer.log").open("wb") as file:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file)
     with _ending(process):

@@ -38,6 +38,7 @@ SIZES = {20: 200_000, 200: 300_000}
 SINGLES = 60_000
 LATENCY_S = 5.0
 ROUNDS = 3
+WORKERS = 2  # as deployed on a machine with two processors
 RUN_S_MAX = 180.0
 PAUSE_S = 0.2
 
@@ -46,6 +47,7 @@ def main() -> None:
     """Run the parts on each database there is, and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--workers", type=int, default=WORKERS)
     parser.add_argument("--only", choices=PARTS, nargs="*", default=list(PARTS))
     parser.add_argument("--edition", choices=["plain", "timescaledb"], nargs="*")
     parser.add_argument("--peer-python", default=os.environ.get("EGENMONITOR_MQ_BRIDGE_PYTHON"))
@@ -53,7 +55,7 @@ def main() -> None:
     options = parser.parse_args()
     lines: list[str] = []
     for name, tree in _databases(options.edition):
-        lines.append(f"{name}, medians of {options.rounds}:")
+        lines.append(f"{name}, {options.workers} workers, medians of {options.rounds}:")
         with (
             tempfile.TemporaryDirectory(prefix="egenmonitor-bench-") as place,
             servers(name, tree, Path(place)) as there,
@@ -81,12 +83,12 @@ def _databases(wanted: list[str] | None) -> Iterator[tuple[str, Path | None]]:
 
 
 def _measure_copy(there: Servers, options: argparse.Namespace) -> Iterator[str]:
-    with ingest(there, options.profile) as process:
+    with ingest(there, options.workers, options.profile) as workers:
         for per_message, readings in SIZES.items():
             runs, copies = [], []
             for number in range(options.rounds):
                 load = make_load(readings, per_message, seed=number)
-                runs.append(publish(there, load, there.pids(ingest=process.pid)))
+                runs.append(publish(there, load, there.pids(*workers)))
                 stored = there.one("select count(*) from reading")
                 assert stored == readings, f"{stored} stored, {readings} sent"
                 copies.append(_copy_s(there))
@@ -125,14 +127,14 @@ def _measure_peer(there: Servers, options: argparse.Namespace) -> Iterator[str]:
     theirs: dict[str, list[float]] = {"live": [], "backlog": []}
     live: list[Run] = []
     for number in range(options.rounds):
-        with ingest(there, options.profile) as process:
+        with ingest(there, options.workers, options.profile) as workers:
             load = make_load(SINGLES, 1, seed=100 + number)
-            live.append(publish(there, load, there.pids(ingest=process.pid)))
+            live.append(publish(there, load, there.pids(*workers)))
         ours["live"].append(_stored_rate(there, "reading", "stored_at", load.messages))
         there.empty()
         load = make_load(SINGLES, 1, seed=200 + number)
         publish(there, load, {}, acks_only=True)
-        with ingest(there, options.profile):
+        with ingest(there, options.workers, options.profile):
             ours["backlog"].append(_stored_rate(there, "reading", "stored_at", load.messages))
         there.empty()
         if python:
@@ -151,7 +153,7 @@ def _measure_peer(there: Servers, options: argparse.Namespace) -> Iterator[str]:
 def _peer_rates(there: Servers, python: str, number: int) -> tuple[float, float]:
     """Return the peer's messages a second, live and from a backlog."""
     topic, greeting = flat_load(1, 1000 + number)
-    with peer(there, python, topic):
+    with peer(there, python, topic, f"bench-peer-{number}"):
         while not there.one("select count(*) from bridged"):  # it does not tell when it listens
             publish(there, greeting, {}, acks_only=True)
             time.sleep(PAUSE_S)
@@ -161,7 +163,7 @@ def _peer_rates(there: Servers, python: str, number: int) -> tuple[float, float]
         live = _stored_rate(there, "bridged", "at", SINGLES)
     there.do("truncate bridged")
     publish(there, load, {}, acks_only=True)
-    with peer(there, python, topic):
+    with peer(there, python, topic, f"bench-peer-{number}"):
         backlog = _stored_rate(there, "bridged", "at", SINGLES)
     there.do("truncate bridged")
     return live, backlog
@@ -180,7 +182,7 @@ def _stored_rate(there: Servers, table: str, column: str, rows: int) -> float:
 
 def _measure_duplicates(there: Servers, options: argparse.Namespace) -> Iterator[str]:
     plain, doubled = [], []
-    with ingest(there, options.profile):
+    with ingest(there, options.workers, options.profile):
         for number in range(options.rounds):
             load = make_load(SIZES[20], 20, seed=300 + number)
             again = make_load(SIZES[20], 20, seed=350 + number, repeat_every=10)
@@ -199,7 +201,7 @@ def _measure_duplicates(there: Servers, options: argparse.Namespace) -> Iterator
 
 
 def _measure_latency(there: Servers, options: argparse.Namespace) -> Iterator[str]:
-    with ingest(there, options.profile) as process:
+    with ingest(there, options.workers, options.profile) as workers:
         for per_message, readings in {1: SINGLES, **SIZES}.items():
             runs = []
             for number in range(options.rounds):
@@ -212,7 +214,7 @@ def _measure_latency(there: Servers, options: argparse.Namespace) -> Iterator[st
                     per_message,
                     seed=500 + number,
                 )
-                runs.append(publish(there, load, there.pids(ingest=process.pid), rate=rate))
+                runs.append(publish(there, load, there.pids(*workers), rate=rate))
                 there.empty()
             middle = {
                 name: statistics.median(getattr(run.sent, name) for run in runs)

@@ -1,6 +1,6 @@
 """The peer: mq-bridge (Rust core) carrying flat readings from MQTT into one PostgreSQL table.
 
-``python bench/peer.py PORT URL TOPIC`` runs until it is ended. It gets what it does best: no
+``python bench/peer.py PORT URL TOPIC CLIENT`` runs until it is ended. It gets what it does best: no
 rules, no receipts, no plausibility, each message one flat JSON object whose fields are the table's
 columns, COPY in batches.
 """
@@ -22,10 +22,9 @@ create table bridged (
 COLUMNS = ("reading_id", "device_id", "measured_at", "systolic", "diastolic", "pulse")
 BATCH = 10_000
 IN_FLIGHT = 20_000
-CLIENT_ID = "bench-peer"
 
 
-def configuration(port: int, dsn: str, topic: str) -> dict[str, object]:
+def configuration(port: int, dsn: str, topic: str, client_id: str) -> dict[str, object]:
     """Return the route from the broker's *topic* into the table ``bridged``."""
     fields = ", ".join(f"${{payload:{name}}}" for name in COLUMNS)
     return {
@@ -33,7 +32,7 @@ def configuration(port: int, dsn: str, topic: str) -> dict[str, object]:
             "mqtt": {
                 "url": f"tcp://127.0.0.1:{port}",
                 "topic": topic,
-                "client_id": CLIENT_ID,
+                "client_id": client_id,
                 "qos": 1,
                 "clean_session": False,
                 "session_expiry_interval": 3600,
@@ -58,7 +57,7 @@ def main() -> None:
     """Carry until ended."""
     # Not at the top: the benchmark reads TABLE where the peer is not installed.
     route = importlib.import_module("mq_bridge").Route.from_config(
-        configuration(int(sys.argv[1]), sys.argv[2], sys.argv[3])
+        configuration(int(sys.argv[1]), *sys.argv[2:5])
     )
     route.run()
 
