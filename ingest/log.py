@@ -2,10 +2,21 @@
 
 import logging
 import sys
+from typing import TextIO, cast
 
 import structlog
 
 from ingest.settings import LogSettings
+
+
+class _StandardError:
+    """Standard error as it is when something is written, whoever has replaced it since."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 def set_up(settings: LogSettings) -> None:
@@ -25,6 +36,5 @@ def set_up(settings: LogSettings) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[settings.level.upper()]
         ),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _StandardError())),
     )

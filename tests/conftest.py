@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 from hypothesis import settings
 from psycopg import sql
 
@@ -32,6 +33,13 @@ _THROW_AWAY = {"fsync": "off", "synchronous_commit": "on", "full_page_writes": "
 # the programs that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _logging_of_its_own() -> Iterator[None]:
+    """Undo what a command that ran inside a test has set up for its process."""
+    yield
+    structlog.reset_defaults()
 
 
 def missing(component: str, why: str) -> None:

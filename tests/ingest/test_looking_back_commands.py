@@ -1,12 +1,10 @@
 """What an operator reads on a terminal of quarantine, recheck and retention."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from ingest.commands import dry_run, quarantine, recheck, retain
 from ingest.quarantine import Reason
@@ -17,11 +15,10 @@ STRANGER = "C4:00:00:00:00:99"
 
 
 @pytest.fixture
-def config(plain_county: County, tmp_path: Path) -> Iterator[Path]:
+def config(plain_county: County, tmp_path: Path) -> Path:
     path = tmp_path / "ingest.toml"
     path.write_text(f'[database]\ndsn = "{plain_county.dsn}"\n[broker]\nhost = "127.0.0.1"\n')
-    yield path
-    structlog.reset_defaults()  # a command writes its log where it was started: in this test
+    return path
 
 
 def test_quarantine_is_counted_listed_shown_and_tried_again(
