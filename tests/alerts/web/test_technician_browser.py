@@ -100,7 +100,8 @@ async def test_every_page_is_accessible_and_fits(
         for path in ("/teknik/g-ny", "/teknik?sok=nowhere", f"{PAGE}/avstall"):
             await _check(await _visit(technician, path), path)
         await page.locator("#pair-model").select_option("beurer_bf")
-        await page.get_by_role("button", name="Para ihop", exact=True).click()
+        async with page.expect_navigation():
+            await page.get_by_role("button", name="Para ihop", exact=True).click()
         await _check(page, "pairing asked")
         await follow(world, PairingStep.PASSKEY, device_id=STRAY)
         await expect(page.get_by_label("Numret på mätaren")).to_be_visible()
