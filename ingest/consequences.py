@@ -59,12 +59,14 @@ async def draw(
     decided = None
     if len(news):
         asked = windows.concerned(registry, news)
-        await episode.lock(connection, asked.patients)
+        asking, held = repeat.asking(registry, news, limits)
+        awaited = await repeat.awaited(connection, registry, news)
+        repeating = np.union1d(asking.patient, awaited)
+        await episode.lock(connection, np.union1d(asked.patients, repeating))
         if (back := await windows.find(connection, registry, asked, news)) is not None:
             found.append(back)
-        asking, held = repeat.asking(registry, news, limits)
         found[0] = limits.holding(held)
-        waiting = await repeat.waiting(connection, registry, news)
+        waiting = await waits.of_patients(connection, repeating)
         waiting = waiting.and_(await waits.ask(connection, asking))
         decided = await repeat.decide(connection, registry, waiting, stands=False)
         if decided is not None and decided.breaches is not None:

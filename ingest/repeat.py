@@ -5,9 +5,10 @@ next reading of the same panel within the time decides by the mean of the two (i
 without one the red stands. So does a doubted value beyond a red bound, which breaks no limit
 until then. A reading that was the repeat of an earlier one asks for none itself.
 
-Whoever has both readings before it decides at once. Two workers may have one each and see neither:
-then nobody decides until the time has run out, and ``settle_due`` has the last word on all. Rows of
-``repeat_wait`` that another holds are passed over, never waited for.
+Whoever has both readings before it decides at once, and holds the patient's row meanwhile: one
+reading may be the repeat of two reds that come to two workers. Two workers may have one each and
+see neither: then nobody decides until the time has run out, and ``settle_due`` has the last word
+on all. Rows of ``repeat_wait`` that another holds are passed over, never waited for.
 """
 
 from dataclasses import dataclass
@@ -36,8 +37,8 @@ from ingest.waits import (
     due,
     mark_decided,
     nobody,
-    of_patients,
     patients_due,
+    patients_waiting,
 )
 
 # A backlog comes in several messages: its repeat may be a moment behind.
@@ -119,18 +120,18 @@ def _rule_of(rules: RuleRows, version: Int64s, quantity: NDArray[np.int16]) -> I
     return np.where(key[order][place] == wanted, order[place], -1).astype(np.int64)
 
 
-async def waiting(
+async def awaited(
     connection: psycopg.AsyncConnection[Any], registry: Registry, news: News
-) -> Waits:
-    """Return, and lock, the open waits that some *news* may be the repeat of.
+) -> Int64s:
+    """Return the patients of whom some *news* may be the repeat that is waited for.
 
     No statement if no patient of the news has a repeat rule.
     """
     may = news.counts & ~news.is_taken_back & (news.quantity == FIRST[news.quantity])
     may &= among(registry.patients_with("repeat"), news.patient)
     if not may.any():
-        return nobody()
-    return await of_patients(connection, news.patient[may])
+        return np.empty(0, np.int64)
+    return await patients_waiting(connection, news.patient[may])
 
 
 async def decide(

@@ -38,6 +38,10 @@ _OPEN_OF_PATIENTS: Final = _OPEN.format(which="patient_id = any (%s::bigint[])",
 _OPEN_AND_DUE: Final = _OPEN.format(
     which="due_at <= %s and patient_id = any (%s::bigint[])", limit="limit %s"
 )
+_PATIENTS_WAITING: Final = """
+select array_agg(distinct patient_id) from repeat_wait
+where decided_at is null and patient_id = any (%s::bigint[])
+"""
 _PATIENTS_DUE: Final = """
 select array_agg(distinct patient_id) from (
     select patient_id from repeat_wait where decided_at is null and due_at <= %s
@@ -138,6 +142,14 @@ def acts(reading_id: Ids, quantity: NDArray[np.int16]) -> NDArray[np.bytes_]:
     return packed.view("S18")
 
 
+async def patients_waiting(connection: psycopg.AsyncConnection[Any], patients: Int64s) -> Int64s:
+    """Return who of *patients* has an open wait."""
+    waiting: Int64s
+    asked = Array(np.unique(patients), "int8")
+    (waiting,) = await arrays(connection, _PATIENTS_WAITING, [asked])
+    return waiting
+
+
 async def patients_due(
     connection: psycopg.AsyncConnection[Any], now: datetime, most: int
 ) -> Int64s:
@@ -155,7 +167,9 @@ async def due(
 
 
 async def of_patients(connection: psycopg.AsyncConnection[Any], patients: Int64s) -> Waits:
-    """Return, and lock, the open waits of *patients*."""
+    """Return, and lock, the open waits of *patients*; no statement if there are none."""
+    if not len(patients):
+        return nobody()
     return await _open(connection, _OPEN_OF_PATIENTS, [Array(np.unique(patients), "int8")])
 
 
