@@ -2,8 +2,9 @@
 
 A chore that fails for a fault that is not ours (the database away, a deadlock, a row that it
 refuses) is tried again at its next turn, and told: in the log at once, and as an incident when it
-has failed for ten minutes. Its neighbours go on. A fault of ours ends the clock, which begins
-anew and may fail so for ever: it is an incident at once.
+has failed for ten minutes; by the next connection, if it took its own down. Its neighbours go on.
+A fault of ours ends the clock, which begins anew and may fail so for ever: it is an incident at
+once.
 """
 
 import asyncio
@@ -51,6 +52,7 @@ class Turns:
         self.failing_since_s: float | None = None
         self.failures = 0
         self.has_incident = True  # perhaps, of the leader before
+        self.untold = ""  # why it fails: its connection was gone, and nothing could be written
 
     def after(self, now_s: float, rows: int) -> None:
         """It was done: again at once if there may be more, else in its own time."""
@@ -115,6 +117,8 @@ async def _round(
     for one in turns:
         if time.monotonic() < one.next_s or connection.broken:
             continue
+        if one.untold:
+            await _open_incident(connection, one, one.untold)
         began_s = time.monotonic()
         try:
             rows = await _turn(one.chore, connection, registry)
@@ -174,6 +178,7 @@ async def now_of(connection: Connection) -> datetime:
 
 
 async def _open_incident(connection: Connection, one: Turns, problem: str) -> None:
+    one.untold = problem
     if connection.broken:
         return
     detail = f"{one.chore.name} ended the clock, which begins anew: {problem}"
@@ -183,6 +188,7 @@ async def _open_incident(connection: Connection, one: Turns, problem: str) -> No
     with suppress(psycopg.OperationalError, psycopg.InterfaceError):
         await incident.open_(connection, INCIDENT, one.chore.name, detail)
         one.has_incident = True
+        one.untold = ""
 
 
 def _is_told(error: psycopg.Error) -> bool:

@@ -17,7 +17,8 @@ PATIENTS_MAX: Final = 500
 
 async def record(connection: Connection, breaches: Breaches) -> None:
     """Store *breaches* and what they mean for alerts, those of one patient together."""
+    await episode.lock(connection, breaches.patient)  # all of them, before any alert
     _, number = np.unique(breaches.patient, return_inverse=True)
     part = number // PATIENTS_MAX
     for one in np.unique(part):
-        await episode.record(connection, breaches.take(np.flatnonzero(part == one)))
+        await episode.record(connection, breaches.take(np.flatnonzero(part == one)), is_locked=True)
