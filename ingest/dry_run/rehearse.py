@@ -5,24 +5,22 @@ that looks back at each reading; a rolling mean once a week and a baseline once 
 missing measurement when its interval and grace have passed; a composite at its parts' breaches.
 """
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.batch import HOUR, Int64s
+from ingest.batch import Int64s
+from ingest.clock.occasion import WEEK, six_of
 from ingest.dry_run.found import Breached, Gathering
 from ingest.dry_run.proposal import Proposal
 from ingest.dry_run.singles import hold
 from ingest.rules import baseline, change, composite, k_of_n, missing, rolling_mean
-from ingest.rules.day import day_of, start_of
+from ingest.rules.day import day_of
 from ingest.rules.detail import detail, of_parts
 from ingest.rules.limit import IDS_MAX
 from ingest.rules.table import Findings, RuleRows, Series
 from ingest.search import pairs
-
-_MORNING: Final = 6 * HOUR
-_WEEK_DAYS: Final = 7
 
 # One kind's rules and what they found.
 _Part = tuple[str, RuleRows, Findings]
@@ -33,7 +31,7 @@ def rehearse(series: Series, patients: Int64s, proposal: Proposal, until: int) -
 
     Args:
         series: Samples of the quantities asked for, from ``proposal.reach()`` before its beginning
-            on; what was taken back is not in it.
+            to before *until*; what was taken back is not in it.
         patients: (p,) of the cohort, ascending.
         proposal: What is proposed.
         until: Exclusive; microseconds since 2000.
@@ -64,7 +62,7 @@ def _looking_back(series: Series, patients: Int64s, proposal: Proposal) -> list[
 def _of_the_clock(series: Series, patients: Int64s, proposal: Proposal, until: int) -> list[_Part]:
     found: list[_Part] = []
     for kind, module, every in (
-        ("rolling_mean", rolling_mean, _WEEK_DAYS),
+        ("rolling_mean", rolling_mean, WEEK),
         ("baseline", baseline, 1),
     ):
         rules = proposal.rows(kind, patients)
@@ -81,9 +79,9 @@ def _of_the_clock(series: Series, patients: Int64s, proposal: Proposal, until: i
 
 def _each_morning(rules: RuleRows, since: int, until: int, every: int) -> tuple[RuleRows, Int64s]:
     """Return the rules once for each of their mornings, and the mornings."""
-    first, last = day_of(np.array([since, until - 1]))
-    mornings = start_of(np.arange(first + every, last + 1, every)) + _MORNING
-    mornings = mornings[(mornings >= since) & (mornings < until)]
+    first, last = day_of(np.array([since, until]))
+    mornings = six_of(np.arange(first + every, last + 1, every))
+    mornings = mornings[mornings < until]
     row = np.repeat(np.arange(len(rules)), len(mornings))
     return rules.take(row), np.tile(mornings, len(rules))
 
@@ -103,7 +101,7 @@ def _overdue(series: Series, rules: RuleRows, since: int, until: int) -> tuple[R
     begun = np.maximum(begun, since)
     following = np.where(place + 1 >= stop[rule], until, measured_at[place + 1])
     at = begun + allowed[rule]
-    gap = np.flatnonzero((at < following) & (at < until) & (following > since))
+    gap = np.flatnonzero(at < following)
     return rules.take(rule[gap]), at[gap]
 
 

@@ -1,7 +1,7 @@
 """Limits in a rehearsal, and the repeats that decide on red or doubted singles. Pure."""
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,10 @@ from ingest.dry_run.proposal import Proposal
 from ingest.rules import limit, repeat
 from ingest.rules.detail import of_limit, texts
 from ingest.rules.limit import IDS_MAX, RED, Finding, Limits
-from ingest.rules.table import RuleRows, Series
+from ingest.rules.table import Series
 from ingest.waits import FIRST
+
+_NO_WAIT: Final = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +66,12 @@ def hold(found: Gathering, series: Series, patients: Int64s, proposal: Proposal)
     rules = proposal.rows("repeat", patients)
     if len(rules):
         acts = _Acts.of_series(series)
-        single, second = _pairs(series, acts, rules, inside & (finding.level == RED))
-        stands &= ~acts.samples_of(np.concatenate((single, second[second >= 0])))
+        wait = np.full(len(FIRST), _NO_WAIT, np.int64)
+        wait[rules.quantity] = repeat.wait(rules)
+        single, second = _pairs(series, acts, wait, inside & (finding.level == RED))
+        stands &= ~acts.samples_of(np.concatenate((single, second)))
         settled = _settle(series, acts, limits, single, second)
-        _add_decided(found, series, settled, int(repeat.wait(rules)[0]))
+        _add_decided(found, series, settled, wait)
     row = np.flatnonzero(stands)
     _add_limits(found, series, row, finding)
 
@@ -93,30 +97,27 @@ def _add_limits(found: Gathering, series: Series, row: NDArray[np.intp], held: F
     )
 
 
-def _pairs(series: Series, acts: _Acts, rules: RuleRows, is_red: Bools) -> tuple[Int64s, Int64s]:
+def _pairs(series: Series, acts: _Acts, wait: Int64s, is_red: Bools) -> tuple[Int64s, Int64s]:
     """Return the acts that ask for a repeat, and the act that is it; -1: none came.
 
     An act that was the repeat of an earlier one asks for none itself.
+
+    Args:
+        series: What was measured.
+        acts: Its acts.
+        wait: By a panel's first quantity; _NO_WAIT: of this panel none is asked for.
+        is_red: (s,)
     """
     act = np.unique(acts.of[is_red])
+    act = act[wait[FIRST[series.quantity[acts.row[act]]]] != _NO_WAIT]
     first = acts.row[act]
-    asked = set(zip(rules.patient.tolist(), rules.quantity.tolist(), strict=True))
     quantity = FIRST[series.quantity[first]]
-    of_rule = np.array(
-        [
-            one in asked
-            for one in zip(series.patient[first].tolist(), quantity.tolist(), strict=True)
-        ],
-        np.bool_,
-    )
-    act, first, quantity = act[of_rule], first[of_rule], quantity[of_rule]
-    wait = np.full(len(act), repeat.wait(rules)[0], np.int64)
     row = repeat.find(
         series,
         patient=series.patient[first],
         quantity=quantity,
         after=series.measured_at[first],
-        wait=wait,
+        wait=wait[quantity],
     )
     second = np.where(row >= 0, acts.of[row], -1)
     order = np.lexsort((series.reading_id[first], series.measured_at[first]))
@@ -168,7 +169,7 @@ def _settle(
     )
 
 
-def _add_decided(found: Gathering, series: Series, settled: _Settled, wait: int) -> None:
+def _add_decided(found: Gathering, series: Series, settled: _Settled, wait: Int64s) -> None:
     finding = settled.decision.finding
     stands = np.flatnonzero(finding.level > 0)
     row = settled.row[stands]
@@ -191,7 +192,7 @@ def _add_decided(found: Gathering, series: Series, settled: _Settled, wait: int)
                 if has_second
                 else {}
             ),
-            "wait_min": wait / MINUTE,
+            "wait_min": float(wait[FIRST[series.quantity[sample]]]) / MINUTE,
             "readings": texts(series.reading_id[sample : sample + 1]),
         }
 

@@ -1,0 +1,175 @@
+"""A rehearsal asks the clock's kinds when the clock would: once a gap, a morning, a week."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from random import Random
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+
+from devices.quantity import Quantity
+from ingest.batch import DAY, EPOCH, HOUR
+from ingest.dry_run.found import Breached
+from ingest.dry_run.proposal import Proposal
+from ingest.dry_run.rehearse import rehearse, silenced
+from ingest.dry_run.report import ALERTS_SHOWN_MAX, DryRun, Tally
+from ingest.rules.model import PART, Baseline, Change, Composite, KOfN, Missing, RollingMean, Rule
+from ingest.rules.plan import Rules
+from tests.ingest.rules.stories import Sample, at, series_of
+
+WEIGHT, STEPS = Quantity.BODY_WEIGHT.facts.id, Quantity.STEPS.facts.id
+PATIENTS = (3, 8)
+SINCE, UNTIL = at(2026, 3, 15, 12), at(2026, 4, 20, 12)  # clocks change on 29 March
+
+
+def samples(
+    values: Sequence[tuple[int, float]], patient: int = 3, quantity: int = WEIGHT
+) -> list[Sample]:
+    return [
+        Sample(patient, quantity, when, (patient << 40 | quantity << 20 | number).to_bytes(16), one)
+        for number, (when, one) in enumerate(values, 1)
+    ]
+
+
+def found(
+    given: Sequence[Sample], *rules: Rule, since: int = SINCE, until: int = UNTIL
+) -> Breached:
+    proposal = Proposal.of(Rules(rules=rules), since)
+    return rehearse(series_of(given), np.array(PATIENTS), proposal, until)
+
+
+def told(breached: Breached) -> DryRun:
+    tally = Tally()
+    tally.add(breached, 0)
+    return tally.result(len(PATIENTS), 1)
+
+
+def gaps(times: Sequence[int], allowed: int) -> list[int]:
+    """Return when a measurement was overdue, by looking at each time between two."""
+    inside = [SINCE, *sorted({one for one in times if one > SINCE}), UNTIL]
+    return [before + allowed for before, after in pairwise(inside) if before + allowed < after]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_measurement_is_missing_once_a_gap_of_each_rule_and_patient(seed: int) -> None:
+    random = Random(seed)
+    rules = (
+        Missing(quantity=Quantity.BODY_WEIGHT, interval_h=24, grace_h=12),
+        Missing(quantity=Quantity.STEPS, interval_h=48, grace_h=24),
+    )
+    allowed = {WEIGHT: 36 * HOUR, STEPS: 72 * HOUR}
+    given: list[Sample] = []
+    expected: list[tuple[int, str, int]] = []
+    for patient in PATIENTS:
+        for quantity, family in ((WEIGHT, "missing:body_weight"), (STEPS, "missing:steps")):
+            # Half days, so that one comes at the very moment; some lie before the beginning.
+            times = [
+                SINCE + random.randint(-6, 71) * 12 * HOUR for _ in range(random.choice((0, 1, 20)))
+            ]
+            given += samples([(one, 80.0) for one in sorted(times)], patient, quantity)
+            expected += [(patient, family, gap) for gap in gaps(times, allowed[quantity])]
+    run = found(given, *rules)
+    families = [run.families[number] for number in run.family.tolist()]
+    assert sorted(zip(run.patient.tolist(), families, run.at.tolist(), strict=True)) == sorted(
+        expected
+    )
+
+
+def mornings(first: datetime, last: datetime, days: int) -> list[datetime]:
+    """Return six o'clock in Sweden every *days* days."""
+    every = [first + timedelta(days=days * number) for number in range(40)]
+    return [one for one in every if one <= last]
+
+
+@pytest.mark.parametrize("last", [0, 1])
+def test_means_are_asked_at_six_in_sweden_also_after_the_clocks_changed(last: int) -> None:
+    """A morning at the very end of what is looked at is of the next."""
+    day = DAY // 2
+    given = [
+        one
+        for patient in PATIENTS
+        for quantity in (WEIGHT, STEPS)
+        for one in samples(
+            # Her steps become fewer all the time, so that the baseline fires each morning.
+            [
+                (SINCE - 40 * DAY + number * day, 80.0 if quantity == WEIGHT else 1e9 / 1.2**number)
+                for number in range(150)
+            ],
+            patient,
+            quantity,
+        )
+    ]
+    mean = RollingMean(quantity=Quantity.BODY_WEIGHT, high=79)
+    base = Baseline(quantity=Quantity.STEPS, percent=70)
+    six = datetime(2026, 4, 19, 6, tzinfo=ZoneInfo("Europe/Stockholm"))
+    until = int((six - EPOCH) / timedelta(microseconds=1)) + last
+    run = found([one for one in given if one.at < until], mean, base, until=until)
+    end = six if last else six - timedelta(microseconds=1)
+    for family, first, days in (("trend:body_weight", 22, 7), ("trend:steps", 16, 1)):
+        is_of = run.family == run.families.index(family)
+        for patient in PATIENTS:
+            asked = run.at[(run.patient == patient) & is_of]
+            assert [EPOCH + timedelta(microseconds=one) for one in asked.tolist()] == mornings(
+                six.replace(month=3, day=first), end, days
+            )
+
+
+def test_a_composite_is_told_by_its_own_parts() -> None:
+    heavier = Change(quantity=Quantity.BODY_WEIGHT, days=3, up=2.0, level=PART)
+    silent = Missing(quantity=Quantity.STEPS, interval_h=24, grace_h=12, level=PART)
+    both = Composite(
+        quantity=Quantity.BODY_WEIGHT, name="both", components=(heavier.key, silent.key), level=2
+    )
+    high = KOfN(quantity=Quantity.BODY_WEIGHT, k=1, n=1, high=81, level=PART)
+    alone = Composite(
+        quantity=Quantity.BODY_WEIGHT, name="alone", components=(heavier.key, high.key), level=1
+    )
+    given: list[Sample] = []
+    for patient, gain in zip(PATIENTS, (2.5, 4.5), strict=True):
+        values = [(SINCE + number * DAY, 80.0) for number in range(9)]
+        given += samples([*values, (SINCE + 9 * DAY, 80.0 + gain)], patient)
+        steps = [(SINCE + number * DAY, 5e3) for number in range(8 if patient == 8 else 30)]
+        given += samples(steps, patient, STEPS)
+    run = told(found(given, heavier, silent, high, both, alone, until=SINCE + 20 * DAY))
+    assert run.by_family == {"composite:alone": 2, "composite:both": 1}
+    assert run.by_patient == {3: 1, 8: 2}
+    sentences = {
+        (one.patient_id, one.family): one.sentence_en.replace("\N{NO-BREAK SPACE}", " ")
+        for one in run.alerts
+    }
+    assert "increased by 2.5 kg" in sentences[3, "composite:alone"]
+    assert "increased by 4.5 kg" in sentences[8, "composite:alone"]
+    assert "increased by 4.5 kg" in sentences[8, "composite:both"]
+    assert "step" in sentences[8, "composite:both"].lower()
+
+
+def test_a_pause_silences_her_from_its_beginning_to_before_its_end() -> None:
+    rule = Missing(quantity=Quantity.BODY_WEIGHT, interval_h=24, grace_h=12)
+    given = [one for patient in PATIENTS for one in samples([(SINCE + 9 * DAY, 80.0)], patient)]
+    run = found(given, rule)
+    first, second = sorted(set(run.at.tolist()))
+    spoken = silenced(run, np.array([[3, first, second], [8, second - 1, second + 1]]))
+    assert list(zip(spoken.patient.tolist(), spoken.at.tolist(), strict=True)) == [
+        (3, second),
+        (8, first),
+    ]
+
+
+def test_the_newest_alerts_are_shown_and_all_are_counted() -> None:
+    rule = Missing(quantity=Quantity.BODY_WEIGHT, interval_h=1, grace_h=1)
+    tally = Tally()
+    for patient in range(1, 4):
+        times = [(SINCE + number * DAY, 80.0) for number in range(150)]
+        proposal = Proposal.of(Rules(rules=(rule,)), SINCE)
+        series = series_of(samples(times, patient))
+        whole = rehearse(series, np.array([patient]), proposal, SINCE + 150 * DAY)
+        tally.add(whole, len(series))
+    run = tally.result(3, 150)
+    assert (run.total, run.samples, len(run.alerts)) == (450, 450, ALERTS_SHOWN_MAX)
+    moments = [one.at for one in run.alerts]
+    assert moments == sorted(moments, reverse=True)
+    newest = EPOCH + timedelta(microseconds=SINCE + 149 * DAY + 2 * HOUR)
+    assert (moments[0], [one.patient_id for one in run.alerts[:4]]) == (newest, [3, 2, 1, 3])
+    assert moments[-1].astimezone(UTC) == newest - timedelta(days=ALERTS_SHOWN_MAX // 3)
