@@ -34,9 +34,6 @@ LOCK_KEY: Final = 0x6567636F
 # How soon another worker takes over, and how often a database that is away is tried again.
 STAND_BY_S: Final = 2.0
 
-# A fault of ours may be in the next message too: somebody has to read the log.
-FAILED_S: Final = 30.0
-
 # How soon what a gateway says is stored. A technician who pairs a device waits for it.
 LOOK_S: Final = 0.25
 # One transaction; some 50 ms.
@@ -63,20 +60,13 @@ class Control:
         self._broker = broker
 
     async def run(self) -> None:
-        """Lead, or stand by, until cancelled; a database that is away is waited for.
-
-        A fault of ours is logged whole and this begins anew: it must not stop the readings, which
-        the same process carries and which do not need it.
-        """
+        """Lead, or stand by, until cancelled; a database that is away is waited for."""
         while True:
             try:
                 await self._lead()
             except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
                 _log.warning("control.database_away", problem=type(error).__name__)
                 await asyncio.sleep(STAND_BY_S)
-            except Exception:  # noqa: BLE001 - the root of a part; the readings go on beside it
-                _log.exception("control.failed", again_in_s=FAILED_S)
-                await asyncio.sleep(FAILED_S)
 
     async def _lead(self) -> None:
         async with self._connected() as connection:

@@ -194,7 +194,7 @@ def test_garbage_as_status_is_kept_with_its_reason_and_readings_go_on(
         one.say(outbox=3)
         said(plain_county, "outbox", 3)
         gateway.deliver([[pressure(192, 112)]], lambda: None)
-        assert "control.failed" not in ingest.log()
+        assert "ingest.part_failed" not in ingest.log()
     assert plain_county.rows("select reason, repeats from quarantine order by reason") == [
         ("malformed_message", 3),
         ("unsupported_version", 0),
