@@ -125,7 +125,7 @@ def _worker(
     with log.open("wb") as file:
         process = subprocess.Popen(command, env=environment, cwd=ROOT, stderr=file)
     deadline = time.monotonic() + START_S_MAX
-    while b"broker.connected" not in log.read_bytes():
+    while b"broker.subscribed" not in log.read_bytes():
         if process.poll() is not None or time.monotonic() > deadline:
             sys.exit(f"ingest does not start: {log.read_text()}")
         time.sleep(0.02)

@@ -82,7 +82,7 @@ def _deliveries(version: int, size: int) -> Sequence[Delivery]:
         readings = [_reading(number, minute) for minute in range(size)]
         payload = _ENCODERS[version](gateway_id, NOW, readings)
         topic = wire.topic(gateway_id, wire.TopicKind.READINGS)
-        made.append(Delivery(topic, payload, None, bytes(16), NOW))
+        made.append(Delivery(topic, payload, bytes(16), NOW))
     return made
 
 

@@ -253,7 +253,7 @@ async def _ingest(dsn: str, port: int, directory: Path) -> AsyncIterator[None]:
     }
     async with _process("ingest", "run", log=log, environment=environment):
         async with asyncio.timeout(START_S_MAX):
-            while "broker.connected" not in log.read_text():  # noqa: ASYNC110 - another process
+            while "broker.subscribed" not in log.read_text():  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.05)
         yield
 

@@ -205,20 +205,22 @@ class MqttConsumer:
                     reason=describe(reason, suback.text),
                     cure="let this client read the readings of all gateways",
                 )
-        self._meter.subscribed(not any(map(is_failure, suback.reasons)))
+        is_subscribed = not any(map(is_failure, suback.reasons))
+        if is_subscribed:
+            self._log.info("broker.subscribed")
+        self._meter.subscribed(is_subscribed)
 
     def arrived(self, link: BrokerLink, publishes: Sequence[Publish]) -> None:
         """Queue messages."""
         arrived_at = datetime.now(UTC)
         first = self._order.arrived([one[-1] for one in publishes])
         new = tuple.__new__  # a keyword call of a NamedTuple takes three times as long
-        self._queue.extend(
-            [
-                new(Delivery, (topic, payload, answer, correlation, arrived_at, number))
-                for number, (topic, payload, answer, correlation, _) in enumerate(publishes, first)
-            ]
-        )
-        self._held_bytes += _weight(publishes)
+        deliveries: list[Delivery] = [
+            new(Delivery, (topic, payload, correlation, arrived_at, number))
+            for number, (topic, payload, _, correlation, _) in enumerate(publishes, first)
+        ]
+        self._queue.extend(deliveries)
+        self._held_bytes += _weight(deliveries)
         if not self._has_room():
             link.pause()
         self._arrival.set()
@@ -323,15 +325,13 @@ class _Trouble:
         self.told_at: float | None = None
 
 
-def _weight(messages: Sequence[Publish] | Sequence[Delivery]) -> int:
-    """Return what *messages* take in memory. Topics, too, may be 64 KiB of their sender's."""
+def _weight(deliveries: Sequence[Delivery]) -> int:
+    """Return what *deliveries* take in memory. Topics, too, may be 64 KiB of their sender's."""
     written = sum(
-        [
-            len(one[0]) + len(one[1]) + len(one[2] or "") + len(one[3] or b"")
-            for one in messages  # by number, which is twice as quick
-        ]
+        # By number, which is twice as quick.
+        [len(one[0]) + len(one[1]) + len(one[2] or b"") for one in deliveries]
     )
-    return written + len(messages) * _OVERHEAD_BYTES
+    return written + len(deliveries) * _OVERHEAD_BYTES
 
 
 async def _say_goodbye(link: BrokerLink) -> None:

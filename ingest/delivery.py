@@ -16,7 +16,6 @@ class Delivery(NamedTuple):
 
     topic: str
     payload: bytes
-    response_topic: str | None
     correlation: bytes | None
     arrived_at: datetime  # aware UTC, ingest's clock
     handle: object = None  # the consumer's own

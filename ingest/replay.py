@@ -316,7 +316,7 @@ def _delivery(row: _Row) -> Delivery:
         gateway, sent_at = json.dumps(row.gateway_id), json.dumps(row.arrived_at.isoformat())
         head = f'{{"v":1,"gateway":{gateway},"sent_at":{sent_at},"readings":['
         content = head.encode() + content + b"]}"
-    return Delivery(row.topic, content, None, None, row.arrived_at, row.quarantine_id)
+    return Delivery(row.topic, content, None, row.arrived_at, row.quarantine_id)
 
 
 def _fate(row: _Row, incoming: Incoming, outcome: _Outcome) -> Tried:

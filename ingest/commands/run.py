@@ -14,6 +14,7 @@ import structlog
 
 from ingest.canary import Canary
 from ingest.clock import Clock
+from ingest.clock.chores import chores
 from ingest.commands.console import first_line
 from ingest.config import Config
 from ingest.consumer import MqttConsumer
@@ -43,7 +44,7 @@ async def run(config: Config) -> None:
     """
     stop = _stop_on_signal()
     health = Health(beat_s=time.monotonic())
-    metrics = Metrics(health)
+    metrics = Metrics(health, [chore.name for chore in chores(config.retention.keep_days)])
     watcher = Watcher(config, health, metrics)
     failure: MigrationError | None = None
     with serving(config.watch, metrics, health):

@@ -5,6 +5,7 @@ tables in the code.
 """
 
 import time
+from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
@@ -31,14 +32,20 @@ BATCH_BOUNDS: Final = (1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100
 COMMIT_BOUNDS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 OUTCOMES: Final = ("new", "repeated", "refused")
 LEGS: Final = ("stored", "breach", "alert", "receipt")
+BROKER: Final = "broker"  # not even sent
 # Kinds of incidents come from the database; what is no plain word does not become a label.
 KINDS_MAX: Final = 50
 
 
 class Metrics:
-    """A ``Meter`` that counts for Prometheus, and tells ``Health`` what it learns on the way."""
+    """A ``Meter`` that counts for Prometheus, and tells ``Health`` what it learns on the way.
 
-    def __init__(self, health: Health) -> None:
+    Args:
+        health: Told of what moves.
+        chores: The names of the clock's, counted from zero.
+    """
+
+    def __init__(self, health: Health, chores: Iterable[str] = ()) -> None:
         self._health = health
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
@@ -89,10 +96,15 @@ class Metrics:
         )
         self._canary_failures = counter("canary_failures", "Canaries lost, by leg.", "leg")
         self._loop_at = gauge("loop_timestamp_seconds", "When the event loop last turned.")
-        for outcome in OUTCOMES:
+        for outcome in OUTCOMES:  # at zero from the start: a rise from nothing is no rise
             self._readings.labels(outcome)
         for reason in Reason:
             self._quarantine.labels(reason.value)
+        for name in chores:
+            self._chore_rows.labels(name)
+            self._chore_s.labels(name)
+        for leg in (BROKER, *LEGS):
+            self._canary_failures.labels(leg)
 
     def page(self) -> bytes:
         """Return the text that Prometheus reads."""

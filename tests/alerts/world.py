@@ -208,7 +208,7 @@ class World:
         )
         topic = wire.topic(GATEWAY, wire.TopicKind.READINGS)
         message = wire.encode_message(GATEWAY, now, [reading])
-        batch = from_incoming([decode(Delivery(topic, message, None, None, now))])
+        batch = from_incoming([decode(Delivery(topic, message, None, now))])
         async with Settler(lambda: self.dsn, "test") as settler:
             settled = await settler.settle(batch, [])
         assert settled.new == 1, settled.refused

@@ -70,7 +70,7 @@ def message(readings: Sequence[Reading], gateway_id: str = GATEWAY) -> bytes:
 def incoming(payload: bytes, gateway_id: str = GATEWAY) -> Incoming:
     """Return what is read of *payload*, arriving now."""
     topic = wire.topic(gateway_id, wire.TopicKind.READINGS)
-    return decode(Delivery(topic, payload, None, None, NOW))
+    return decode(Delivery(topic, payload, None, NOW))
 
 
 def batch_of(*messages: Sequence[Reading], gateway_id: str = GATEWAY) -> Batch:
@@ -162,7 +162,13 @@ LIMITS: dict[Quantity, dict[str, float]] = {
 
 
 def fill(dsn: str) -> Generator[County, None, None]:
+    """Make a county of an empty database."""
     migrate(dsn)
+    yield from furnish(dsn)
+
+
+def furnish(dsn: str) -> Generator[County, None, None]:
+    """Put a gateway and a patient with her loans and limits into a migrated database."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         county = County(dsn, connection)
         connection.execute("insert into gateway (gateway_id) values (%s)", [GATEWAY])

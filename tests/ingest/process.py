@@ -161,7 +161,7 @@ def until(claim: Callable[[], bool], what: Callable[[], str]) -> None:
 
 @contextmanager
 def running(
-    directory: Path, dsn: str, port: int, *, ready: str = "broker.connected", **environment: str
+    directory: Path, dsn: str, port: int, *, ready: str = "broker.subscribed", **environment: str
 ) -> Iterator[Ingest]:
     """Run ingest, from its log's *ready* on."""
     ingest = Ingest(directory, dsn, port, **environment)

@@ -146,7 +146,7 @@ def test_a_broker_that_comes_late_is_named_and_then_used(
     with running(tmp_path, plain_county.dsn, port, ready="broker.unreachable") as ingest:
         assert f'"key": "broker.host", "address": "127.0.0.1:{port}"' in ingest.log()
         with EmbeddedBroker(tmp_path / "broker", port=port):
-            ingest.wait_for("broker.connected")
+            ingest.wait_for("broker.subscribed")
             with connected(port) as gateway:
                 one = pressure(120, 80)
                 assert gateway.receipt(gateway.send(message([one]))).receipt.stored == (

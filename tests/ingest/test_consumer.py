@@ -121,7 +121,6 @@ async def test_a_delivery_carries_what_paho_has_sent(broker: Broker) -> None:
                 consumer.acknowledge([delivery])
                 assert delivery.payload == payload
                 assert delivery.topic == wire.topic(GATEWAY, wire.TopicKind.READINGS)
-                assert delivery.response_topic == wire.topic(GATEWAY, wire.TopicKind.RECEIPTS)
                 assert delivery.correlation == correlation
 
 

@@ -34,7 +34,7 @@ NOBODY = Loans(**dict.fromkeys(Loans.__slots__, np.empty(0, np.int64)))
 
 
 def _decode(payload: bytes, topic: str = TOPIC) -> Incoming:
-    return decode(Delivery(topic, payload, None, None, NOW + timedelta(seconds=1)))
+    return decode(Delivery(topic, payload, None, NOW + timedelta(seconds=1)))
 
 
 @pytest.mark.timeout(1800)

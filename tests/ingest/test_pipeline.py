@@ -100,7 +100,7 @@ _PAYLOAD = message([pressure(120, 80)])
 
 def _delivery(number: int, payload: bytes = _PAYLOAD) -> Delivery:
     topic = wire.topic(GATEWAY, wire.TopicKind.READINGS)
-    return Delivery(topic, payload, None, number.to_bytes(2, "big"), NOW)
+    return Delivery(topic, payload, number.to_bytes(2, "big"), NOW)
 
 
 async def test_a_batch_is_acknowledged_and_answered_after_its_commit_and_not_before() -> None:

@@ -19,7 +19,7 @@ TOPIC = wire.topic(GATEWAY, wire.TopicKind.READINGS)
 
 
 def _incoming(payload: bytes, correlation: bytes = b"c", response: str | None = None) -> Incoming:
-    return decode(Delivery(TOPIC, payload, response, correlation, NOW))
+    return decode(Delivery(TOPIC, payload, correlation, NOW))
 
 
 def _receipt(
@@ -83,7 +83,7 @@ def test_what_became_of_one_message_is_not_told_of_the_next() -> None:
     incoming = [
         _incoming(message(some[0])),
         _incoming(b"nonsense"),
-        decode(Delivery("nobody", b"", None, None, NOW)),
+        decode(Delivery("nobody", b"", None, NOW)),
         _incoming(_rows(*some[1])),
         _incoming(message(some[2])),
     ]

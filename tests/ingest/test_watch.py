@@ -218,6 +218,9 @@ def test_a_known_load_is_counted(
         assert worker.number("batch_readings_sum") == 4
         assert worker.number("commit_seconds_count") == worker.number("batch_readings_count")
         assert worker.number("broker_connected") == 1
+        # What has not happened yet is at zero: Prometheus sees no rise from nothing to one.
+        assert worker.number("canary_failures_total", leg="broker") == 0
+        assert worker.number("chore_rows_total", chore="retention") == 0
         until(lambda: worker.number("backlog") == 0, lambda: "nothing in hand")
         page = worker.ask("/metrics")[1]
         for identity in (GATEWAY, CUFF, "D-nobody", str(old.reading_id)):
@@ -339,7 +342,7 @@ def test_a_wedged_loop_is_dead_to_who_asks_and_a_stopped_process_does_not_answer
             [sys.executable, "-c", WEDGES_AT_USR1], env=os.environ | environment, stderr=output
         )
     try:
-        until(lambda: "broker.connected" in log.read_text(), log.read_text)
+        until(lambda: "broker.subscribed" in log.read_text(), log.read_text)
         worker = Watched.__new__(Watched)
         worker._port = port
         worker.until_ready()

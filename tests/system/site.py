@@ -328,7 +328,7 @@ def running_site(directory: Path, dsn: str) -> Iterator[Site]:
             alerts.start()
             ingest.start()
             _until_said(alerts.log_file, "alerts.ready")
-            _until_said(ingest.log_file, "broker.connected")
+            _until_said(ingest.log_file, "broker.subscribed")
             yield site
         finally:
             for client in site.opened:

@@ -147,7 +147,7 @@ def test_kills_of_two_workers_and_the_database_lose_and_double_nothing(tmp_path:
         workers = Workers(tmp_path, postgres, broker.port, random.randrange(2**32))
         servers.callback(workers.end)
         for worker in workers.workers:
-            worker.wait_for("broker.connected")
+            worker.wait_for("broker.subscribed")
         cuffs = list(people.patients)
         homes = [
             Home(
