@@ -17,6 +17,7 @@ from ingest.replay import ROWS_MAX, Fate, Tried, replay
 app = cyclopts.App(name="quarantine", help="What was refused: count, list, show, try again.")
 
 MOST = 50  # lines of a list
+MOST_MAX = 100_000
 CONTENT_BYTES_SHOWN = 4_000
 
 
@@ -59,6 +60,8 @@ def list_command(
         since=since and aware(since),
         settled=settled,
     )
+    if not 1 <= most <= MOST_MAX:
+        fail(f"--most {most} → 1 to {MOST_MAX}; narrow down with --reason, --device, --since")
     found = ask(configured(config), lambda c: quarantined.rows(c, wanted, most + 1))
     if not found:
         print("nothing of that kind lies in quarantine")
@@ -112,8 +115,10 @@ def replay_command(
         dry_run: Say what would become of them, and change nothing.
         config: ingest's TOML file.
     """
-    if not ids and not (reason or device or gateway):
-        fail("say which rows: their ids, --reason, --device or --gateway")
+    by_options = bool(reason or device or gateway)
+    if bool(ids) == by_options:
+        problem = "ids and options exclude each other" if ids else "nothing is named"
+        fail(f"{problem} → say which rows: their ids, or --reason, --device, --gateway")
     wanted = Wanted(reason=reason and reason.value, device=device, gateway=gateway)
     tried = ask(configured(config), lambda c: _replay(c, ids, wanted, dry_run=dry_run))
     if not tried:

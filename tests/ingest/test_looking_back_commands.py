@@ -68,6 +68,24 @@ def test_quarantine_is_counted_listed_shown_and_tried_again(
     assert "there is nothing to try" in capsys.readouterr().out
 
 
+
+def test_a_replay_takes_ids_or_options_and_never_ignores_one(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for ids, device in (([1], STRANGER), (None, None), ([], None)):
+        with pytest.raises(SystemExit, match="1"):
+            quarantine.replay_command(ids, device=device, config=config)
+        assert "say which rows" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("most", [0, -1, quarantine.MOST_MAX + 1, 2**70])
+def test_a_list_has_a_line_at_least_and_an_end(
+    most: int, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="1"):
+        quarantine.list_command(most=most, config=config)
+    assert f"--most {most}" in capsys.readouterr().err
+
 def test_what_is_asked_wrongly_is_said(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="1"):
         quarantine.show_command(999, config=config)
