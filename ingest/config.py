@@ -1,7 +1,6 @@
 """What ingest is told: database, broker, batch sizes, and how it watches itself."""
 
 import socket
-from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -129,6 +128,3 @@ class Config(Settings):
     watch: WatchSettings = WatchSettings()
     canary: CanarySettings | None = None
     log: LogSettings = LogSettings()
-
-
-DEFAULT_FILE = Path("ingest.toml")

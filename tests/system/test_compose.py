@@ -160,14 +160,14 @@ def test_every_worker_has_a_name_of_its_own_and_the_readings_are_shared() -> Non
     told = dict(re.findall(r"^Environment=(EGENMONITOR_\w+)=(.*)$", unit, re.MULTILINE))
     assert "%i" in told[key]
     assert "%i" in told["EGENMONITOR_INGEST__WATCH__PORT"]
-    environment = {name: text.replace("%i", "1") for name, text in told.items()}
+    environment = {name: text.replace("%i", "9101") for name, text in told.items()}
     assert environment.pop("EGENMONITOR_INGEST__DATABASE__PASSWORD_FILE").startswith("%d/")
     parts: dict[str, dict[str, str]] = {"database": {"dsn": "host=x"}, "broker": {"host": "x"}}
     for name, text in environment.items():
         part, field = name.removeprefix("EGENMONITOR_INGEST__").lower().split("__")
         parts.setdefault(part, {})[field] = text
     config = Config.model_validate(parts)
-    assert (config.broker.client_id, config.watch.port) == ("egenmonitor-ingest-1", 9101)
+    assert (config.broker.client_id, config.watch.port) == ("egenmonitor-ingest-9101", 9101)
 
 
 @pytest.mark.parametrize("name", OURS)
