@@ -90,6 +90,9 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     battery_percent: Annotated[int, Meta(ge=0, le=100)] | None = None
 
     def __post_init__(self) -> None:
+        if not self.reading_id.int:  # "no reading", wherever ids stand in columns
+            problem = "the nil UUID is no reading's"
+            raise ValueError(problem)
         require_utc(self.measured_at)
         require_utc(self.received_at)
 

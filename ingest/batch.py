@@ -171,6 +171,8 @@ class _Gathering:
         device, devices = self._named("devices", "device", _DEVICE_ID)
         source, sources = self._named("sources", "source", _LABEL)
         payload, payload_length = self._payloads()
+        reading_id = np.frombuffer(self._bytes("reading_id"), "S16")
+        self._fault |= reading_id == b""  # nil, which stands for no reading
         offset = self._floats("clock_offset_s")
         self._fault |= np.abs(offset) > _CLOCK_OFFSET_S_MAX  # NaN, none, is not
         self._check_problems(first)
@@ -183,7 +185,7 @@ class _Gathering:
             units=units,
             origin=origin,
             position=np.arange(n, dtype=np.int64) - first[origin],
-            reading_id=np.frombuffer(self._bytes("reading_id"), "S16"),
+            reading_id=reading_id,
             device=device,
             source=source,
             slot=self._small("slot", NO_SLOT, 255, NO_SLOT, np.int16),
