@@ -115,7 +115,9 @@ class Settler:
             new=settled.new + others.new,
         )
 
-    async def _halve(self, batch: Batch, refused: Sequence[Refused]) -> Settled:
+    async def _halve(
+        self, batch: Batch, refused: Sequence[Refused], *, is_again: bool = False
+    ) -> Settled:
         try:
             return await self._persist(batch, refused)
         except (*_POISON, _StuckError) as error:
@@ -131,6 +133,9 @@ class Settler:
                     refused=[*one.refused, *other.refused],
                     new=one.new + other.new,
                 )
+            if isinstance(error, psycopg.errors.UniqueViolation) and not is_again:
+                # Perhaps of what another worker has just committed, which is seen now.
+                return await self._halve(batch, refused, is_again=True)
             problem = str(error)
             if isinstance(error, psycopg.Error):
                 problem = f"{error.sqlstate}: {error.diag.message_primary}"
