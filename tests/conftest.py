@@ -88,19 +88,21 @@ def postgres_server(edition: str, request: pytest.FixtureRequest) -> Postgres:
 @pytest.fixture
 def database(postgres_server: Postgres) -> Iterator[str]:
     """The DSN of an empty database of its own; on both editions."""
-    yield from _fresh_database(postgres_server)
+    yield from fresh_database(postgres_server)
 
 
 @pytest.fixture
 def plain_database(plain_postgres: Postgres) -> Iterator[str]:
     """The DSN of an empty database of its own, on plain PostgreSQL only."""
-    yield from _fresh_database(plain_postgres)
+    yield from fresh_database(plain_postgres)
 
 
-def _fresh_database(server: Postgres) -> Iterator[str]:
+def fresh_database(server: Postgres, template: str = "template0") -> Iterator[str]:
+    """Yield the DSN of a copy of *template*; it is dropped afterwards."""
     name = sql.Identifier(f"test_{uuid.uuid4().hex}")
     with psycopg.connect(server.dsn("postgres"), autocommit=True) as admin:
-        admin.execute(sql.SQL("create database {}").format(name))
+        create = sql.SQL("create database {} template {}")
+        admin.execute(create.format(name, sql.Identifier(template)))
         yield server.dsn(name.as_string().strip('"'))
         admin.execute(sql.SQL("drop database {} with (force)").format(name))
 

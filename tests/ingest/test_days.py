@@ -3,7 +3,6 @@
 import random
 import re
 from collections import defaultdict
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 import psycopg
@@ -13,21 +12,13 @@ from devices.quantity import Quantity
 from ingest import days
 from ingest.plausibility import Suspicion
 from ingest.schema.migrate import INGEST, read_scripts
-from tests.ingest.county import NOW, County, fill
+from tests.ingest.county import NOW, County
 from tests.ingest.looking_back import STOCKHOLM, Row, call, noon, put
 
 DOUBTED = int(Suspicion.BEYOND_SOFT_BOUND)
 CONFIRMED = 512
 SUPERSEDED = 1024
 CLOCK_OFF = int(Suspicion.CLOCK_OFF)
-
-
-@pytest.fixture
-def timescale_county(edition: str, request: pytest.FixtureRequest) -> Iterator[County]:
-    """On TimescaleDB only."""
-    if edition == "plain":
-        pytest.skip("of TimescaleDB only")
-    yield from fill(request.getfixturevalue("database"))
 
 
 def roll(county: County, now: datetime = NOW, most: int = 1000) -> int:

@@ -7,7 +7,7 @@ import pytest
 
 from ingest.schema.migrate import migrate
 from simulator.embedded.postgres import Postgres
-from tests.conftest import _fresh_database
+from tests.conftest import fresh_database
 from tests.ingest.clock.timeline import Timeline
 from tests.ingest.county import GATEWAY, County
 
@@ -42,7 +42,7 @@ def plain_timeline(plain_emptied: str) -> Iterator[Timeline]:
 
 
 def _migrated(server: Postgres) -> Iterator[str]:
-    for dsn in _fresh_database(server):
+    for dsn in fresh_database(server):
         migrate(dsn)
         yield dsn
 
