@@ -18,63 +18,55 @@ from ingest.search import last_until
 
 # The outer bounds are those of all asked, known before the query is planned: chunks of a
 # hypertable beyond them are never opened.
-_SAMPLES: Final = """
+_BETWEEN: Final = """
 with asked as (
     select patient_id, quantity_id, min(since) as since, max(until) as until
     from unnest(%s::bigint[], %s::smallint[], %s::timestamptz[], %s::timestamptz[])
         as a (patient_id, quantity_id, since, until)
     group by patient_id, quantity_id
 ),
-found as (
-    select s.patient_id, s.quantity_id, s.measured_at, s.reading_id, s.value, s.suspicion
-    from asked a
+sample_between as (
+    select s.* from asked a
     cross join lateral (
         select * from sample s
         where s.patient_id = a.patient_id and s.quantity_id = a.quantity_id
             and s.measured_at >= a.since and s.measured_at <= a.until
             and s.measured_at >= %s and s.measured_at <= %s
     ) s
-    order by s.patient_id, s.quantity_id, s.measured_at, s.reading_id
-)
+),
+"""
+
+_ARRAYS: Final = """
 select array_agg(patient_id), array_agg(quantity_id), array_agg(measured_at),
     array_agg(reading_id), array_agg(value), array_agg(suspicion)
 from found
 """
 
+_SAMPLES: Final = f"""{_BETWEEN}
+found as (
+    select * from sample_between order by patient_id, quantity_id, measured_at, reading_id
+)
+{_ARRAYS}"""  # noqa: S608 - our own text
+
 # A counter is read many times a day, and only the day's highest is looked at: of equal ones the
 # last, as ingest.rules.baseline takes them.
-_DAILY: Final = """
-with asked as (
-    select patient_id, quantity_id, min(since) as since, max(until) as until
-    from unnest(%s::bigint[], %s::smallint[], %s::timestamptz[], %s::timestamptz[])
-        as a (patient_id, quantity_id, since, until)
-    group by patient_id, quantity_id
-),
+_DAILY: Final = f"""{_BETWEEN}
 highest as (
     select distinct on (
-        s.patient_id, s.quantity_id, (s.measured_at at time zone 'Europe/Stockholm')::date
-    ) s.patient_id, s.quantity_id, s.measured_at, s.reading_id, s.value, s.suspicion
-    from asked a
-    cross join lateral (
-        select * from sample s
-        where s.patient_id = a.patient_id and s.quantity_id = a.quantity_id
-            and s.measured_at >= a.since and s.measured_at <= a.until
-            and s.measured_at >= %s and s.measured_at <= %s
-            and sample_counts(s.suspicion)
-    ) s
-    order by s.patient_id, s.quantity_id, (s.measured_at at time zone 'Europe/Stockholm')::date,
-        s.value desc, s.measured_at desc, s.reading_id desc
+        patient_id, quantity_id, (measured_at at time zone 'Europe/Stockholm')::date
+    ) *
+    from sample_between
+    where sample_counts(suspicion)
+    order by patient_id, quantity_id, (measured_at at time zone 'Europe/Stockholm')::date,
+        value desc, measured_at desc, reading_id desc
 ),
 found as (
     select * from highest order by patient_id, quantity_id, measured_at, reading_id
 )
-select array_agg(patient_id), array_agg(quantity_id), array_agg(measured_at),
-    array_agg(reading_id), array_agg(value), array_agg(suspicion)
-from found
-"""
+{_ARRAYS}"""  # noqa: S608 - our own text
 
 # Doubted ones too: she has measured. The newest is found from the end of the index.
-_LAST: Final = """
+_LAST: Final = f"""
 with asked as (
     select patient_id, quantity_id, min(since) as since
     from unnest(%s::bigint[], %s::smallint[], %s::timestamptz[])
@@ -82,8 +74,7 @@ with asked as (
     group by patient_id, quantity_id
 ),
 found as (
-    select s.patient_id, s.quantity_id, s.measured_at, s.reading_id, s.value, s.suspicion
-    from asked a
+    select s.* from asked a
     cross join lateral (
         select * from sample s
         where s.patient_id = a.patient_id and s.quantity_id = a.quantity_id
@@ -93,10 +84,7 @@ found as (
     ) s
     order by s.patient_id, s.quantity_id
 )
-select array_agg(patient_id), array_agg(quantity_id), array_agg(measured_at),
-    array_agg(reading_id), array_agg(value), array_agg(suspicion)
-from found
-"""
+{_ARRAYS}"""  # noqa: S608 - our own text
 
 
 async def last(connection: Connection, rules: RuleRows, since: Int64s, until: int) -> Series:
