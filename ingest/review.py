@@ -123,10 +123,7 @@ async def reject(
     """Let a reading count no more; raises ReviewError."""
     async with connection.transaction():
         reading = await _hold(connection, reading_id)
-        await _mark(connection, reading, Suspicion.SUPERSEDED)
-        await _note(connection, reading, "rejected", staff_id=staff_id, why=why)
-        await _end_wait(connection, reading, Outcome.CALMED)
-        await _reopen_waits(connection, reading)
+        await _supersede(connection, reading, "rejected", staff_id=staff_id, why=why)
 
 
 async def correct(
@@ -158,10 +155,9 @@ async def correct(
                 "values": [float(value) for value in values.values()],
             },
         )
-        await _mark(connection, reading, Suspicion.SUPERSEDED)
-        await _note(connection, reading, "corrected", staff_id=staff_id, why=why, new_id=new_id)
-        await _end_wait(connection, reading, Outcome.CALMED)
-        await _reopen_waits(connection, reading)
+        await _supersede(
+            connection, reading, "corrected", staff_id=staff_id, why=why, new_id=new_id
+        )
     return new_id
 
 
@@ -195,6 +191,22 @@ async def _hold(connection: psycopg.AsyncConnection[Any], reading_id: UUID) -> _
         problem = f"reading {reading_id} was rejected or replaced before"
         raise ReviewError(problem)
     return _Reading(reading_id=reading_id, patient_id=row[0], measured_at=row[1])
+
+
+async def _supersede(
+    connection: psycopg.AsyncConnection[Any],
+    reading: _Reading,
+    verdict: str,
+    *,
+    staff_id: int | None,
+    why: str,
+    new_id: UUID | None = None,
+) -> None:
+    """Let *reading* count no more, neither for rules nor for what waited or was calmed by it."""
+    await _mark(connection, reading, Suspicion.SUPERSEDED)
+    await _note(connection, reading, verdict, staff_id=staff_id, why=why, new_id=new_id)
+    await _end_wait(connection, reading, Outcome.CALMED)
+    await _reopen_waits(connection, reading)
 
 
 async def _mark(
