@@ -5,6 +5,7 @@ the key stand in columns of their own. Numbers are in the quantity's unit. What 
 the rules of one plan is checked in ``ingest.rules.plan``.
 """
 
+from abc import ABC, abstractmethod
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -25,7 +26,7 @@ OF_A_DAY: Final = (Quantity.STEPS, Quantity.SLEEP)
 _SUFFIX: Final = {PART: ":part", YELLOW: "", RED: ":red"}
 
 
-class BaseRule(BaseModel):
+class BaseRule(BaseModel, ABC):
     """What every rule has."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -39,9 +40,9 @@ class BaseRule(BaseModel):
         return self
 
     @property
+    @abstractmethod
     def stem(self) -> str:
         """The key without its level: yellow and red of one rule have it in common."""
-        raise NotImplementedError
 
     @property
     def strictness(self) -> float:
