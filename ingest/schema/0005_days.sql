@@ -167,7 +167,6 @@ create table retention_state (
 );
 insert into retention_state default values;
 
--- Readings measured before a time, of some patients, to which nothing refers.
 -- Readings measured before a time, of patients in [first, beyond), to which nothing refers.
 create function old_readings(before timestamptz, first bigint, beyond bigint, most bigint)
     returns table (reading_id uuid, patient_id bigint, measured_at timestamptz)
