@@ -99,24 +99,6 @@ def written(county: County, patients: list[int]) -> dict[str, Any]:
         " where patient_id = any(%s) order by patient_id, in_force_from",
         patients,
     )
-    of_patient = {version: (patient, since) for patient, since, version in versions}
-    until = {
-        version: min(
-            (other for p, other, _ in versions if p == patient and other > since), default=None
-        )
-        for patient, since, version in versions
-    }
-    rules = [
-        (kind, version, key, level, spec)
-        for kind in KINDS
-        for version in (row[2] for row in versions)
-        for key, level, spec in county.rows(
-            "select rule_key, level, spec from plan_rule"
-            ' where kind = %s and plan_version_id = %s order by rule_key collate "C"',
-            kind,
-            version,
-        )
-    ]
     return {
         "gateways": {
             row[0]
@@ -142,6 +124,43 @@ def written(county: County, patients: list[int]) -> dict[str, Any]:
                 version,
             )
         ],
+        **_rules_written(county, versions),
+        "paused": [
+            (patient, hour)
+            for patient in patients
+            for hour in range(-30, 30, 3)
+            if county.one(
+                "select exists (select from patient_pause where patient_id = %s"
+                " and from_at <= %s and until_at > %s)",
+                patient,
+                NOW + timedelta(hours=hour),
+                NOW + timedelta(hours=hour),
+            )
+        ],
+    }
+
+
+def _rules_written(county: County, versions: list[tuple[Any, ...]]) -> dict[str, Any]:
+    """Return the rules of *versions*, (patient, since, version) each, and who has any."""
+    of_patient = {version: (patient, since) for patient, since, version in versions}
+    until = {
+        version: min(
+            (other for p, other, _ in versions if p == patient and other > since), default=None
+        )
+        for patient, since, version in versions
+    }
+    rules = [
+        (kind, version, key, level, spec)
+        for kind in KINDS
+        for version in of_patient
+        for key, level, spec in county.rows(
+            "select rule_key, level, spec from plan_rule"
+            ' where kind = %s and plan_version_id = %s order by rule_key collate "C"',
+            kind,
+            version,
+        )
+    ]
+    return {
         "rules": [
             (
                 version,
@@ -158,18 +177,6 @@ def written(county: County, patients: list[int]) -> dict[str, Any]:
             kind: sorted({of_patient[version][0] for k, version, *_ in rules if k == kind})
             for kind in KINDS
         },
-        "paused": [
-            (patient, hour)
-            for patient in patients
-            for hour in range(-30, 30, 3)
-            if county.one(
-                "select exists (select from patient_pause where patient_id = %s"
-                " and from_at <= %s and until_at > %s)",
-                patient,
-                NOW + timedelta(hours=hour),
-                NOW + timedelta(hours=hour),
-            )
-        ],
     }
 
 
