@@ -1,10 +1,8 @@
 """Rules of one plan that do not fit together are refused, with the reason."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from devices.quantity import Quantity
 from ingest.rules.limit import RED
@@ -18,21 +16,9 @@ from ingest.rules.model import (
     RollingMean,
 )
 from ingest.rules.plan import Limit, Rules
-from ingest.rules.refusal import Refusal, refusals
+from tests.ingest.rules.refusing import refused
 
 Q = Quantity
-Made = Callable[[], object]
-
-
-def _refused(make: Made) -> Refusal:
-    """Return the one reason why it cannot be made."""
-    with pytest.raises(ValidationError) as caught:
-        make()
-    reasons = refusals(caught.value)
-    assert len(reasons) == 1
-    return reasons[0]
-
-
 _UP = Change(quantity=Q.BODY_WEIGHT, days=3, up=2)
 _FEWER = Baseline(quantity=Q.STEPS, level=PART)
 
@@ -94,12 +80,12 @@ _FEWER = Baseline(quantity=Q.STEPS, level=PART)
     ],
 )
 def test_rules_that_do_not_fit_together_are_refused(rules: list[Any], sv: str, en: str) -> None:
-    reason = _refused(lambda: Rules(rules=tuple(rules)))
+    reason = refused(lambda: Rules(rules=tuple(rules)))
     assert (reason.where, reason.sv, reason.en) == ("", sv, en)
 
 
 def test_one_quantity_has_one_set_of_limits() -> None:
     limits = (Limit(quantity=Q.PULSE, red_high=120), Limit(quantity=Q.PULSE, red_low=40))
-    reason = _refused(lambda: Rules(limits=limits))
+    reason = refused(lambda: Rules(limits=limits))
     assert reason.sv == "Puls har fler än en uppsättning gränser."
     assert reason.en == "Pulse rate has more than one set of limits."

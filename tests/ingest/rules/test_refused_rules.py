@@ -1,6 +1,5 @@
 """Rules that cannot be are refused, with the reason in the words of who writes plans."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,19 +18,10 @@ from ingest.rules.model import (
     RollingMean,
 )
 from ingest.rules.plan import Limit, Rules
-from ingest.rules.refusal import Refusal, refusals
+from ingest.rules.refusal import refusals
+from tests.ingest.rules.refusing import Made, refused
 
 Q = Quantity
-Made = Callable[[], object]
-
-
-def _refused(make: Made) -> Refusal:
-    """Return the one reason why it cannot be made."""
-    with pytest.raises(ValidationError) as caught:
-        make()
-    reasons = refusals(caught.value)
-    assert len(reasons) == 1
-    return reasons[0]
 
 
 @pytest.mark.parametrize(
@@ -283,7 +273,7 @@ def _refused(make: Made) -> Refusal:
     ],
 )
 def test_the_impossible_is_refused_with_its_reason(make: Made, sv: str, en: str) -> None:
-    reason = _refused(make)
+    reason = refused(make)
     assert (reason.sv, reason.en) == (sv, en)
 
 
@@ -332,7 +322,7 @@ def test_the_outermost_of_what_can_be_is_not_refused(make: Made) -> None:
 def test_what_has_not_the_form_of_a_rule_is_refused_by_its_field(
     fields: dict[str, Any], where: str
 ) -> None:
-    reason = _refused(lambda: Rules.model_validate({"rules": [fields]}))
+    reason = refused(lambda: Rules.model_validate({"rules": [fields]}))
     assert reason.where == f"rules.0.{where}".rstrip(".")
     assert reason.sv == f"Fältet {reason.where} kan inte läsas."
     assert reason.en.startswith(f"{reason.where}: ")
@@ -359,5 +349,5 @@ def test_the_error_itself_says_why() -> None:
 
 def test_a_field_that_is_not_there_is_named() -> None:
     rule = {"kind": "change", "quantity": "steps", "up": 2}
-    reason = _refused(lambda: Rules.model_validate({"rules": [rule]}))
+    reason = refused(lambda: Rules.model_validate({"rules": [rule]}))
     assert reason.en == "rules.0.change.days: Field required."
