@@ -72,15 +72,14 @@ def _of_the_clock(series: Series, patients: Int64s, proposal: Proposal, until: i
     rules = proposal.rows("missing", patients)
     if len(rules):
         rules, at = _overdue(series, rules, proposal.since, until)
-        awake = np.full(len(rules), proposal.since, np.int64)
-        found.append(("missing", rules, missing.evaluate(series, rules, at, awake)))
+        found.append(("missing", rules, missing.evaluate(series, rules, at)))
     return found
 
 
 def _each_morning(rules: RuleRows, since: int, until: int, every: int) -> tuple[RuleRows, Int64s]:
     """Return the rules once for each of their mornings, and the mornings."""
     first, last = day_of(np.array([since, until]))
-    mornings = six_of(np.arange(first + every, last + 1, every))
+    mornings = six_of(np.arange(first, last + 1, every))  # one before *since* finds nothing
     mornings = mornings[mornings < until]
     row = np.repeat(np.arange(len(rules)), len(mornings))
     return rules.take(row), np.tile(mornings, len(rules))

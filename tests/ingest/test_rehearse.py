@@ -83,8 +83,14 @@ def mornings(first: datetime, last: datetime, days: int) -> list[datetime]:
     return [one for one in every if one <= last]
 
 
-@pytest.mark.parametrize("last", [0, 1])
-def test_means_are_asked_at_six_in_sweden_also_after_the_clocks_changed(last: int) -> None:
+@pytest.mark.parametrize(
+    ("since", "last", "first_week", "first_day"),
+    [(SINCE, 0, 22, 16), (SINCE, 1, 22, 16), (SINCE - 7 * HOUR, 1, 15, 15)],
+    ids=["before the last", "with the last", "from before six"],
+)
+def test_means_are_asked_at_six_in_sweden_also_after_the_clocks_changed(
+    since: int, last: int, first_week: int, first_day: int
+) -> None:
     """A morning at the very end of what is looked at is of the next."""
     day = DAY // 2
     given = [
@@ -105,9 +111,12 @@ def test_means_are_asked_at_six_in_sweden_also_after_the_clocks_changed(last: in
     base = Baseline(quantity=Quantity.STEPS, percent=70)
     six = datetime(2026, 4, 19, 6, tzinfo=ZoneInfo("Europe/Stockholm"))
     until = int((six - EPOCH) / timedelta(microseconds=1)) + last
-    run = found([one for one in given if one.at < until], mean, base, until=until)
+    run = found([one for one in given if one.at < until], mean, base, since=since, until=until)
     end = six if last else six - timedelta(microseconds=1)
-    for family, first, days in (("trend:body_weight", 22, 7), ("trend:steps", 16, 1)):
+    for family, first, days in (
+        ("trend:body_weight", first_week, 7),
+        ("trend:steps", first_day, 1),
+    ):
         is_of = run.family == run.families.index(family)
         for patient in PATIENTS:
             asked = run.at[(run.patient == patient) & is_of]
