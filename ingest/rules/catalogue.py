@@ -56,6 +56,8 @@ _ALL = (
     Kind(name="missing", module=missing, looked=Looked.BY_CLOCK, family="missing"),
     Kind(name="composite", module=composite, looked=Looked.AT_BREACH, family="composite"),
 )
+# Parameters that a rule may leave out: it has one of its bounds, or the usual grace.
+_OPTIONAL: Final = frozenset({"low", "high", "status", "up", "down", "grace_h"})
 KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in _ALL}
 
 
@@ -84,12 +86,20 @@ def columns(kind: str, spec: Mapping[str, Any]) -> tuple[int, tuple[float, ...]]
         The quantity's id, and the parameters in the order of the kind's PARAMS; NaN: not given.
 
     Raises:
-        ValueError: The kind or the quantity is unknown, or a parameter is no number.
+        ValueError: The kind or the quantity is unknown, or a parameter is no number or not there.
     """
     if kind not in KINDS:
         problem = f"no rule kind {kind!r}"
         raise ValueError(problem)
     given = [spec.get(name) for name in KINDS[kind].params]
+    absent = [
+        name
+        for name, one in zip(KINDS[kind].params, given, strict=True)
+        if one is None and name not in _OPTIONAL
+    ]
+    if absent:
+        problem = f"{kind}: no {', '.join(absent)} in {spec}"
+        raise ValueError(problem)
     if any(isinstance(one, (str, bool, list, dict)) for one in given):
         problem = f"{kind}: a parameter is no number in {spec}"
         raise ValueError(problem)

@@ -17,7 +17,7 @@ FOREVER = np.iinfo(np.int64).max
 DEVICES = ("A", "B", "C" * 64, "D:1")
 GATEWAYS = ("g-1", "g-2", "g-" + "3" * 60)
 KINDS = {
-    "k_of_n": ('{"quantity": "systolic", "k": 3, "n": 5, "high": 140}', 1),
+    "k_of_n": ('{"quantity": "systolic", "k": 3, "n": 5, "high": 140, "days": 30}', 1),
     "change": ('{"quantity": "body_weight", "days": 3, "up": 2}', 1),
     "missing": ('{"quantity": "body_weight", "interval_h": 24}', 1),
 }
