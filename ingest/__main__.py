@@ -8,7 +8,7 @@ import cyclopts
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from ingest.commands import canary, dry_run, quarantine, recheck, retain
+from ingest.commands import canary, dry_run, incidents, quarantine, recheck, retain
 from ingest.commands.console import ConfigFile, configured, database_problem, fail
 from ingest.commands.run import run, say
 from ingest.config import Config
@@ -19,7 +19,7 @@ from ingest.watch.server import NotServed
 CONNECT_S_MAX: Final = 5
 
 app = cyclopts.App(name="ingest", help="MQTT to PostgreSQL: readings in, receipts out.")
-for command in (canary, dry_run, quarantine, recheck, retain):
+for command in (canary, dry_run, incidents, quarantine, recheck, retain):
     app.command(command.app)
 
 

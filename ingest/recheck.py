@@ -22,6 +22,8 @@ NIGHTLY: Final = timedelta(days=3)
 NIGHTLY_AGAIN: Final = timedelta(hours=20)
 # The clock decides a wait within seconds after it is due; a restart of the database takes a minute.
 GRACE: Final = timedelta(minutes=10)
+# A longer period is asked first where it begins to hold something: days cost, empty ones too.
+LONG: Final = timedelta(days=30)
 # A day of a county in which everybody measures five times takes minutes.
 STATEMENT_S_MAX: Final = 3600
 
@@ -40,6 +42,15 @@ select count(*), min(measured_at), max(measured_at) from (
         offset 0
     ) r
 ) chosen
+"""
+_FIRST: Final = """
+select least(
+    (
+        select min(stored_at) from reading
+        where stored_at >= %(from_at)s and stored_at < %(until_at)s
+    ),
+    (select min(at) from reading_review where at >= %(from_at)s and at < %(until_at)s)
+)
 """
 _BEGIN: Final = """
 insert into recheck_run (from_at, until_at, is_nightly) values (%s, %s, %s) returning run_id
@@ -86,6 +97,8 @@ async def run(
     cursor = await connection.execute(_BEGIN, [from_at, until_at, is_nightly])
     run_id = await _number(cursor)
     readings = differences = 0
+    if until_at - from_at > LONG:
+        from_at = await _first(connection, from_at, until_at)
     while from_at < until_at:
         end = min(from_at + CHUNK, until_at)
         seen, different = await _chunk(connection, run_id, from_at, end)
@@ -111,6 +124,18 @@ async def nightly(connection: psycopg.AsyncConnection[Any], now: datetime) -> in
     if row[0]:
         return 0
     return (await run(connection, now - NIGHTLY, now, is_nightly=True)).differences
+
+
+async def _first(
+    connection: psycopg.AsyncConnection[Any], from_at: datetime, until_at: datetime
+) -> datetime:
+    """Return when the first of what a period holds was stored or judged anew; its end: nothing."""
+    async with connection.transaction():
+        await connection.execute(f"set local statement_timeout = '{STATEMENT_S_MAX}s'")
+        cursor = await connection.execute(_FIRST, {"from_at": from_at, "until_at": until_at})
+        row = await cursor.fetchone()
+    assert row is not None
+    return row[0] or until_at
 
 
 async def _chunk(
@@ -143,7 +168,7 @@ async def _tell(connection: psycopg.AsyncConnection[Any]) -> None:
         await incident.close(connection, INCIDENT, "")
         return
     detail = (
-        f"{differences} differences between what was stored and what was judged; see"
+        f"differences between what was stored and what was judged: {differences}; see"
         " recheck_difference, correct the cause, and run python -m ingest recheck over their time"
     )
     await incident.open_(connection, INCIDENT, "", detail)

@@ -143,8 +143,10 @@ def load(
         ConfigError: With every problem there is.
     """
     table, problems = _read_toml(path)
+    if problems:
+        raise ConfigError(problems)  # what the rest lacks may all stand in there
     prefix = str(settings.model_config.get("env_prefix") or "")
-    problems += _unknown_variables(settings, prefix, environment)
+    problems = _unknown_variables(settings, prefix, environment)
     try:
         loaded = settings(**table)
     except ValidationError as error:

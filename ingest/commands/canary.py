@@ -32,7 +32,7 @@ def canary_command(*, once: bool = True, config: ConfigFile = None) -> None:
     except psycopg.Error as error:
         fail_of_database(settings, error)
     if done.failed:
-        fail(f"canary: {done}")
+        fail(f"canary: {done} → docs/operations.md says of each leg where to look")
     print(f"the canary is well: {done}")
 
 

@@ -18,7 +18,7 @@ from ingest.settings import ConfigError, Problem, load
 EXIT_CONFIG: Final = 2
 EXIT_FAILED: Final = 1
 
-ConfigFile = Annotated[Path | None, cyclopts.Parameter(name="--config")]
+ConfigFile = Annotated[Path | None, cyclopts.Parameter(name="--config", help="ingest's TOML file.")]
 Connection = psycopg.AsyncConnection[Any]
 T = TypeVar("T")
 

@@ -8,6 +8,7 @@ import cyclopts
 from pydantic import ValidationError
 
 from ingest.commands.console import ConfigFile, Connection, ask, configured, fail
+from ingest.commands.tables import counted
 from ingest.dry_run import DryRun, dry_run
 from ingest.dry_run.run import DAYS
 from ingest.rules.limit import RED
@@ -19,6 +20,7 @@ app = cyclopts.App(name="dry-run", help="What a proposed plan would have made of
 SHOWN = 20  # lines of a terminal
 # Readings are kept for ten years, if nothing else is said.
 DAYS_MAX = 3_653
+PATIENT_MAX = 2**63 - 1  # a bigint
 
 _PATIENTS = """
 select patient_id from patient
@@ -51,7 +53,8 @@ def dry_run_command(
     now = datetime.now(UTC)
 
     async def question(connection: Connection) -> DryRun:
-        cursor = await connection.execute(_PATIENTS, {"asked": patient})
+        asked = None if patient is None else [one for one in patient if 0 < one <= PATIENT_MAX]
+        cursor = await connection.execute(_PATIENTS, {"asked": asked})
         ids = [row[0] for row in await cursor.fetchall()]
         if unknown := sorted({*(patient or [])} - {*ids}):
             fail(f"--patient: nobody has the number {', '.join(map(str, unknown))}")
@@ -67,7 +70,7 @@ def _proposed(path: Path | None, template: str) -> Rules:
         found = TEMPLATES.get(template)
         return found or fail(f"--template: none is called {template} → {', '.join(TEMPLATES)}")
     try:
-        return Rules.model_validate_json(path.read_bytes())
+        rules = Rules.model_validate_json(path.read_bytes())
     except OSError as error:
         fail(f"--rules: {path} cannot be read ({error.strerror})")
     except ValidationError as error:
@@ -76,18 +79,22 @@ def _proposed(path: Path | None, template: str) -> Rules:
             for one in error.errors()
         ]
         fail("\n".join((f"--rules: {path} is no plan", *reasons)))
+    if not (rules.limits or rules.rules):
+        fail(f"--rules: {path} has neither limits nor rules → docs/rules.md shows some")
+    return rules
 
 
 def _told(run: DryRun) -> str:
+    patients = counted(run.patients, "patient")
     if not run.samples:
-        return f"{_patients(run)} measured nothing of this in the last {run.days} days"
+        return f"{patients} measured nothing of this in the last {counted(run.days, 'day')}"
     lines = [
-        f"{_patients(run)}, {run.days} days, {run.samples:,} values:",
+        f"{patients}, {counted(run.days, 'day')}, {counted(run.samples, 'value')}:",
         (
-            f"{run.total:,} alerts ({run.red:,} red, {run.yellow:,} yellow),"
+            f"{counted(run.total, 'alert')} ({run.red:,} red, {run.yellow:,} yellow),"
             f" {run.per_patient_week:.2f} for a patient in a week"
         ),
-        *(f"  {count:>6}  {family}" for family, count in run.by_family.items()),
+        *(f"  {count:>7,}  {family}" for family, count in run.by_family.items()),
     ]
     shown = run.alerts[:SHOWN]
     width = max((len(str(alert.patient_id)) for alert in shown), default=0)
@@ -98,7 +105,3 @@ def _told(run: DryRun) -> str:
     if run.total > SHOWN:
         lines.append(f"… and {run.total - SHOWN:,} earlier ones")
     return "\n".join(lines)
-
-
-def _patients(run: DryRun) -> str:
-    return "1 patient" if run.patients == 1 else f"{run.patients:,} patients"

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import cyclopts
 
 from ingest.commands.console import ConfigFile, Connection, ask, configured, fail
-from ingest.commands.tables import aware, show
+from ingest.commands.tables import aware, counted, show
 from ingest.recheck import NIGHTLY, Report, run
 
 app = cyclopts.App(name="recheck", help="Whether every reading was judged as it must be.")
@@ -34,7 +34,10 @@ def recheck_command(
         config: ingest's TOML file.
     """
     end = aware(until) if until else datetime.now(UTC) + timedelta(seconds=1)
-    begin = aware(since) if since else end - NIGHTLY
+    try:
+        begin = aware(since) if since else end - NIGHTLY
+    except OverflowError:  # the first days of the calendar
+        fail("--until: nothing can be before it")
     if begin >= end:
         fail("--from: not before --until")
 
@@ -45,9 +48,16 @@ def recheck_command(
 
     report, differences = ask(configured(config), question)
     if differences:
+        differences = [(*row[:4], _facts(row[4]), _facts(row[5])) for row in differences]
         show(("kind", "what", "at", "patient", "expected", "found"), differences)
-    print(f"{report.readings:,} readings looked at: {report.differences:,} differences")
+    looked = counted(report.readings, "reading")
+    print(f"{looked} looked at: {counted(report.differences, 'difference')}")
     if len(differences) > report.differences:
         print("differences of other times are open too: run it over theirs")
     if report.differences:
         raise SystemExit(1)
+
+
+def _facts(facts: dict[str, object] | None) -> str:
+    """Return what a breach is, or must be, in the order it is kept in; empty: there is none."""
+    return ", ".join(f"{name} {fact}" for name, fact in (facts or {}).items())

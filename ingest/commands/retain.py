@@ -6,6 +6,7 @@ import cyclopts
 
 from ingest import retention
 from ingest.commands.console import ConfigFile, Connection, ask, configured
+from ingest.commands.tables import counted
 
 app = cyclopts.App(name="retain", help="Remove readings that are older than they are kept.")
 
@@ -29,7 +30,7 @@ def retain_command(*, dry_run: bool = False, config: ConfigFile = None) -> None:
         await connection.execute(f"set statement_timeout = '{STATEMENT_MAX}'")
         if dry_run:
             count = await retention.count(connection, now, keep_days)
-            return f"{count:,} readings older than {keep_days:,} days would be removed"
+            return f"{counted(count, 'reading')} older than {keep_days:,} days would be removed"
         if await retention.is_by_job(connection):
             await retention.run(connection, now, keep_days, BATCH)  # tells it for how long
             return f"the database's own job removes what is older than {keep_days:,} days"
@@ -37,7 +38,7 @@ def retain_command(*, dry_run: bool = False, config: ConfigFile = None) -> None:
         while done == BATCH:  # whoever asks does not wait until the sweep has rested
             done = await retention.run(connection, now, keep_days, BATCH, again=timedelta(0))
             removed += done
-        told = f"{removed:,} readings older than {keep_days:,} days removed"
+        told = f"{counted(removed, 'reading')} older than {keep_days:,} days removed"
         if left := await retention.count(connection, now, keep_days):
             told += f"; {left:,} stay for now: days of theirs are not rolled, or another sweeps too"
         return told

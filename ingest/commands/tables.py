@@ -34,6 +34,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
+def counted(count: int, one: str) -> str:
+    """Return so many of what *one* names."""
+    return f"{count:,} {one}" if count == 1 else f"{count:,} {one}s"
+
+
 def utc(moment: datetime | None) -> str:
     """Return a time as people read it; empty for none."""
     return "" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"

@@ -36,6 +36,7 @@ LAG: Final = "lag"
 AGAIN_S: Final = 60.0
 GONE_S: Final = 5 * AGAIN_S
 _CURE: Final = "start another worker, or see why the database is slow (docs/operations.md)"
+_SEE: Final = "see: python -m ingest incidents; docs/operations.md says what each asks for"
 
 _OPEN: Final = "select kind, count(*) from incident where closed_at is null group by kind"
 
@@ -58,6 +59,7 @@ class Watcher:
         self._is_raised = False
         self._said_s = float("-inf")  # when the incident was last said; monotonic
         self._is_told = False
+        self._open: dict[str, int] = {}  # incidents, by kind
         self._log = structlog.get_logger()
 
     async def beat(self) -> None:
@@ -118,7 +120,18 @@ class Watcher:
         await self._tell(connection, why)
         await incident.close_silent(connection, LAG, GONE_S)
         cursor = await connection.execute(_OPEN)
-        self._metrics.incidents(dict(await cursor.fetchall()))
+        self._tell_all(dict(await cursor.fetchall()))
+
+    def _tell_all(self, incidents: dict[str, int]) -> None:
+        """Tell what is open, whoever opened it: a person may read nothing but the log."""
+        self._metrics.incidents(incidents)
+        if incidents == self._open:
+            return
+        self._open = incidents
+        if incidents:
+            self._log.error("watch.incidents_open", **incidents, cure=_SEE)
+        else:
+            self._log.info("watch.incidents_over")
 
     async def _tell(self, connection: Connection, why: str) -> None:
         """Open the incident, say it again from time to time, and close it."""

@@ -68,7 +68,6 @@ def test_quarantine_is_counted_listed_shown_and_tried_again(
     assert "there is nothing to try" in capsys.readouterr().out
 
 
-
 def test_a_replay_takes_ids_or_options_and_never_ignores_one(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -85,6 +84,7 @@ def test_a_list_has_a_line_at_least_and_an_end(
     with pytest.raises(SystemExit, match="1"):
         quarantine.list_command(most=most, config=config)
     assert f"--most {most}" in capsys.readouterr().err
+
 
 def test_what_is_asked_wrongly_is_said(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="1"):
@@ -122,13 +122,13 @@ def test_a_recheck_says_what_is_missing_and_fails(
     county = plain_county
     county.settle([pressure(185, 81)])
     recheck.recheck_command(config=config)
-    assert capsys.readouterr().out == "1 readings looked at: 0 differences\n"
+    assert capsys.readouterr().out == "1 reading looked at: 0 differences\n"
     county.connection.execute("update breach set bound = 170")
     with pytest.raises(SystemExit, match="1"):
         recheck.recheck_command(config=config)
     told = capsys.readouterr().out
     assert "differs" in told
-    assert "1 readings looked at: 1 differences" in told
+    assert "1 reading looked at: 1 difference" in told
 
 
 def test_retention_is_counted_before_it_is_done(
@@ -136,9 +136,9 @@ def test_retention_is_counted_before_it_is_done(
 ) -> None:
     put(plain_county, Row(plain_county.patient_id, noon(4000), 120.0))
     retain.retain_command(dry_run=True, config=config)
-    assert capsys.readouterr().out == "1 readings older than 3,653 days would be removed\n"
+    assert capsys.readouterr().out == "1 reading older than 3,653 days would be removed\n"
     retain.retain_command(config=config)
-    assert capsys.readouterr().out == "1 readings older than 3,653 days removed\n"
+    assert capsys.readouterr().out == "1 reading older than 3,653 days removed\n"
     assert plain_county.count("reading") == 0
 
 

@@ -23,7 +23,7 @@ def test_retention_that_is_asked_for_does_not_rest(
     retain.retain_command(config=config)
     put(plain_county, Row(plain_county.patient_id, noon(4000), 120.0))
     retain.retain_command(config=config)
-    assert "1 readings older than 3,653 days removed\n" in capsys.readouterr().out
+    assert "1 reading older than 3,653 days removed\n" in capsys.readouterr().out
     put(plain_county, Row(plain_county.patient_id, noon(4000), 120.0))
     plain_county.connection.execute("update sample_day_state set live_from = '2000-01-01'")
     retain.retain_command(config=config)
