@@ -182,11 +182,11 @@ def test_a_stop_while_the_database_is_away_ends_in_time_and_loses_nothing(
         gateway.deliver(load, lambda: None)
 
 
+# Shared subscriptions are for real brokers.
+@pytest.mark.parametrize("broker", ["mosquitto"], indirect=True)
 def test_workers_of_one_group_share_the_load(
     plain_county: County, broker: Broker, tmp_path: Path
 ) -> None:
-    if isinstance(broker, EmbeddedBroker):
-        pytest.skip("shared subscriptions are for real brokers")
     load = _load(plain_county, 60, 2)
     environment = {"EGENMONITOR_INGEST__BROKER__SHARED_GROUP": "workers"}
     for name in ("a", "b"):
