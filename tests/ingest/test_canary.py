@@ -4,8 +4,9 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -22,6 +23,9 @@ from tests.ingest.county import County
 from tests.ingest.process import running, until
 
 GATEWAY_ID = "g-canary"
+# So that three beats take no time; who asks for it in a file is refused.
+OFTEN_S = 0.2
+INCIDENTS = "select kind, detail from incident where closed_at is null"
 BEATS = "select failed, stored_s, breach_s, alert_s, receipt_s from canary_beat order by beat_id"
 
 
@@ -60,18 +64,41 @@ def set_up_here(county: County) -> None:
     asyncio.run(set_up_once())
 
 
-def beat_here(county: County, port: int, **more: str) -> str:
-    """Let her beat in this process, for two seconds at most; return what failed."""
+class Told:
+    """Is told of beats."""
+
+    def __init__(self) -> None:
+        self.beats: list[tuple[set[str], str]] = []
+        self.at_s: list[float] = []
+
+    def canary(self, legs: dict[str, float | None], failed: str) -> None:
+        self.beats.append((set(legs), failed))
+        self.at_s.append(time.monotonic())
+
+
+def here(
+    county: County, port: int, told: Told | None = None, *, most_s: float = 2.0, **more: str
+) -> Canary:
+    """Return her, for this process."""
     hers = {
         "gateway_id": GATEWAY_ID,
-        "beat_s_max": 2.0,
+        "beat_s_max": most_s,
         "broker": {"host": "127.0.0.1", "port": port, **more},
     }
     config = Config.model_validate(
         {"database": {"dsn": county.dsn}, "broker": {"host": "nowhere.invalid"}, "canary": hers}
     )
     assert config.canary is not None
-    return asyncio.run(Canary(config, config.canary).once()).failed
+    often = config.canary.model_copy(update={"every_s": OFTEN_S})
+    return Canary(config, often, told)
+
+
+def beat_here(county: County, port: int, *, most_s: float = 2.0, **more: str) -> str:
+    """Let her beat in this process, for two seconds at most; return what failed."""
+    told = Told()
+    failed = asyncio.run(here(county, port, told, most_s=most_s, **more).once()).failed
+    assert [how for _, how in told.beats] == [failed]
+    return failed
 
 
 class Denying(Mosquitto):
@@ -102,10 +129,12 @@ def test_a_beat_goes_the_whole_way_and_leaves_nothing_open(
             "insert into canary_beat (reading_id, sent_at)"
             " values (gen_random_uuid(), now() - interval '31 days')"
         )
-        for _ in range(2):
-            done = canary(**variables)
-            assert done.returncode == 0, done.stderr
-            assert "the canary is well: stored" in done.stdout
+        done = canary(**variables)
+        assert done.returncode == 0, done.stderr
+        assert "the canary is well: stored" in done.stdout
+        # What she looks for is an alert of her own, and not one that an earlier beat left open.
+        plain_county.connection.execute("update alert set state = 'open'")
+        assert beat_here(plain_county, embedded_broker.port, most_s=60.0) == ""
     beats = plain_county.rows(BEATS)
     assert len(beats) == 2  # the old one is gone
     for failed, *legs in beats:
@@ -137,6 +166,12 @@ def test_a_leg_that_breaks_is_named_and_an_incident_until_it_is_whole(
         " where device_id = 'canary-cuff-1'; update plan_limit l set yellow_high = 250,"
         " red_high = 260 from plan_version v join patient p using (patient_id)"
         " where p.is_canary and l.plan_version_id = v.plan_version_id",
+        # An alert that nobody sees.
+        "alert": "update plan_limit set yellow_high = 160, red_high = 180;"
+        " create function at_once() returns trigger language plpgsql"
+        " as $$begin new.state := 'closed'; return new; end$$;"
+        " create trigger at_once before insert or update on alert"
+        " for each row execute function at_once()",
     }
     set_up_here(plain_county)
     with running(tmp_path, plain_county.dsn, embedded_broker.port):
@@ -147,10 +182,19 @@ def test_a_leg_that_breaks_is_named_and_an_incident_until_it_is_whole(
                 "select kind, detail like %s from incident where closed_at is null", f"%'{leg}'%"
             ) == [("canary", True)]
         assert beat_here(plain_county, free_port()) == "broker"
-    assert [failed for failed, *_ in plain_county.rows(BEATS)] == ["stored", "breach", "broker"]
-
-
-INCIDENTS = "select kind, detail from incident where closed_at is null"
+        plain_county.connection.execute("drop trigger at_once on alert")
+        assert beat_here(plain_county, embedded_broker.port, most_s=60.0) == ""
+    assert plain_county.rows(INCIDENTS) == []
+    seen = [
+        (failed, [leg is not None for leg in legs]) for failed, *legs in plain_county.rows(BEATS)
+    ]
+    assert seen == [
+        ("stored", [False, False, False, False]),
+        ("breach", [True, False, False, True]),
+        ("alert", [True, True, False, True]),
+        ("broker", [False, False, False, False]),
+        ("", [True, True, True, True]),
+    ]
 
 
 def test_what_the_broker_denies_her_is_the_broker_s_leg(
@@ -178,6 +222,25 @@ def test_a_certificate_that_is_none_is_an_incident_and_not_a_database_that_is_aw
     assert kind == "canary"
     assert "her certificate, key or password" in detail
     assert plain_county.rows(BEATS) == [("broker", None, None, None, None)]
+
+
+async def test_beats_come_one_after_the_other_with_a_pause_and_each_is_told(
+    plain_county: County, tmp_path: Path
+) -> None:
+    await asyncio.to_thread(set_up_here, plain_county)
+    authority = tmp_path / "ca.pem"
+    authority.write_text("no certificate")  # so that each fails at once
+    told = Told()
+    beating = asyncio.create_task(here(plain_county, 1, told, ca_file=str(authority)).run())
+    async with asyncio.timeout(20):
+        while len(told.beats) < 3:  # noqa: ASYNC110 - she tells nobody who waits
+            await asyncio.sleep(0.01)
+    beating.cancel()
+    with suppress(asyncio.CancelledError):
+        await beating
+    assert told.beats == [(set(), "broker")] * 3
+    first, _, third = told.at_s
+    assert third - first > 2 * OFTEN_S - 0.1
 
 
 def test_a_canary_that_was_never_set_up_is_an_incident(plain_county: County) -> None:
@@ -217,6 +280,13 @@ def test_one_of_several_workers_beats_and_another_when_it_is_gone(
             lambda: worker.log() + other.log(),
         )
         first, second = sorted((worker, other), key=lambda each: "canary.leads" not in each.log())
+        # It has asked whether it leads, and does not.
+        standing_by = (
+            "select count(*) from pg_stat_activity where datname = current_database()"
+            " and application_name = 'egenmonitor-ingest-canary'"
+            " and state = 'idle' and query like 'select pg_try_advisory_lock%%'"
+        )
+        until(lambda: plain_county.one(standing_by) == 1, second.log)
         assert "canary.leads" not in second.log()
         first.kill()
         second.wait_for("canary.well")
