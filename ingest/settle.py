@@ -21,7 +21,7 @@ import structlog
 from numpy.typing import NDArray
 from psycopg.conninfo import make_conninfo
 
-from ingest import pg_binary, quarantine, store
+from ingest import incident, pg_binary, quarantine, store
 from ingest.batch import Batch
 from ingest.judgement import judge
 from ingest.meter import NOBODY, Meter
@@ -41,6 +41,9 @@ TIMEOUTS_MAX: Final = 3
 # Repeats come in bunches (a gateway resends a backlog): after one, ask first for a while, since a
 # failed COPY costs twice.
 ASKING_BATCHES: Final = 20
+
+# A rule that stands in a plan, and that this version does not understand: it is not applied.
+INCIDENT: Final = "rule"
 
 _POISON: Final = (psycopg.DataError, psycopg.IntegrityError)
 
@@ -73,6 +76,8 @@ class Settler:
         self._log = structlog.get_logger().bind(key="database.dsn", address=address)
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._asking_batches = 0
+        self._told_by: int | None = None  # the revision by which rules left out were told
+        self._has_incident = True  # perhaps, of a worker before
         self.registry = Registry()
 
     async def __aenter__(self) -> Self:
@@ -198,7 +203,25 @@ class Settler:
                 self._asking_batches = (
                     ASKING_BATCHES if repeats else max(0, self._asking_batches - 1)
                 )
+                await self._tell_left_out(connection)
                 return settled
+
+    async def _tell_left_out(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        """Open or close the incident of rules that are not applied, if the county has changed."""
+        if not self.registry.is_known or self._told_by == self.registry.revision:
+            return
+        if left_out := self.registry.left_out:
+            kinds = ", ".join(sorted(set(left_out)))
+            detail = (
+                f"{len(left_out)} rules of plans are not understood, and not applied ({kinds}):"
+                " see registry.rule in the log, and bring every worker to one version"
+            )
+            await incident.open_(connection, INCIDENT, "", detail)
+            self._has_incident = True
+        elif self._has_incident:
+            await incident.close(connection, INCIDENT, "")
+            self._has_incident = False
+        self._told_by = self.registry.revision
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         if self._connection is None:

@@ -89,6 +89,7 @@ class Changes:
             tables.versions.replace(people, *versions)
             plans = versions[1]["version"]
             tables.limits.replace(plans, *columns.read_limits(parts["limits"]))
+            rules.forget(people)
             for kind, some in rules.read(parts["rules"]).items():
                 tables.rules[kind].replace(people, *some)
             tables.pauses.replace(people, *columns.read_pauses(parts["pauses"]))

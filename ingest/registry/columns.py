@@ -151,18 +151,34 @@ class RuleReader:
     def __init__(self, names: Names) -> None:
         self._names = names
         self._known: dict[tuple[str, str], _Meaning | None] = {}
+        self._left_out: dict[int, set[tuple[str, str]]] = {}  # by patient: version's key, kind
+
+    @property
+    def left_out(self) -> list[str]:
+        """The kind of each rule that could not be understood, of all patients."""
+        return [kind for some in self._left_out.values() for _, kind in some]
+
+    def forget(self, patients: Int64s | None = None) -> None:
+        """Forget what was left out of *patients*, or of all, for they are read anew."""
+        if patients is None:
+            self._left_out.clear()
+        elif self._left_out:
+            for patient in patients.tolist():
+                self._left_out.pop(patient, None)
 
     def read(self, row: Row) -> dict[str, Some]:
         """Return rules by kind and patient, sorted by version and key too; all kinds.
 
-        One that cannot be understood is left out, and said so in the log: the others hold.
+        One that cannot be understood is left out: the others hold. See ``left_out``.
         """
         found: dict[str, list[_Rule]] = {kind: [] for kind in KINDS}
         texts = zip(*(_cut(row[at], row[at + 1]) for at in (3, 5, 7)), strict=True)
         heads = zip(*map(_numbers, row[:3]), strict=True)
         for (patient, version, level), (key, kind, spec) in zip(heads, texts, strict=True):
             meaning = self._understood(kind, spec)
-            if meaning is not None:
+            if meaning is None:
+                self._left_out.setdefault(patient, set()).add((f"{version} {key}", kind))
+            else:
                 found[kind].append((patient, version, key, level, meaning))
         return {kind: self._columns(kind, sorted(rows)) for kind, rows in found.items()}
 

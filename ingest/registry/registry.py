@@ -44,6 +44,11 @@ class Registry:
         """Whether the last ``refresh`` came to its end."""
         return self.revision != _NONE
 
+    @property
+    def left_out(self) -> list[str]:
+        """The kind of each rule that could not be understood, and is not applied."""
+        return self._reader.left_out
+
     async def refresh(self, connection: Connection) -> int:
         """Bring what is remembered up to the revision that *connection* sees; return it.
 
@@ -70,6 +75,7 @@ class Registry:
     async def _load(self, connection: Connection) -> int:
         """Read everything; return the revision from which on it must be brought up to date."""
         self._tables = nobody()  # twice a county would be too much
+        self._reader.forget()
         revision, _ = await one_row(connection, _REVISION)
         self._tables = await load(connection, self._reader)
         return int(read_array(revision)[0])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ingest import recheck
+from ingest import recheck, settle
 from ingest.canary import beat, canary
 from ingest.clock import lane
 from ingest.config import Config
@@ -70,7 +70,7 @@ def test_every_alarm_is_on_metrics_that_there_are() -> None:
 
 
 def test_every_incident_is_explained() -> None:
-    kinds = {watcher.LAG, canary.KIND, lane.INCIDENT, recheck.INCIDENT}
+    kinds = {watcher.LAG, canary.KIND, lane.INCIDENT, recheck.INCIDENT, settle.INCIDENT}
     assert {row[0].strip("`") for row in table("Incidents")} == kinds
 
 
@@ -81,7 +81,7 @@ def test_the_legs_of_the_canary_are_those_of_her_way() -> None:
 
 
 # The first part of a log's line may be that of a setting.
-LINES_OF_LOG = {"broker.session_taken_over", "watch.incidents_open"}
+LINES_OF_LOG = {"broker.session_taken_over", "watch.incidents_open", "registry.rule"}
 SETTINGS = {
     key
     for key in re.findall(r"`([a-z]+\.[a-z_]+)`", DOCUMENT)
