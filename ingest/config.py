@@ -6,7 +6,15 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from ingest.settings import DatabaseSettings, LogSettings, Part, Port, ReadableFile, Settings
+from ingest.settings import (
+    DatabaseSettings,
+    LogSettings,
+    Part,
+    Port,
+    ReadableFile,
+    SecretFile,
+    Settings,
+)
 
 # MQTT 5 allows 65,535 unacknowledged messages; 300 MiB of memory allow fewer: a message of
 # 200 readings is 100 kB.
@@ -35,7 +43,7 @@ class ConnectionSettings(Part):
     host: Annotated[str, Field(min_length=1)]
     port: Port = 1883
     username: str | None = None
-    password_file: ReadableFile | None = None
+    password_file: SecretFile | None = None
     ca_file: ReadableFile | None = None
     cert_file: ReadableFile | None = None
     key_file: ReadableFile | None = None

@@ -57,8 +57,24 @@ def _readable(path: Path) -> Path:
     return path
 
 
+def _secret(path: Path) -> Path:
+    _readable(path)
+    try:
+        with path.open("rb") as file:
+            line = file.read(SECRET_BYTES_MAX).split(b"\n")[0].decode().strip()
+    except UnicodeDecodeError as error:
+        problem = f"{path} holds no text in UTF-8"
+        raise ValueError(problem) from error
+    if not line or not line.isprintable():
+        problem = f"the first line of {path} is no password"
+        raise ValueError(problem)
+    return path
+
+
 # A file that is there and can be read by this process.
 ReadableFile = Annotated[Path, AfterValidator(_readable)]
+# One whose first line is a password. What it holds may be another when it is used.
+SecretFile = Annotated[Path, AfterValidator(_secret)]
 
 
 class Part(BaseModel):
@@ -103,7 +119,7 @@ class DatabaseSettings(Part):
     """Where the database is. The password may stand in a file of its own."""
 
     dsn: Annotated[str, AfterValidator(_is_conninfo)]
-    password_file: ReadableFile | None = None
+    password_file: SecretFile | None = None
 
     def conninfo(self) -> str:
         """Return the connection string with the password in it: for connecting, never for a log."""
@@ -131,7 +147,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 def read_secret(path: Path) -> str:
     """Return the first line of a secret's file."""
     with path.open("rb") as file:
-        return file.read(SECRET_BYTES_MAX).decode().split("\n")[0].strip()
+        return file.read(SECRET_BYTES_MAX).split(b"\n")[0].decode(errors="replace").strip()
 
 
 def load(

@@ -51,7 +51,10 @@ def ask(config: Config, question: Callable[[Connection], Awaitable[T]]) -> T:
 def database_problem(config: Config, error: psycopg.Error) -> Problem:
     """Return what to tell of a database that cannot be used."""
     what = f"{config.database.address()} cannot be used ({first_line(error)})"
-    return Problem("database.dsn", what, "start the database, or correct database.dsn")
+    cure = "start the database, or correct database.dsn"
+    if "password" in what:
+        cure = "correct database.password_file, or the user in database.dsn"
+    return Problem("database.dsn", what, cure)
 
 
 def fail_of_database(config: Config, error: psycopg.Error) -> NoReturn:

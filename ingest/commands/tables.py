@@ -1,5 +1,6 @@
 """Tables on a terminal: what a person reads; in a pipe they are as wide as they need to be."""
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -11,22 +12,58 @@ from rich.text import Text
 
 # In a file or a pipe nothing is cut off.
 _PIPE_COLUMNS: Final = 400
+_LAST_COLUMNS: Final = 24  # a few words a line
+_BETWEEN: Final = 3  # of the table's own, for each column
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ")  # as ``utc`` writes it
 
 
 def show(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
-    """Print *rows* under *columns*; numbers to the right."""
-    shown = [[_cell(cell) for cell in row] for row in rows]
-    table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left")
-    for number, name in enumerate(columns):
-        is_number = all(cell.replace(",", "").isdigit() for row in shown if (cell := row[number]))
-        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
-    for row in shown:
-        # As text: what a stranger sent must not be read as markup, nor move the cursor.
-        table.add_row(*[Text(printable(cell)) for cell in row])
+    """Print *rows* under *columns*; numbers to the right.
+
+    Only times and the last column are broken. Where a terminal is too narrow for that, each row is
+    printed as lines of its own.
+    """
+    # As text: what a stranger sent must not be read as markup, nor move the cursor.
+    shown = [[printable(_cell(cell)) for cell in row] for row in rows]
     console = Console()
     if not console.is_terminal:
         console = Console(width=_PIPE_COLUMNS)
+    elif _least(columns, shown) > console.width:
+        print("\n\n".join(_lines(columns, row) for row in shown), end="\n\n")
+        return
+    table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left")
+    for number, name in enumerate(columns):
+        cells = [cell for row in shown if (cell := row[number])]
+        table.add_column(
+            name,
+            justify="right" if all(cell.replace(",", "").isdigit() for cell in cells) else "left",
+            overflow="fold",
+            no_wrap=number < len(columns) - 1 and not any(map(_is_time, cells)),
+        )
+    for row in shown:
+        table.add_row(*map(Text, row))
     console.print(table)
+
+
+def _least(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Return how wide a table is that can still be read."""
+    widths = [
+        max(len(cell) // 2 if _is_time(cell) else len(cell) for cell in (name, *cells))
+        for name, *cells in zip(columns, *rows, strict=True)
+    ]
+    widths[-1] = min(widths[-1], _LAST_COLUMNS)
+    return sum(widths) + _BETWEEN * len(widths)
+
+
+def _lines(columns: Sequence[str], row: Sequence[str]) -> str:
+    width = max(map(len, columns))
+    return "\n".join(
+        f"{name:>{width}}  {cell}" for name, cell in zip(columns, row, strict=True) if cell
+    )
+
+
+def _is_time(cell: str) -> bool:
+    return _TIME.fullmatch(cell) is not None
 
 
 def printable(text: str) -> str:

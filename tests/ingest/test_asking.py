@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ingest import incident
-from ingest.commands import dry_run, incidents, recheck
+from ingest.commands import dry_run, incidents, recheck, tables
 from ingest.config import Config
 from ingest.schema.edition import Edition
 from ingest.settings import ConfigError, load
@@ -68,6 +68,36 @@ def test_what_a_file_that_cannot_be_read_may_hold_is_not_missed(tmp_path: Path) 
     with pytest.raises(ConfigError) as caught:
         load(Config, tmp_path / "none.toml", {})
     assert [problem.key for problem in caught.value.problems] == ["--config"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"h\xe4st\n", b"a\x00b"])
+def test_a_file_that_holds_no_password_is_told_before_it_is_used(
+    content: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_bytes(content)
+    (tmp_path / "ingest.toml").write_text(
+        f"[database]\ndsn = ''\npassword_file = '{tmp_path}/password'\n"
+        f"[broker]\nhost = 'x'\npassword_file = '{tmp_path}/password'\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load(Config, tmp_path / "ingest.toml", {})
+    problems = {problem.key: problem.problem for problem in caught.value.problems}
+    assert problems.keys() == {"database.password_file", "broker.password_file"}
+    assert all(str(tmp_path) in problem for problem in problems.values())
+
+
+def test_a_table_that_a_terminal_cannot_hold_is_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns = ("id", "arrived", "reason", "device", "detail")
+    row = (7, datetime(2026, 11, 23, tzinfo=UTC), "unassigned", "C4:00:00:00:00:99", "x " * 30)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal, for rich
+    for width, is_table in ((80, True), (60, False)):
+        monkeypatch.setenv("COLUMNS", str(width))
+        tables.show(columns, [row, row])
+        told = capsys.readouterr().out
+        assert told.count("C4:00:00:00:00:99") == 2  # whole
+        assert (" reason  unassigned\n" in told) is not is_table
 
 
 def test_open_incidents_are_listed(
