@@ -163,10 +163,10 @@ def _breaches_of(
     parts: list[_Part], number: dict[str, int]
 ) -> tuple[composite.Found, NDArray[np.int64]]:
     """Return the breaches of components, sorted, and where each came from: (b, 2) part, row."""
-    columns: list[NDArray[np.int64]] = [np.empty((0, 5), np.int64)]
+    columns: list[NDArray[np.int64]] = []
     for index, (_, rules, findings) in enumerate(parts):
         own = np.array([number.get(key, -1) for key in rules.keys], np.int64)
-        key = own[rules.key[findings.rule]] if len(own) else np.empty(0, np.int64)
+        key = own[rules.key[findings.rule]]
         row = np.flatnonzero(key >= 0)
         columns.append(
             np.column_stack(

@@ -11,7 +11,7 @@ from ingest.batch import MINUTE, Bools, Floats, Int64s
 from ingest.dry_run.found import Gathering
 from ingest.dry_run.proposal import Proposal
 from ingest.rules import limit, repeat
-from ingest.rules.detail import of_limit, texts
+from ingest.rules.detail import of_limit
 from ingest.rules.limit import IDS_MAX, RED, Finding, Limits
 from ingest.rules.table import Series
 from ingest.waits import FIRST
@@ -193,7 +193,6 @@ def _add_decided(found: Gathering, series: Series, settled: _Settled, wait: Int6
                 else {}
             ),
             "wait_min": float(wait[FIRST[series.quantity[sample]]]) / MINUTE,
-            "readings": texts(series.reading_id[sample : sample + 1]),
         }
 
     found.add(

@@ -169,6 +169,13 @@ def test_it_counts_the_alerts_that_the_chain_would_have_made(
             assert (alert.level, alert.at, alert.breaches) == (*leading, len(found))
             said = {sentence for *when, sentence in found if tuple(when) == leading}
             assert alert.sentence_sv in said or "" in said
+    irregular = AT_READING[1]
+    days_of_it = """
+select count(distinct (patient_id, (measured_at at time zone 'Europe/Stockholm')::date))
+from breach where rule_key = %s
+"""
+    told = run(county, Rules(rules=(irregular,)), patients=patients)
+    assert told.total == county.one(days_of_it, irregular.key) > 0
     looked_at = "select count(*) from sample where quantity_id = any (%s) and measured_at >= %s"
     ids = [quantity.facts.id for quantity in LIMITS]
     told = run(county, Rules(limits=LIMIT_ROWS), patients=patients, days=20)
@@ -231,6 +238,9 @@ def test_a_composite_needs_all_its_parts(plain_county: County) -> None:
     assert (
         run(county, Rules(rules=(heavier, fewer, both)), days=60, until=NOW - 12 * DAY).total == 0
     )
+    # What was usual lies before the days that are looked at.
+    alone = Baseline(quantity=Quantity.STEPS, percent=70)
+    assert run(county, Rules(rules=(alone,)), days=4).total >= 3
 
 
 def test_a_pause_is_silent_and_nobody_else_is_counted(plain_county: County) -> None:

@@ -10,15 +10,27 @@ import numpy as np
 import pytest
 
 from devices.quantity import Quantity
-from ingest.batch import DAY, EPOCH, HOUR
+from ingest.batch import DAY, EPOCH, HOUR, MINUTE
 from ingest.dry_run.found import Breached
 from ingest.dry_run.proposal import Proposal
 from ingest.dry_run.rehearse import rehearse, silenced
 from ingest.dry_run.report import ALERTS_SHOWN_MAX, DryRun, Tally
-from ingest.rules.model import PART, Baseline, Change, Composite, KOfN, Missing, RollingMean, Rule
-from ingest.rules.plan import Rules
+from ingest.rules.model import (
+    PART,
+    Baseline,
+    Change,
+    Composite,
+    KOfN,
+    Missing,
+    Repeat,
+    RollingMean,
+    Rule,
+)
+from ingest.rules.plan import Limit, Rules
+from tests.ingest.county import LIMITS
 from tests.ingest.rules.stories import Sample, at, series_of
 
+SYSTOLIC, DIASTOLIC = Quantity.SYSTOLIC.facts.id, Quantity.DIASTOLIC.facts.id
 WEIGHT, STEPS = Quantity.BODY_WEIGHT.facts.id, Quantity.STEPS.facts.id
 PATIENTS = (3, 8)
 SINCE, UNTIL = at(2026, 3, 15, 12), at(2026, 4, 20, 12)  # clocks change on 29 March
@@ -135,23 +147,47 @@ def test_a_composite_is_told_by_its_own_parts() -> None:
     alone = Composite(
         quantity=Quantity.BODY_WEIGHT, name="alone", components=(heavier.key, high.key), level=1
     )
+    no_part = KOfN(quantity=Quantity.BODY_WEIGHT, k=1, n=1, low=95)
     given: list[Sample] = []
     for patient, gain in zip(PATIENTS, (2.5, 4.5), strict=True):
         values = [(SINCE + number * DAY, 80.0) for number in range(9)]
         given += samples([*values, (SINCE + 9 * DAY, 80.0 + gain)], patient)
         steps = [(SINCE + number * DAY, 5e3) for number in range(8 if patient == 8 else 30)]
         given += samples(steps, patient, STEPS)
-    run = told(found(given, heavier, silent, high, both, alone, until=SINCE + 20 * DAY))
-    assert run.by_family == {"composite:alone": 2, "composite:both": 1}
-    assert run.by_patient == {3: 1, 8: 2}
+    run = told(found(given, heavier, silent, high, no_part, both, alone, until=SINCE + 20 * DAY))
     sentences = {
         (one.patient_id, one.family): one.sentence_en.replace("\N{NO-BREAK SPACE}", " ")
         for one in run.alerts
+        if one.family.startswith("composite:")
     }
+    assert sentences.keys() == {
+        (3, "composite:alone"),
+        (8, "composite:alone"),
+        (8, "composite:both"),
+    }
+    assert {run.by_family[family] for _, family in sentences} == {1, 2}
     assert "increased by 2.5 kg" in sentences[3, "composite:alone"]
     assert "increased by 4.5 kg" in sentences[8, "composite:alone"]
     assert "increased by 4.5 kg" in sentences[8, "composite:both"]
     assert "step" in sentences[8, "composite:both"].lower()
+
+
+@pytest.mark.parametrize("number", [1, 9], ids=["the lowest id", "the highest id"])
+def test_what_a_repeat_does_not_give_stays_as_it_was(number: int) -> None:
+    again = SINCE + 11 * MINUTE
+    given = [
+        Sample(3, SYSTOLIC, SINCE + MINUTE, (5).to_bytes(16), 190.0),
+        Sample(3, DIASTOLIC, SINCE + MINUTE, (5).to_bytes(16), 115.0),
+        Sample(3, SYSTOLIC, again, number.to_bytes(16), 140.0),
+    ]
+    rules = Rules(
+        limits=tuple(Limit(quantity=q, **bounds) for q, bounds in LIMITS.items()),
+        rules=(Repeat(quantity=Quantity.SYSTOLIC),),
+    )
+    run = rehearse(series_of(given), np.array(PATIENTS), Proposal.of(rules, SINCE), UNTIL)
+    assert sorted(zip(run.level.tolist(), run.at.tolist(), strict=True)) == [(1, again), (2, again)]
+    (alert,) = told(run).alerts
+    assert "115" in alert.sentence_en
 
 
 def test_a_pause_silences_her_from_its_beginning_to_before_its_end() -> None:
