@@ -34,7 +34,7 @@ async def _open(dsn: str) -> psycopg.AsyncConnection[Any]:
 
 
 @pytest.mark.parametrize("seed", range(LIVES))
-async def test_whatever_changes_what_is_remembered_is_what_iswritten(
+async def test_whatever_changes_what_is_remembered_is_what_is_written(
     county: County, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By one that follows every change, one that is behind, and one that begins anew."""
