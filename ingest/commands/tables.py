@@ -42,7 +42,9 @@ def show(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str
         )
     for row in shown:
         table.add_row(*map(Text, row))
-    console.print(table)
+    with console.capture() as captured:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def _least(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
