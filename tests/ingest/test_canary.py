@@ -114,6 +114,7 @@ class Denying(Mosquitto):
 def test_she_has_as_many_cuffs_as_nobody_doubts() -> None:
     for every_s in (60.0, 300.0, 3600.0):
         assert 3600 / every_s / cuffs(every_s) < READINGS_PER_HOUR_USUAL
+    assert cuffs(300.0) == 5
 
 
 @pytest.mark.timeout(120)

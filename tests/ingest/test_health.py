@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ingest.config import WatchSettings
@@ -160,6 +160,10 @@ def test_more_than_a_few_who_ask_at_once_are_hung_up_and_are_answered_afterwards
 
     with server.serving(WatchSettings(port=port), Metrics(health), health):
         assert answers()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as page:
+            # Prometheus reads nothing of a kind that is not named.
+            assert page.headers["Content-Type"] == CONTENT_TYPE_LATEST
+            assert int(page.headers["Content-Length"]) == len(page.read())
         with ExitStack() as silent:
             for _ in range(server.REQUESTS_AT_ONCE_MAX):
                 silent.enter_context(socket.create_connection(("127.0.0.1", port)))

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 
 from ingest.config import Config
 from ingest.schema.edition import Edition
@@ -176,16 +177,37 @@ def test_a_newer_schema_and_an_open_incident_are_seen(
         assert "9999_later.sql" in worker.ask("/readyz")[1]
 
 
+def config_of(dsn: str) -> Config:
+    broker = {"host": "nowhere.invalid", "client_id": "ingest-1"}
+    return Config.model_validate({"database": {"dsn": dsn}, "broker": broker})
+
+
+async def test_a_database_that_does_not_answer_is_known_at_once_and_said_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watcher, "LOOK_EVERY_S", 0.02)
+    health = Health(beat_s=0.0)
+    config = config_of(f"host=127.0.0.1 port={free_port()}")
+    with capture_logs() as logs:
+        looking = asyncio.create_task(
+            Watcher(config, health, Metrics(health)).look(edition=Edition.PLAIN)
+        )
+        for _ in range(3):
+            health.answered_s = 1.0
+            async with asyncio.timeout(10):
+                while health.answered_s is not None:  # noqa: ASYNC110 - a field tells nobody
+                    await asyncio.sleep(0.01)
+        looking.cancel()
+        with suppress(asyncio.CancelledError):
+            await looking
+    assert [line["event"] for line in logs] == ["watch.database_away"]
+
+
 async def test_a_worker_that_falls_behind_is_an_incident_until_it_has_caught_up(
     plain_county: County, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watcher, "LOOK_EVERY_S", 0.02)
-    config = Config.model_validate(
-        {
-            "database": {"dsn": plain_county.dsn},
-            "broker": {"host": "nowhere.invalid", "client_id": "ingest-1"},
-        }
-    )
+    config = config_of(plain_county.dsn)
     health = Health(beat_s=0.0)
     looking = asyncio.create_task(
         Watcher(config, health, Metrics(health)).look(edition=Edition.PLAIN)
