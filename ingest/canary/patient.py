@@ -29,10 +29,28 @@ group by l.patient_id, l.device_id order by max(r.measured_at) nulls first, l.de
 """
 _LEND: Final = """
 insert into device_loan (patient_id, device_id, lent_from)
-select %(patient_id)s, device_id, now() - interval '1 hour'
+select %(patient_id)s, wanted.device_id, greatest(now() - interval '1 hour', max(l.returned_at))
 from unnest(%(devices)s::text[]) as wanted (device_id)
-where not exists (select from device_loan l
-    where l.patient_id = %(patient_id)s and l.device_id = wanted.device_id)
+left join device_loan l on l.patient_id = %(patient_id)s and l.device_id = wanted.device_id
+group by wanted.device_id
+having count(*) filter (where l.loan_id is not null and l.returned_at is null) = 0
+"""
+# Of the newest plan: whether its limits are hers.
+_HAS_LIMITS: Final = """
+select exists (
+    select from (
+        select plan_version_id from plan_version where patient_id = %s
+        order by in_force_from desc limit 1
+    ) newest
+    join plan_limit using (plan_version_id)
+    where quantity_id = %s and yellow_high = %s and red_high = %s
+)
+"""
+_NEW_PLAN: Final = """
+insert into plan_version (patient_id, in_force_from, agreed_how)
+select %s, greatest(now() - interval '1 hour', max(in_force_from) + interval '1 second'), 'canary'
+from plan_version where patient_id = %s
+returning plan_version_id
 """
 _CLOSE: Final = """
 with closed as (
@@ -90,19 +108,14 @@ async def close_alerts(connection: Connection, patient_id: int) -> None:
 
 
 async def _plan(connection: Connection, patient_id: int) -> None:
-    found = "select count(*) from plan_version where patient_id = %s"
-    if await _one(connection, found, patient_id):
+    limits = (Quantity.SYSTOLIC.facts.id, _YELLOW_MMHG, _RED_MMHG)
+    if await _one(connection, _HAS_LIMITS, patient_id, *limits):
         return
-    version = await _one(
-        connection,
-        "insert into plan_version (patient_id, in_force_from, agreed_how)"
-        " values (%s, now() - interval '1 hour', 'canary') returning plan_version_id",
-        patient_id,
-    )
+    version = await _one(connection, _NEW_PLAN, patient_id, patient_id)
     await connection.execute(
         "insert into plan_limit (plan_version_id, quantity_id, yellow_high, red_high)"
         " values (%s, %s, %s, %s)",
-        [version, Quantity.SYSTOLIC.facts.id, _YELLOW_MMHG, _RED_MMHG],
+        [version, *limits],
     )
 
 

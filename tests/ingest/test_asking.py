@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ingest import incident
+from ingest.canary import patient
 from ingest.commands import dry_run, incidents, recheck, tables
 from ingest.config import Config
 from ingest.schema.edition import Edition
@@ -98,6 +99,26 @@ def test_a_table_that_a_terminal_cannot_hold_is_lines(
         told = capsys.readouterr().out
         assert told.count("C4:00:00:00:00:99") == 2  # whole
         assert (" reason  unassigned\n" in told) is not is_table
+
+
+def test_setting_the_canary_up_again_gives_her_what_she_lost(plain_county: County) -> None:
+    county = plain_county
+    cuffs, hers = (
+        patient.cuffs(300),
+        "patient_id in (select patient_id from patient where is_canary)",
+    )
+    lent = f"device_loan where returned_at is null and {hers}"
+    plans = f"plan_limit join plan_version using (plan_version_id) where {hers}"
+    for _ in range(2):
+        call(county, lambda c: patient.set_up(c, "canary", 300))
+        assert (county.count(lent), county.count(plans)) == (cuffs, 1)
+    county.connection.execute(f"update device_loan set returned_at = now() where {hers}")
+    county.connection.execute("delete from plan_limit")
+    assert call(county, patient.next_cuff) is None
+    for _ in range(2):
+        call(county, lambda c: patient.set_up(c, "canary", 300))
+        assert (county.count(lent), county.count(plans)) == (cuffs, 1)
+    assert call(county, patient.next_cuff) is not None
 
 
 def test_open_incidents_are_listed(
