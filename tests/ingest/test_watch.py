@@ -8,10 +8,11 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -203,8 +204,16 @@ async def test_a_database_that_does_not_answer_is_known_at_once_and_said_once(
     assert [line["event"] for line in logs] == ["watch.database_away"]
 
 
+@pytest.fixture
+def log_lines() -> Iterator[list[MutableMapping[str, Any]]]:
+    with capture_logs() as logs:
+        yield logs
+
+
 async def test_a_worker_that_falls_behind_is_an_incident_until_it_has_caught_up(
-    plain_county: County, monkeypatch: pytest.MonkeyPatch
+    plain_county: County,
+    monkeypatch: pytest.MonkeyPatch,
+    log_lines: list[MutableMapping[str, Any]],
 ) -> None:
     monkeypatch.setattr(watcher, "LOOK_EVERY_S", 0.02)
     config = config_of(plain_county.dsn)
@@ -262,6 +271,10 @@ async def test_a_worker_that_falls_behind_is_an_incident_until_it_has_caught_up(
     looking.cancel()
     with suppress(asyncio.CancelledError):
         await looking
+    # Said when it begins, and not at every look; and again since the database was away.
+    events = [line["event"] for line in log_lines]
+    told = ("watch.lag", "watch.database_away", "watch.lag_over")
+    assert [events.count(event) for event in told] == [2, 1, 1]
 
 
 def test_a_wedged_loop_is_dead_to_who_asks_and_a_stopped_process_does_not_answer(
