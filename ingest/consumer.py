@@ -48,6 +48,8 @@ RECEIPTS_IN_FLIGHT_MAX: Final = 100
 _TOPICS_MAX: Final = 32_768
 RECONNECT_S_MIN: Final = 1.0
 RECONNECT_S_MAX: Final = 10.0
+# How soon what was refused is asked for again: somebody may have mended the access list.
+SUBSCRIBE_AGAIN_S: Final = 10.0
 _FAREWELL_S: Final = 2.0
 # What may happen with every receipt is told no more often.
 _TELL_EVERY_S: Final = 60.0
@@ -189,10 +191,7 @@ class MqttConsumer:
     def opened(self, link: BrokerLink, connack: Connack) -> None:
         """Subscribe, and send again what the broker has not confirmed."""
         self._log.info("broker.connected", session_kept=connack.session_present)
-        name = wire.topic("+", wire.TopicKind.READINGS)
-        if self._settings.shared_group:
-            name = f"$share/{self._settings.shared_group}/{name}"
-        link.send(link.connection.subscribe([name]) + self._in_flight.resume(connack))
+        link.send(self._subscription(link) + self._in_flight.resume(connack))
         if not self._has_room():  # of earlier connections
             link.pause()
 
@@ -203,11 +202,14 @@ class MqttConsumer:
                 self._log.error(
                     "broker.subscription_refused",
                     reason=describe(reason, suback.text),
-                    cure="let this client read the readings of all gateways",
+                    cure="let this client read the readings of all gateways; retrying",
                 )
         is_subscribed = not any(map(is_failure, suback.reasons))
         if is_subscribed:
             self._log.info("broker.subscribed")
+        else:
+            loop = asyncio.get_running_loop()
+            loop.call_later(SUBSCRIBE_AGAIN_S, self._subscribe_again, self._link)
         self._meter.subscribed(is_subscribed)
 
     def arrived(self, link: BrokerLink, publishes: Sequence[Publish]) -> None:
@@ -238,6 +240,16 @@ class MqttConsumer:
     def _has_room(self) -> bool:
         # Twice, for deliveries of a broken connection may still be in hand.
         return len(self._order) < 2 * self._receive_max and self._held_bytes < HELD_BYTES_MAX
+
+    def _subscription(self, link: BrokerLink) -> bytes:
+        name = wire.topic("+", wire.TopicKind.READINGS)
+        if self._settings.shared_group:
+            name = f"$share/{self._settings.shared_group}/{name}"
+        return link.connection.subscribe([name])
+
+    def _subscribe_again(self, link: BrokerLink | None) -> None:
+        if link is not None and link is self._link and link.is_open:
+            link.send(self._subscription(link))
 
     def _topic(self, name: str) -> bytes:
         if len(self._topics) >= _TOPICS_MAX:

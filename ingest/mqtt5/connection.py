@@ -52,7 +52,7 @@ class Connection:
         return self._connect.encode()
 
     def subscribe(self, filters: Sequence[str]) -> bytes:
-        """Return SUBSCRIBE."""
+        """Return SUBSCRIBE; not again before it is answered."""
         assert self.state is State.OPEN
         assert not self._filters
         self._filters = len(filters)
@@ -110,3 +110,4 @@ class Connection:
         if len(suback.reasons) != self._filters:
             problem = f"SUBACK with {len(suback.reasons)} reasons [MQTT-3.8.4-6]"
             raise ProtocolError(problem)
+        self._filters = 0

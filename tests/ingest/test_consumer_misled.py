@@ -158,6 +158,32 @@ async def test_a_refused_subscription_is_told_and_does_not_count_as_one() -> Non
     assert "broker.subscription_refused" in [log["event"] for log in logs]
 
 
+async def test_a_subscription_that_was_refused_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(consumer_module, "SUBSCRIBE_AGAIN_S", 0.0)
+
+    asked = []
+
+    async def refuses_twice(guest: Guest) -> None:
+        await guest.packet()
+        guest.say(connack())
+        asked.append(await guest.packet())
+        for _ in range(2):
+            guest.say(suback(SUBSCRIPTION, [0x87]))
+            asked.append(await guest.packet())
+        guest.say(suback(SUBSCRIPTION, [1]), publish("t", b"x", 1))
+        await guest.goodbye()
+
+    with capture_logs() as logs:
+        async with misled_by(refuses_twice) as (consumer, watched, broker):
+            await next_one(consumer)
+            assert (broker.visits, watched.subscriptions) == (1, 1)
+    assert asked == [asked[0]] * 3
+    told = [log["event"] for log in logs if "subscri" in log["event"]]
+    assert told == ["broker.subscription_refused"] * 2 + ["broker.subscribed"]
+
+
 async def test_a_session_taken_over_is_told_with_the_cure() -> None:
     async def takes_over(guest: Guest) -> None:
         await guest.welcome()

@@ -228,6 +228,15 @@ def test_a_subscription_is_answered_with_a_reason_for_each_filter() -> None:
         connection.receive(suback(0xFFFF, [1, 1]), [])
 
 
+def test_a_subscription_is_answered_once_and_may_be_asked_for_again() -> None:
+    connection = _open()
+    first = connection.subscribe(["a"])
+    connection.receive(suback(0xFFFF, [0x87]), [])
+    with pytest.raises(ProtocolError, match=r"MQTT-2\.2\.1-6"):
+        connection.receive(suback(0xFFFF, [1]), [])
+    assert connection.subscribe(["a"]) == first
+
+
 def test_a_refusal_closes() -> None:
     connection = Connection(CONNECT)
     connection.receive(connack(0x86), [])
