@@ -124,7 +124,10 @@ class _Worker:
             parts["clock"] = clock.run
         if config.canary is not None:
             parts["canary"] = Canary(config, config.canary, self._metrics).run
-        return [tasks.create_task(_kept(name, run), name=name) for name, run in parts.items()]
+        return [
+            tasks.create_task(_kept(name, run, self._metrics), name=name)
+            for name, run in parts.items()
+        ]
 
 
 def _collect_seldom() -> None:
@@ -137,7 +140,7 @@ def _collect_seldom() -> None:
     gc.set_threshold(100_000, 20, 50)
 
 
-async def _kept(name: str, part: Callable[[], Awaitable[None]]) -> None:
+async def _kept(name: str, part: Callable[[], Awaitable[None]], metrics: Metrics) -> None:
     """Run *part* until cancelled; a fault of ours in it is logged whole, and it begins anew.
 
     It must not stop the readings, which the same process carries and which do not need it.
@@ -146,6 +149,7 @@ async def _kept(name: str, part: Callable[[], Awaitable[None]]) -> None:
         try:
             await part()
         except Exception:  # noqa: BLE001 - the root of a part
+            metrics.part_failed(name)
             structlog.get_logger().exception("ingest.part_failed", part=name, again_in_s=FAILED_S)
         await asyncio.sleep(FAILED_S)
 

@@ -33,6 +33,8 @@ COMMIT_BOUNDS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 OUTCOMES: Final = ("new", "repeated", "refused")
 LEGS: Final = ("stored", "breach", "alert", "receipt")
 BROKER: Final = "broker"  # not even sent
+# What runs beside the readings.
+PARTS: Final = ("watch", "control", "clock", "canary")
 # Kinds of incidents come from the database; what is no plain word does not become a label.
 KINDS_MAX: Final = 50
 
@@ -95,6 +97,7 @@ class Metrics:
             "canary_leg_seconds", "From the last canary's sending to each leg's end.", "leg"
         )
         self._canary_failures = counter("canary_failures", "Canaries lost, by leg.", "leg")
+        self._parts = counter("part_failures", "Parts that failed and began anew.", "part")
         self._loop_at = gauge("loop_timestamp_seconds", "When the event loop last turned.")
         for outcome in OUTCOMES:  # at zero from the start: a rise from nothing is no rise
             self._readings.labels(outcome)
@@ -103,6 +106,8 @@ class Metrics:
         for name in chores:
             self._chore_rows.labels(name)
             self._chore_s.labels(name)
+        for name in PARTS:
+            self._parts.labels(name)
         for leg in (BROKER, *LEGS):
             self._canary_failures.labels(leg)
 
@@ -165,6 +170,10 @@ class Metrics:
         """See ``Meter``."""
         self._chore_rows.labels(chore).inc(rows)
         self._chore_s.labels(chore).inc(took_s)
+
+    def part_failed(self, part: str) -> None:
+        """Note that a part failed for a fault of ours, and begins anew."""
+        self._parts.labels(part).inc()
 
     def turned(self) -> None:
         """Note that the event loop turns."""
