@@ -205,14 +205,18 @@ def test_a_gap_is_one_missing_measurement(plain_county: County) -> None:
     county = plain_county
     for day in (30, 29, 28, 20, 19):
         county.settle([weight(80, measured_at=NOW - day * DAY)])
-    told = run(
-        county, Rules(rules=(Missing(quantity=Quantity.BODY_WEIGHT, interval_h=24),)), days=32
-    )
+    rules = Rules(rules=(Missing(quantity=Quantity.BODY_WEIGHT, interval_h=24),))
+    told = run(county, rules, days=32)
     at = [alert.at for alert in reversed(told.alerts)]
     # Two days at the beginning, the gap of eight, and since day 19: once each.
     begun = [LATEST - 32 * DAY, NOW - 28 * DAY, NOW - 19 * DAY]
     assert at == [moment + 36 * HOUR for moment in begun]
     assert {alert.family for alert in told.alerts} == {"missing:body_weight"}
+    county.connection.execute(
+        "update sample set suspicion = suspicion | 1024 where measured_at = %s", [NOW - 19 * DAY]
+    )
+    # Somebody else stood on the scale.
+    assert run(county, rules, days=32).alerts[0].at == NOW - 20 * DAY + 36 * HOUR
 
 
 def test_a_composite_needs_all_its_parts(plain_county: County) -> None:
