@@ -19,11 +19,12 @@ _END_WORKERS_MS = 10_000
 
 
 @pytest.fixture
-def county(edition: str, request: pytest.FixtureRequest) -> County:
+def county(
+    edition: str, postgres_server: Postgres, request: pytest.FixtureRequest
+) -> Iterator[County]:
     """On both editions."""
     kind = "plain" if edition == "plain" else "timescale"
-    found: County = request.getfixturevalue(f"{kind}_county")
-    return found
+    yield from _county(postgres_server, request.getfixturevalue(f"{kind}_template"))
 
 
 @pytest.fixture
