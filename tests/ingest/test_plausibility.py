@@ -39,7 +39,7 @@ def _readings(draw: st.DrawFn) -> Reading:
         for value in draw(st.lists(_VALUE, max_size=5))
     )
     return Reading(
-        reading_id=UUID(int=draw(st.integers(0, 2**128 - 1))),
+        reading_id=UUID(int=draw(st.integers(1, 2**128 - 1))),
         device_id=draw(st.sampled_from(["A", "B"])),
         source="2a35",
         payload="00",
