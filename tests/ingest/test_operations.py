@@ -81,7 +81,12 @@ def test_the_legs_of_the_canary_are_those_of_her_way() -> None:
 
 
 # The first part of a log's line may be that of a setting.
-LINES_OF_LOG = {"broker.session_taken_over", "watch.incidents_open", "registry.rule", "ingest.part_failed"}
+LINES_OF_LOG = {
+    "broker.session_taken_over",
+    "watch.incidents_open",
+    "registry.rule",
+    "ingest.part_failed",
+}
 SETTINGS = {
     key
     for key in re.findall(r"`([a-z]+\.[a-z_]+)`", DOCUMENT)
