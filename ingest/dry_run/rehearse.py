@@ -5,12 +5,12 @@ that looks back at each reading; a rolling mean once a week and a baseline once 
 missing measurement when its interval and grace have passed; a composite at its parts' breaches.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.batch import Int64s
+from ingest.batch import Bools, Int64s
 from ingest.clock.occasion import WEEK, six_of
 from ingest.dry_run.found import Breached, Gathering
 from ingest.dry_run.proposal import Proposal
@@ -26,7 +26,16 @@ from ingest.search import pairs
 _Part = tuple[str, RuleRows, Findings]
 
 
-def rehearse(series: Series, patients: Int64s, proposal: Proposal, until: int) -> Breached:
+NO_PAUSES: Final = np.empty((0, 3), np.int64)
+
+
+def rehearse(
+    series: Series,
+    patients: Int64s,
+    proposal: Proposal,
+    until: int,
+    pauses: NDArray[np.int64] = NO_PAUSES,
+) -> Breached:
     """Return what *proposal* would have found in *series* from its beginning on.
 
     Args:
@@ -35,9 +44,11 @@ def rehearse(series: Series, patients: Int64s, proposal: Proposal, until: int) -
         patients: (p,) of the cohort, ascending.
         proposal: What is proposed.
         until: Exclusive; microseconds since 2000.
+        pauses: (k, 3) patient, from, until (exclusive): what is measured there finds nothing.
     """
     found = Gathering()
-    hold(found, series, patients, proposal)
+    asleep = _paused(series.patient, series.measured_at, pauses)
+    hold(found, series, patients, proposal, awake=~asleep)
     parts = [
         *_looking_back(series, patients, proposal),
         *_of_the_clock(series, patients, proposal, until),
@@ -46,7 +57,9 @@ def rehearse(series: Series, patients: Int64s, proposal: Proposal, until: int) -
         _add(found, series, part)
     if proposal.composites:
         _composites(found, series, parts, patients, proposal)
-    return found.all()
+    breached = found.all()
+    spoken = ~_paused(breached.patient, breached.at, pauses)
+    return breached.take(np.flatnonzero(spoken))
 
 
 def _looking_back(series: Series, patients: Int64s, proposal: Proposal) -> list[_Part]:
@@ -185,9 +198,9 @@ def _breaches_of(
     return found, table[:, 3:]
 
 
-def silenced(found: Breached, pauses: NDArray[np.int64]) -> Breached:
-    """Leave out what lies in a pause; *pauses* is (k, 3): patient, from, until (exclusive)."""
-    spoken = np.ones(len(found), np.bool_)
-    for patient, since, until in pauses.tolist():  # pauses are few
-        spoken &= ~((found.patient == patient) & (found.at >= since) & (found.at < until))
-    return found.take(np.flatnonzero(spoken))
+def _paused(patient: Int64s, at: Int64s, pauses: NDArray[np.int64]) -> Bools:
+    """Tell which moments lie in a pause of the patient."""
+    asleep = np.zeros(len(patient), np.bool_)
+    for whose, since, until in pauses.tolist():  # pauses are few
+        asleep |= (patient == whose) & (at >= since) & (at < until)
+    return asleep

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ingest import pg_binary
 from ingest.batch import EPOCH, Ids, Int64s, microseconds
 from ingest.dry_run.proposal import Proposal
-from ingest.dry_run.rehearse import rehearse, silenced
+from ingest.dry_run.rehearse import rehearse
 from ingest.dry_run.report import DryRun, Tally
 from ingest.pg_binary import Array
 from ingest.plausibility import Suspicion, counts
@@ -67,7 +67,7 @@ async def dry_run(
         some = patients[first : first + PATIENTS_AT_ONCE]
         series = await _series(connection, some, proposal, end)
         pauses = await _pauses(connection, some, since, end)
-        tally.add(silenced(rehearse(series, some, proposal, end), pauses), len(series))
+        tally.add(rehearse(series, some, proposal, end, pauses), len(series))
     return tally.result(len(patients), days)
 
 

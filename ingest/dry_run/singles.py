@@ -48,8 +48,18 @@ class _Acts:
         return np.where(self.key[place] == wanted, self.order[place], -1).astype(np.int64)
 
 
-def hold(found: Gathering, series: Series, patients: Int64s, proposal: Proposal) -> None:
-    """Hold every sample against the limits; where a repeat is asked for, let it decide."""
+def hold(
+    found: Gathering, series: Series, patients: Int64s, proposal: Proposal, *, awake: Bools
+) -> None:
+    """Hold every sample against the limits; where a repeat is asked for, let it decide.
+
+    Args:
+        found: Takes what is found.
+        series: What was measured.
+        patients: (p,) of the cohort, ascending.
+        proposal: What is proposed.
+        awake: (s,) which samples were not measured in a pause: no other asks for a repeat.
+    """
     if not proposal.limits or not len(series):
         return
     limits = proposal.limits_of(patients)
@@ -68,7 +78,7 @@ def hold(found: Gathering, series: Series, patients: Int64s, proposal: Proposal)
         acts = _Acts.of_series(series)
         wait = np.full(len(FIRST), _NO_WAIT, np.int64)
         wait[rules.quantity] = repeat.wait(rules)
-        single, second = _pairs(series, acts, wait, inside & (finding.level == RED))
+        single, second = _pairs(series, acts, wait, awake & inside & (finding.level == RED))
         stands &= ~acts.samples_of(np.concatenate((single, second)))
         settled = _settle(series, acts, limits, single, second)
         _add_decided(found, series, settled, wait)

@@ -13,7 +13,7 @@ from devices.quantity import Quantity
 from ingest.batch import DAY, EPOCH, HOUR, MINUTE
 from ingest.dry_run.found import Breached
 from ingest.dry_run.proposal import Proposal
-from ingest.dry_run.rehearse import rehearse, silenced
+from ingest.dry_run.rehearse import NO_PAUSES, rehearse
 from ingest.dry_run.report import ALERTS_SHOWN_MAX, DryRun, Tally
 from ingest.rules.model import (
     PART,
@@ -46,10 +46,15 @@ def samples(
 
 
 def found(
-    given: Sequence[Sample], *rules: Rule, since: int = SINCE, until: int = UNTIL
+    given: Sequence[Sample],
+    *rules: Rule,
+    since: int = SINCE,
+    until: int = UNTIL,
+    pauses: Sequence[tuple[int, int, int]] = (),
 ) -> Breached:
     proposal = Proposal.of(Rules(rules=rules), since)
-    return rehearse(series_of(given), np.array(PATIENTS), proposal, until)
+    asleep = np.array(pauses, np.int64) if pauses else NO_PAUSES
+    return rehearse(series_of(given), np.array(PATIENTS), proposal, until, asleep)
 
 
 def told(breached: Breached) -> DryRun:
@@ -190,16 +195,36 @@ def test_a_pause_silences_her_from_its_beginning_to_before_its_end() -> None:
     given = [one for patient in PATIENTS for one in samples([(SINCE + 9 * DAY, 80.0)], patient)]
     run = found(given, rule)
     first, second = sorted(set(run.at.tolist()))
-    spoken = silenced(run, np.array([[3, first, second], [8, second - 1, second + 1]]))
+    pauses = [(3, first, second), (8, second - 1, second + 1)]
+    spoken = found(given, rule, pauses=pauses)
     assert list(zip(spoken.patient.tolist(), spoken.at.tolist(), strict=True)) == [
         (3, second),
         (8, first),
     ]
-    end = UNTIL
-    assert told(silenced(run, np.array([[3, second, end], [8, second, end]]))).by_patient == {
-        3: 1,
-        8: 1,
-    }
+    rest = found(given, rule, pauses=[(3, second, UNTIL), (8, second, UNTIL)])
+    assert told(rest).by_patient == {3: 1, 8: 1}
+
+
+@pytest.mark.parametrize(("ends_after", "expected"), [(9, []), (0, [(1, 11)])])
+def test_a_red_single_of_a_pause_asks_for_no_repeat(
+    ends_after: int, expected: list[tuple[int, int]]
+) -> None:
+    """Else the mean of what a pause silences and what comes after it would alert."""
+    given = [
+        Sample(3, SYSTOLIC, SINCE + MINUTE, (1).to_bytes(16), 190.0),
+        Sample(3, SYSTOLIC, SINCE + 11 * MINUTE, (2).to_bytes(16), 150.0),
+    ]
+    rules = Rules(
+        limits=tuple(Limit(quantity=q, **bounds) for q, bounds in LIMITS.items()),
+        rules=(Repeat(quantity=Quantity.SYSTOLIC),),
+    )
+    pauses = np.array([[3, SINCE, SINCE + ends_after * MINUTE]])
+    patients, proposal = np.array(PATIENTS), Proposal.of(rules, SINCE)
+    run = rehearse(series_of(given), patients, proposal, UNTIL, pauses)
+    assert [
+        (level, (at - SINCE) // MINUTE)
+        for level, at in zip(run.level.tolist(), run.at.tolist(), strict=True)
+    ] == expected
 
 
 def test_the_newest_alerts_are_shown_and_all_are_counted() -> None:
