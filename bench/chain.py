@@ -25,6 +25,8 @@ from simulator.embedded.postgres import Postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 START_S_MAX = 30.0
+# A server's, and not a laptop's: docs/operations.md.
+SETTINGS = {"shared_buffers": "1GB", "wal_compression": "on"}
 RUN_S_MAX = 180.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -80,7 +82,7 @@ def servers(name: str, tree: Path | None, directory: Path) -> Iterator[Servers]:
     if Mosquitto.program() is None:
         print("mosquitto is not installed: the embedded broker stands in, which is slower")
     kind = EmbeddedBroker if Mosquitto.program() is None else Mosquitto
-    with Postgres(directory / "pg", tree=tree) as database, kind(directory / "broker") as broker:
+    with Postgres(directory / "pg", tree=tree, settings=SETTINGS) as database, kind(directory / "broker") as broker:
         migrate(database.dsn())
         fill_county(database.dsn())
         found = Servers(name, database, broker, directory)
