@@ -127,8 +127,10 @@ async def test_a_broker_with_a_strangers_certificate_is_not_spoken_to(
 async def test_a_name_or_password_that_is_none_is_told_and_tried_again(
     host: str, password: bytes, tmp_path: Path
 ) -> None:
-    (tmp_path / "password").write_bytes(password)
-    settings = BrokerSettings(host=host, port=1, password_file=tmp_path / "password")
+    secret = tmp_path / "password"
+    secret.write_text("good at the start")
+    settings = BrokerSettings(host=host, port=1, password_file=secret)
+    secret.write_bytes(password)  # what it holds may be another when it is used
     with capture_logs() as logs:
         async with MqttConsumer(settings, 20) as consumer:
             await _told(consumer, logs, "broker.unreachable")
