@@ -33,13 +33,16 @@ _OVERTAKEN: Final = """exists (
             select from breach worse
             where worse.reading_id = s.reading_id and worse.quantity_id = s.quantity_id
                 and worse.rule = {of}.rule and worse.level > 0
+            offset 0
         )
         and not exists (
             select from patient_pause p
             where p.patient_id = s.patient_id
                 and p.from_at <= s.measured_at and s.measured_at < p.until_at
+            offset 0
         )
         {more}
+    offset 0
 )"""
 
 # The newer value was stored before, or is in this batch, whose breaches are not recorded yet.
@@ -103,10 +106,12 @@ looked_up as materialized (
         select from breach b
         where b.reading_id = f.reading_id and b.quantity_id = f.quantity_id
             and b.rule_key = f.rule_key
+        offset 0
     ) else exists (
         select from breach b
         where b.reading_id is null and b.patient_id = f.patient_id
             and b.rule_key = f.rule_key and b.measured_at = f.measured_at
+        offset 0
     ) end as is_known, row_number() over (
         partition by patient_id, reading_id, rule_key, measured_at,
             case when reading_id is not null then quantity_id end
@@ -148,8 +153,12 @@ with released as materialized (
             case when b.late and b.level = 2 and {_OVERTAKEN.format(of="b", more="")}
                 then 1 else b.level end as level
         from unnest(%s::uuid[], %s::text[]) as asked (reading_id, rule)
-        join breach b using (reading_id, rule)
-        where b.alert_id is null and b.level > 0 and b.rule_key = ''
+        cross join lateral (
+            select * from breach b
+            where b.reading_id = asked.reading_id and b.rule = asked.rule
+                and b.alert_id is null and b.level > 0 and b.rule_key = ''
+            offset 0
+        ) b
         order by b.breach_id
     ) b
 ),
@@ -167,10 +176,24 @@ select pg_notify('alert', '') from touched limit 1
 """  # noqa: S608
 
 _LINK: Final = """
-update breach b set alert_id = a.alert_id
-from unnest(%s::uuid[], %s::text[]) as asked (reading_id, rule), alert a
-where b.reading_id = asked.reading_id and b.rule = asked.rule and b.alert_id is null
-    and b.level > 0 and a.patient_id = b.patient_id and a.rule = b.rule and a.state <> 'closed'
+update breach b set alert_id = (
+    select a.alert_id from alert a
+    where a.patient_id = b.patient_id and a.rule = b.rule and a.state <> 'closed'
+)
+where b.breach_id = any (array(
+    select held.breach_id from unnest(%s::uuid[], %s::text[]) as asked (reading_id, rule)
+    cross join lateral (
+        select breach_id from breach w
+        where w.reading_id = asked.reading_id and w.rule = asked.rule
+            and w.alert_id is null and w.level > 0
+            and exists (
+                select from alert a
+                where a.patient_id = w.patient_id and a.rule = w.rule and a.state <> 'closed'
+                offset 0
+            )
+        offset 0
+    ) held
+))
 """
 
 

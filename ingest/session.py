@@ -8,10 +8,19 @@ import psycopg
 STATEMENT_S_MAX: Final = 60
 
 
-def session(application_name: str) -> dict[str, str | int]:
+# Every statement of a batch looks rows up by a key. One that is planned while its tables are small
+# must not go on to read them from end to end when they have grown; a county, too, is read by key.
+BY_KEY_ONLY: Final = "-c enable_seqscan=off"
+
+
+def session(application_name: str, options: str = "") -> dict[str, str | int]:
     """Return the connection parameters; the name is what the server's own views show.
 
     A peer that vanished without a word is noticed within half a minute.
+
+    Args:
+        application_name: Whose connection it is.
+        options: More of the server's settings, as the command line of ``postgres`` takes them.
     """
     return {
         "connect_timeout": 10,
@@ -19,7 +28,7 @@ def session(application_name: str) -> dict[str, str | int]:
         "keepalives_interval": 5,
         "keepalives_count": 3,
         "tcp_user_timeout": 30_000,
-        "options": f"-c statement_timeout={STATEMENT_S_MAX}s -c timezone=UTC",
+        "options": f"-c statement_timeout={STATEMENT_S_MAX}s -c timezone=UTC {options}",
         "application_name": application_name,
     }
 

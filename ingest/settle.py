@@ -28,7 +28,7 @@ from ingest.meter import NOBODY, Meter
 from ingest.quarantine import Reason, Refused
 from ingest.refusal import refusals, refused_by_database
 from ingest.registry import Registry
-from ingest.session import is_worlds, session
+from ingest.session import BY_KEY_ONLY, is_worlds, session
 
 # Between attempts: quick at first, for a restart takes a second; then once in five seconds.
 RETRY_S_MIN: Final = 0.1
@@ -226,7 +226,8 @@ class Settler:
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         if self._connection is None:
             connection = await psycopg.AsyncConnection.connect(
-                make_conninfo(self._conninfo(), **session("egenmonitor-ingest")), autocommit=True
+                make_conninfo(self._conninfo(), **session("egenmonitor-ingest", BY_KEY_ONLY)),
+                autocommit=True,
             )
             self._connection = connection
             pg_binary.register(connection)

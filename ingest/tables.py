@@ -23,6 +23,8 @@ Connection = psycopg.AsyncConnection[Any]
 RATES_APART: Final = 7 * DAY
 assert RATES_APART > HOUR
 
+# "offset 0" keeps the lookup of each row its own, by the index: joined as a whole, a table that
+# was small when the statement was planned is read from end to end until it is analyzed again.
 _RATES: Final = """
 select array_agg(asked.pair), array_agg(r.measured_at), array_agg(r.reading_id)
 from unnest(%s::bigint[], %s::bigint[], %s::text[], %s::timestamptz[], %s::timestamptz[])
@@ -31,6 +33,7 @@ join lateral (
     select measured_at, reading_id from reading
     where patient_id = asked.patient_id and device_id = asked.device_id
         and measured_at > asked.later_than and measured_at <= asked.until
+    offset 0
 ) r on true
 """
 
@@ -44,6 +47,7 @@ join lateral (
     where patient_id = asked.patient_id and quantity_id = %s
         and measured_at >= asked.since and measured_at < asked.before
         and suspicion & %s = 0 and (suspicion & %s = 0 or suspicion & %s <> 0)
+    offset 0
 ) s on true
 """
 

@@ -32,6 +32,7 @@ sample_between as (
         where s.patient_id = a.patient_id and s.quantity_id = a.quantity_id
             and s.measured_at >= a.since and s.measured_at <= a.until
             and s.measured_at >= %s and s.measured_at <= %s
+        offset 0  -- as in ingest.tables
     ) s
 ),
 """
