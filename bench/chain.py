@@ -82,7 +82,10 @@ def servers(name: str, tree: Path | None, directory: Path) -> Iterator[Servers]:
     if Mosquitto.program() is None:
         print("mosquitto is not installed: the embedded broker stands in, which is slower")
     kind = EmbeddedBroker if Mosquitto.program() is None else Mosquitto
-    with Postgres(directory / "pg", tree=tree, settings=SETTINGS) as database, kind(directory / "broker") as broker:
+    with (
+        Postgres(directory / "pg", tree=tree, settings=SETTINGS) as database,
+        kind(directory / "broker") as broker,
+    ):
         migrate(database.dsn())
         fill_county(database.dsn())
         found = Servers(name, database, broker, directory)
