@@ -154,11 +154,9 @@ with released as materialized (
                 then 1 else b.level end as level
         from unnest(%s::uuid[], %s::text[]) as asked (reading_id, rule)
         cross join lateral (
-            select * from breach b
-            where b.reading_id = asked.reading_id and b.rule = asked.rule
-                and b.alert_id is null and b.level > 0 and b.rule_key = ''
-            offset 0
+            select * from breach b where b.reading_id = asked.reading_id offset 0
         ) b
+        where b.rule = asked.rule and b.alert_id is null and b.level > 0 and b.rule_key = ''
         order by b.breach_id
     ) b
 ),
@@ -170,7 +168,8 @@ episode as (
 {_TOUCH},
 linked as (
     update breach b set alert_id = t.alert_id, breach_id = r.new_id, found_at = clock_timestamp()
-    from released r join touched t using (patient_id, rule) where b.breach_id = r.breach_id
+    from released r join touched t using (patient_id, rule)
+    where b.breach_id = r.breach_id and b.breach_id = any (array(select breach_id from released))
 )
 select pg_notify('alert', '') from touched limit 1
 """  # noqa: S608
@@ -181,18 +180,15 @@ update breach b set alert_id = (
     where a.patient_id = b.patient_id and a.rule = b.rule and a.state <> 'closed'
 )
 where b.breach_id = any (array(
-    select held.breach_id from unnest(%s::uuid[], %s::text[]) as asked (reading_id, rule)
+    select w.breach_id from unnest(%s::uuid[], %s::text[]) as asked (reading_id, rule)
     cross join lateral (
-        select breach_id from breach w
-        where w.reading_id = asked.reading_id and w.rule = asked.rule
-            and w.alert_id is null and w.level > 0
-            and exists (
-                select from alert a
-                where a.patient_id = w.patient_id and a.rule = w.rule and a.state <> 'closed'
-                offset 0
-            )
+        select * from breach w where w.reading_id = asked.reading_id offset 0
+    ) w
+    where w.rule = asked.rule and w.alert_id is null and w.level > 0 and exists (
+        select from alert a
+        where a.patient_id = w.patient_id and a.rule = w.rule and a.state <> 'closed'
         offset 0
-    ) held
+    )
 ))
 """
 

@@ -34,7 +34,9 @@ RETRY_S_MAX: Final = 60.0
 # What is done in one go before its neighbours have their turn: a catch-up must not starve them.
 CALLS_MAX: Final = 4
 # A recheck of a night or a retention of a year; nobody waits for them.
-HOUSE_STATEMENT_MAX: Final = "1h"
+_HOUSE: Final = {"statement_timeout": "1h"}
+# As ingest.session.BY_KEY_ONLY; a recheck or a retention may read a table from end to end.
+_BY_KEY: Final = {"enable_seqscan": "off"}
 # A county of a million is 250 MiB, and is read in some seconds.
 IDLE_S: Final = 600.0
 # A chore that hangs is a chore that fails.
@@ -96,7 +98,7 @@ async def run_lane(lane: Lane, chores: Sequence[Chore], conninfo: Conninfo, mete
     """Do the lane's chores until cancelled; raises only for faults of ours."""
     turns = [Turns(chore) for chore in chores]
     known = Known()
-    settings = {"statement_timeout": HOUSE_STATEMENT_MAX} if lane is Lane.HOUSE else {}
+    settings = _HOUSE if lane is Lane.HOUSE else _BY_KEY
     while True:
         try:
             name = f"egenmonitor-ingest-clock-{lane.value}"

@@ -15,10 +15,11 @@ from psycopg.conninfo import make_conninfo
 from ingest import episode, tables, windows
 from ingest.clock import samples
 from ingest.session import BY_KEY_ONLY, session
-from tests.ingest.county import County
+from tests.ingest.county import NOW, County, pressure
+from tests.ingest.plans import HOUR
 
 # Those that grow with every reading or patient.
-LARGE = {"reading", "sample", "breach", "patient", "patient_pause", "alert", "repeat_wait"}
+LARGE = {"reading", "sample", "breach", "patient", "patient_pause", "repeat_wait"}
 OF_ONE = re.compile(r"\b(patient_id|reading_id|breach_id) = ")
 STATEMENTS = {
     f"{module.__name__.removeprefix('ingest.')}.{name}": getattr(module, name)
@@ -47,10 +48,14 @@ def numbered(statement: str) -> str:
     return re.sub("%s", lambda _: f"${next(number)}", statement)
 
 
+@pytest.mark.parametrize("is_analyzed", [False, True], ids=["not analyzed", "of one page"])
 @pytest.mark.parametrize("name", STATEMENTS)
-def test_it_is_looked_up_by_key_in_tables_that_nobody_has_analyzed(
-    name: str, plain_county: County
+def test_it_is_looked_up_by_key_in_tables_that_are_small_or_not_analyzed(
+    name: str, is_analyzed: bool, plain_county: County
 ) -> None:
+    if is_analyzed:
+        plain_county.settle([pressure(192, 112, measured_at=NOW - HOUR)])
+        plain_county.connection.execute("analyze")
     conninfo = make_conninfo(plain_county.dsn, **session("test", BY_KEY_ONLY))
     with psycopg.connect(conninfo) as connection, connection.cursor() as cursor:
         query = f"explain (generic_plan, format json) {numbered(STATEMENTS[name])}"
