@@ -284,10 +284,9 @@ class MqttConsumer:
             problem = str(error) or type(error).__name__
             self._log.error("broker.unreachable", problem=problem, cure=cure)
             return None
-        except UnicodeError:  # its own words show a byte of the password
-            cure = "correct broker.host and broker.password_file; retrying"
-            problem = "the host is no name, or the password no UTF-8"
-            self._log.error("broker.unreachable", problem=problem, cure=cure)
+        except UnicodeError:
+            cure = "correct broker.host; retrying"
+            self._log.error("broker.unreachable", problem="the host is no name", cure=cure)
             return None
         self._link = link
         try:

@@ -49,7 +49,12 @@ select least(
         select min(stored_at) from reading
         where stored_at >= %(from_at)s and stored_at < %(until_at)s
     ),
-    (select min(at) from reading_review where at >= %(from_at)s and at < %(until_at)s)
+    (select min(at) from reading_review where at >= %(from_at)s and at < %(until_at)s),
+    -- What is open may be of readings that are no more; only a look at its time clears it.
+    (
+        select min(at) from recheck_difference
+        where cleared_by is null and at >= %(from_at)s and at < %(until_at)s
+    )
 )
 """
 _BEGIN: Final = """

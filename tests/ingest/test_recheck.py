@@ -162,6 +162,17 @@ def test_a_difference_that_was_mended_is_cleared_and_the_incident_closed(judged:
     assert judged.count("recheck_difference where cleared_by is not null") == 1
 
 
+def test_a_long_look_clears_also_what_lies_before_all_that_is_stored(judged: County) -> None:
+    _change("bound = 160")(judged)
+    assert look(judged).differences == 1
+    judged.connection.execute("update recheck_difference set at = at - interval '50 days'")
+    _change("bound = 180")(judged)
+    assert look(judged, days=40).differences == 0
+    assert is_open(judged)  # its time was not looked at
+    look(judged, days=60)
+    assert not is_open(judged)
+
+
 def test_a_reading_judged_before_the_plan_was_known_is_no_difference(judged: County) -> None:
     """A version registered today, in force since last week, is not held against yesterday."""
     judged.plan(judged.patient_id, NOW - DAY, {Quantity.SYSTOLIC: {"yellow_high": 110}})
