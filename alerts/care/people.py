@@ -21,7 +21,7 @@ PATIENTS_MAX = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Viewer:
-    """Who is looking: exactly one of *staff_id* and *patient_id* is set."""
+    """Who is looking: exactly one of *staff_id*, *patient_id* and *relative_id* is set."""
 
     name: str
     role: str = ""
@@ -29,6 +29,7 @@ class Viewer:
     staff_id: int | None = None
     unit_id: int | None = None
     patient_id: int | None = None
+    relative_id: int | None = None
 
     @property
     def is_technician(self) -> bool:

@@ -39,14 +39,15 @@ class Session:
 
 
 _FIND = """
-select l.account_id, l.csrf_token, a.staff_id, a.patient_id, s.unit_id,
-       coalesce(s.name, concat_ws(' ', p.given_name, p.family_name)) as name,
+select l.account_id, l.csrf_token, a.staff_id, a.patient_id, a.relative_id, s.unit_id,
+       coalesce(s.name, r.name, concat_ws(' ', p.given_name, p.family_name)) as name,
        coalesce(s.role, '') as role, coalesce(u.name, '') as unit_name
 from login_session l
 join account a using (account_id)
 left join staff s on s.staff_id = a.staff_id
 left join unit u on u.unit_id = s.unit_id
 left join person p on p.patient_id = a.patient_id
+left join relative r on r.relative_id = a.relative_id
 where l.token_hash = %s and l.started_at > now() - %s and l.seen_at > now() - %s
 """
 
