@@ -2,7 +2,8 @@
 
 The rules' own code decides; what stands here is only when each kind is asked: a limit and a kind
 that looks back at each reading; a rolling mean once a week and a baseline once a day, at 06:00; a
-missing measurement when its interval and grace have passed; a composite at its parts' breaches.
+missing measurement when nothing came after the reminders either, as if its gateway was heard all
+the time; a composite at its parts' breaches.
 """
 
 from typing import Any, Final
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.batch import Bools, Int64s
+from ingest.clock.ladder import AGAIN, BREACH, GAP_MAX, GAP_MIN, REMIND
 from ingest.clock.occasion import WEEK, six_of
 from ingest.dry_run.found import Breached, Gathering
 from ingest.dry_run.proposal import Proposal
@@ -51,7 +53,7 @@ def rehearse(
     hold(found, series, patients, proposal, awake=~asleep)
     parts = [
         *_looking_back(series, patients, proposal),
-        *_of_the_clock(series, patients, proposal, until),
+        *_of_the_clock(series, patients, proposal, until, pauses),
     ]
     for part in parts:
         _add(found, series, part)
@@ -72,7 +74,13 @@ def _looking_back(series: Series, patients: Int64s, proposal: Proposal) -> list[
     return found
 
 
-def _of_the_clock(series: Series, patients: Int64s, proposal: Proposal, until: int) -> list[_Part]:
+def _of_the_clock(
+    series: Series,
+    patients: Int64s,
+    proposal: Proposal,
+    until: int,
+    pauses: NDArray[np.int64],
+) -> list[_Part]:
     found: list[_Part] = []
     for kind, module, every in (
         ("rolling_mean", rolling_mean, WEEK),
@@ -84,7 +92,7 @@ def _of_the_clock(series: Series, patients: Int64s, proposal: Proposal, until: i
             found.append((kind, rules, module.evaluate(series, rules, at)))
     rules = proposal.rows("missing", patients)
     if len(rules):
-        rules, at = _overdue(series, rules, proposal.since, until)
+        rules, at = _overdue(series, rules, proposal.since, until, pauses)
         found.append(("missing", rules, missing.evaluate(series, rules, at)))
     return found
 
@@ -98,23 +106,53 @@ def _each_morning(rules: RuleRows, since: int, until: int, every: int) -> tuple[
     return rules.take(row), np.tile(mornings, len(rules))
 
 
-def _overdue(series: Series, rules: RuleRows, since: int, until: int) -> tuple[RuleRows, Int64s]:
-    """Return the rules once for each moment at which a measurement is overdue: once a gap."""
-    allowed = missing.interval(rules) + missing.grace(rules)
+def _overdue(
+    series: Series, rules: RuleRows, since: int, until: int, pauses: NDArray[np.int64]
+) -> tuple[RuleRows, Int64s]:
+    """Return the rules once for each moment at which a missing measurement is the nurse's matter.
+
+    That is after the reminders, and again while nothing comes (ingest.clock.ladder). A part of a
+    composite reminds nobody. The end of a pause begins anew, as a measurement does.
+    """
+    whose, begun = _beginnings(series, rules, since, pauses)
+    order = np.lexsort((begun, whose))
+    rule, begun = whose[order], begun[order]
+    following = np.full(len(rule), until, np.int64)
+    same = np.flatnonzero(rule[1:] == rule[:-1])
+    following[same] = begun[same + 1]
+    grace = missing.grace(rules)
+    reminding = (BREACH - REMIND) * np.clip(grace, GAP_MIN, GAP_MAX)
+    allowed = missing.interval(rules) + grace + np.where(rules.level > 0, reminding, 0)
+    first = begun + allowed[rule]
+    times = np.maximum(-(-(following - first) // AGAIN), 0)  # once, and again each AGAIN
+    row, repeat = pairs(np.zeros(len(rule), np.int64), times)
+    return rules.take(rule[row]), first[row] + repeat * AGAIN
+
+
+def _beginnings(
+    series: Series, rules: RuleRows, since: int, pauses: NDArray[np.int64]
+) -> tuple[Int64s, Int64s]:
+    """Return rows of *rules*, and moments from which an interval runs: (b,) each, in no order."""
     group = series.patient * IDS_MAX + series.quantity
     wanted = rules.patient * IDS_MAX + rules.quantity
     start = np.searchsorted(group, wanted).astype(np.int64)
     stop = np.searchsorted(group, wanted, side="right").astype(np.int64)
-    # Before the first sample comes the beginning itself, so each rule has one row more.
-    rule, place = pairs(start - 1, stop - start + 1)
-    measured_at = np.append(series.measured_at, until)  # so that an empty series has a row
-    is_beginning = place < start[rule]
-    begun = np.where(is_beginning, since, measured_at[np.maximum(place, 0)])
-    begun = np.maximum(begun, since)
-    following = np.where(place + 1 >= stop[rule], until, measured_at[place + 1])
-    at = begun + allowed[rule]
-    gap = np.flatnonzero(at < following)
-    return rules.take(rule[gap]), at[gap]
+    measured, place = pairs(start, stop - start)
+    order = np.argsort(pauses[:, 0], kind="stable")
+    hers = pauses[order, 0]
+    start = np.searchsorted(hers, rules.patient).astype(np.int64)
+    stop = np.searchsorted(hers, rules.patient, side="right").astype(np.int64)
+    paused, pause = pairs(start, stop - start)
+    every = np.arange(len(rules), dtype=np.int64)
+    whose = np.concatenate((every, measured, paused))
+    at = np.concatenate(
+        (
+            np.full(len(rules), since, np.int64),
+            series.measured_at[place],
+            pauses[order, 2][pause],
+        )
+    )
+    return whose, np.maximum(at, since)
 
 
 def _add(found: Gathering, series: Series, part: _Part) -> None:

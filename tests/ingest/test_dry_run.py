@@ -208,15 +208,27 @@ def test_a_gap_is_one_missing_measurement(plain_county: County) -> None:
     rules = Rules(rules=(Missing(quantity=Quantity.BODY_WEIGHT, interval_h=24),))
     told = run(county, rules, days=32)
     at = [alert.at for alert in reversed(told.alerts)]
-    # Two days at the beginning, the gap of eight, and since day 19: once each.
-    begun = [LATEST - 32 * DAY, NOW - 28 * DAY, NOW - 19 * DAY]
-    assert at == [moment + 36 * HOUR for moment in begun]
+    # The two days at the beginning were a reminder's; the gap of eight; since day 19, each week.
+    reminded = 36 * HOUR + 2 * 12 * HOUR
+    begun = [NOW - 28 * DAY, *(NOW - (19 - 7 * week) * DAY for week in range(3))]
+    assert at == [moment + reminded for moment in begun]
     assert {alert.family for alert in told.alerts} == {"missing:body_weight"}
     county.connection.execute(
         "update sample set suspicion = suspicion | 1024 where measured_at = %s", [NOW - 19 * DAY]
     )
     # Somebody else stood on the scale.
-    assert run(county, rules, days=32).alerts[0].at == NOW - 20 * DAY + 36 * HOUR
+    again = run(county, rules, days=32).alerts
+    assert again[0].at == NOW - 6 * DAY + reminded
+    # A pause silences, and begins anew when it ends.
+    pause(county, NOW - 19 * DAY, NOW - 5 * DAY)
+    paused = [alert.at for alert in run(county, rules, days=32).alerts]
+    assert paused == [NOW - 5 * DAY + reminded, NOW - 28 * DAY + reminded]
+    # A part of a composite reminds nobody.
+    part = Missing(quantity=Quantity.BODY_WEIGHT, interval_h=24, level=PART)
+    steps = Missing(quantity=Quantity.STEPS, interval_h=24, level=PART)
+    both = Composite(quantity=Quantity.BODY_WEIGHT, name="b", components=(part.key, steps.key))
+    silent = run(county, Rules(rules=(part, steps, both)), days=32).alerts
+    assert silent[0].at == NOW - 5 * DAY + 36 * HOUR
 
 
 def test_a_composite_needs_all_its_parts(plain_county: County) -> None:
