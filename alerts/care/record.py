@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from alerts.care import personal_number
+from alerts.care import identity
 from devices.quantity import Quantity
 from devices.wire import is_gateway_id
 from ingest.rules.model import Rule
@@ -195,7 +195,7 @@ class Patient(_Part):
     key: Key
     given_name: Line
     family_name: Line
-    personal_number: Annotated[str, AfterValidator(personal_number.normalize)]
+    personal_number: Annotated[str, AfterValidator(identity.normalize)]
     born_on: date
     phone: Line
     diagnosis: Line
@@ -216,7 +216,8 @@ class Patient(_Part):
         return self
 
     def _problems(self) -> Iterator[str]:
-        if self.born_on != personal_number.born_on(self.personal_number):
+        born_on = identity.parse(self.personal_number).born_on
+        if born_on is not None and self.born_on != born_on:
             yield "born_on is not the day in personal_number"
         if (self.username is None) != (self.password is None):
             yield "username and password go together"

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from alerts import sentence, words
 from alerts.alert import Event, Level, Outcome
+from alerts.care.identity import parse as parse_identity
 from alerts.log import Entry
 from alerts.trend import title
 from alerts.web.services import ServicesOf
@@ -53,6 +54,7 @@ def _environment() -> Environment:
         lasted=words.lasted,
         age=words.age,
         initial=lambda text: text[:1],
+        identity=lambda key: parse_identity(key).shown,
         said=said,
         panels=_panels,
         value_only=_value_only,
