@@ -1,0 +1,1 @@
+"""Ways to reach a person, and what each says of what it was given."""
