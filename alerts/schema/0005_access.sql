@@ -70,13 +70,28 @@ alter table account
     add constraint account_is_one check (num_nonnulls(staff_id, patient_id, relative_id) = 1);
 alter table login_session
     add column method text not null default 'password',
-    add column assurance text not null default '',
+    add column assurance text not null default '',  -- the provider's acr; '' for a password
     add column staff_unit_id bigint references unit;  -- the assignment chosen at login
 
+-- Logins that have begun: at the identity provider, or the password was right and the code is
+-- awaited. Known by a cookie of that browser, of which only a hash is kept; good for one answer.
+create table login_step (
+    token_hash bytea primary key,
+    began_at timestamptz not null default now(),
+    next_path text not null,
+    account_id bigint references account,  -- whose password was right
+    totp_secret text,                      -- sealed; offered to her, not hers until a code confirms it
+    state text,                            -- at the provider: goes there and comes back
+    nonce text,                            -- comes back inside the signed token
+    verifier text,                         -- proof that who asked and who fetches are one (PKCE)
+    check (num_nonnulls(state, nonce, verifier) in (0, 3)),
+    check ((account_id is null) = (state is not null))
+);
+create index login_step_by_age on login_step (began_at);
+
 -- Who looked at what, and did what. Chained: each entry holds the hash of the one before it, so one
--- that is changed or taken away is seen. Kept for five years at least.
+-- that is changed or taken away is seen. Every column is in the hash. Kept for five years at least.
 create table access_log (
-    entry_id bigint generated always as identity,
     chain smallint not null,
     number bigint not null,
     at timestamptz not null,
@@ -84,6 +99,7 @@ create table access_log (
     staff_id bigint,
     unit_id bigint,
     patient_id bigint,
+    patient_ids bigint[] not null default '{}',  -- of a list: whom it showed
     action text not null,
     ground text not null,       -- the relation that allowed it, or 'denied'
     detail jsonb not null default '{}',
@@ -92,13 +108,29 @@ create table access_log (
     primary key (chain, number)
 );
 create index access_log_of_patient on access_log (patient_id, at desc);
+create index access_log_of_listed on access_log using gin (patient_ids);
 create index access_log_of_staff on access_log (staff_id, at desc);
+create index access_log_of_unit on access_log (unit_id, at desc);
+-- The newest entry of each chain; who appends locks it. It holds what an entry cannot: how many
+-- there are, so that one taken away from the end is missed too.
 create table access_chain (
     chain smallint primary key,
     number bigint not null default 0,
+    previous bytea not null default '\x',
     hash bytea not null default '\x'
-);
+) with (fillfactor = 10);  -- changed with every entry: room for its versions
 insert into access_chain (chain) select generate_series(0, 15);
+create function only_forward() returns trigger language plpgsql as $$
+begin
+    if new.chain <> old.chain or new.number <> old.number + 1 or new.previous <> old.hash then
+        raise exception 'access_chain goes forward only' using errcode = 'restrict_violation';
+    end if;
+    return new;
+end $$;
+create trigger access_chain_only_forward before update on access_chain
+    for each row execute function only_forward();
+create trigger access_chain_stays before delete or truncate on access_chain
+    for each statement execute function refuse_change();
 create trigger access_log_append_only before update or delete or truncate on access_log
     for each statement execute function refuse_change();
 
