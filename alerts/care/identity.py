@@ -37,16 +37,47 @@ _TWELVE: Final = re.compile(r"[0-9]{12}", re.ASCII)
 _TEN: Final = re.compile(r"[0-9]{6}[-+]?[0-9]{4}", re.ASCII)
 
 
+class Problem(enum.Enum):
+    """Why a number was given to nobody, in English and Swedish."""
+
+    FORM = (
+        "must be twelve digits, YYYYMMDDNNNN, or a reserve number behind its system",
+        "Numret skrivs med tolv siffror: ÅÅÅÅMMDD-NNNN.",
+    )
+    NO_DAY = (
+        "does not begin with a date",
+        "Numret börjar inte med en födelsedag som finns.",
+    )
+    OTHER_KIND = (
+        "is of the other kind of number",
+        "Numret är av annat slag: ett samordningsnummer har 60 lagt till dagen.",
+    )
+    NO_SYSTEM = (
+        "names no system: an OID stands before the colon",
+        "Före kolon står vem som har gett numret, som OID: 1.2.752.…",
+    )
+    NO_RESERVE = (
+        "does not look like a reserve number of its system",
+        "Reservnumret ser inte ut som den regionens nummer. Läs av det en gång till.",
+    )
+    CHECK_DIGIT = (
+        "has the wrong check digit",
+        "Kontrollsiffran stämmer inte: någon siffra är fel. Läs av numret en gång till.",
+    )
+
+
 class IdentityError(ValueError):
     """The number was given to nobody; says why, and never which.
 
     Attributes:
-        sv: Why, for who reads Swedish.
+        problem: Why.
+        sv: The same, for who reads Swedish.
     """
 
-    def __init__(self, en: str, sv: str) -> None:
+    def __init__(self, problem: Problem) -> None:
+        en, self.sv = problem.value
         super().__init__(en)
-        self.sv = sv
+        self.problem = problem
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -111,10 +142,7 @@ def parse(text: str, today: date | None = None) -> Identity:
         return _of_digits(_with_century(text, today))
     digits = text.replace("-", "", 1) if text[-5:-4] == "-" else text
     if not _TWELVE.fullmatch(digits):
-        raise IdentityError(
-            "must be twelve digits, YYYYMMDDNNNN, or a reserve number behind its system",
-            "Numret skrivs med tolv siffror: ÅÅÅÅMMDD-NNNN.",
-        )
+        raise IdentityError(Problem.FORM)
     return _of_digits(digits)
 
 
@@ -125,9 +153,7 @@ def normalize(text: str) -> str:
 
 def _of_digits(digits: str) -> Identity:
     is_coordination = int(digits[6:8]) > _COORDINATION_DAYS
-    return Identity(
-        System.SAMORDNINGSNUMMER if is_coordination else System.PERSONNUMMER, digits
-    )
+    return Identity(System.SAMORDNINGSNUMMER if is_coordination else System.PERSONNUMMER, digits)
 
 
 def _with_century(text: str, today: date) -> str:
@@ -143,14 +169,11 @@ def _with_century(text: str, today: date) -> str:
 def _check_skatteverket(identity: Identity) -> None:
     value = identity.value
     if not _TWELVE.fullmatch(value):
-        raise IdentityError("must be twelve digits, YYYYMMDDNNNN", "Numret har tolv siffror.")
+        raise IdentityError(Problem.FORM)
     is_coordination = int(value[6:8]) > _COORDINATION_DAYS
     _day(value[:8], less=_COORDINATION_DAYS)
     if is_coordination != (identity.system == System.SAMORDNINGSNUMMER):
-        raise IdentityError(
-            "is of the other kind of number",
-            "Numret är av annat slag: ett samordningsnummer har 60 lagt till dagen.",
-        )
+        raise IdentityError(Problem.OTHER_KIND)
     _check_digit(value[2:])
 
 
@@ -172,10 +195,7 @@ def _check_inera(identity: Identity) -> None:
 
 def _check_other(identity: Identity) -> None:
     if not _OID.fullmatch(identity.system):
-        raise IdentityError(
-            "names no system: an OID stands before the colon",
-            "Före kolon står vem som har gett numret, som OID: 1.2.752.…",
-        )
+        raise IdentityError(Problem.NO_SYSTEM)
     _shaped(identity.value, _RESERVE.pattern)
 
 
@@ -190,10 +210,7 @@ _CHECKS: Final[dict[str, Callable[[Identity], None]]] = {
 
 def _shaped(value: str, pattern: str) -> None:
     if not re.fullmatch(pattern, value, re.ASCII):
-        raise IdentityError(
-            "does not look like a reserve number of its system",
-            "Reservnumret ser inte ut som den regionens nummer. Läs av det en gång till.",
-        )
+        raise IdentityError(Problem.NO_RESERVE)
 
 
 def _day(digits: str, less: int = 0) -> date:
@@ -201,16 +218,11 @@ def _day(digits: str, less: int = 0) -> date:
     try:
         return date(int(digits[:4]), int(digits[4:6]), day - less if less and day > less else day)
     except ValueError as error:
-        raise IdentityError(
-            "does not begin with a date", "Numret börjar inte med en födelsedag som finns."
-        ) from error
+        raise IdentityError(Problem.NO_DAY) from error
 
 
 def _check_digit(digits: str) -> None:
     """Refuse digits whose last is not the one that the others make (modulus 10)."""
     doubled = [int(digit) * (2 - index % 2) for index, digit in enumerate(digits[:-1])]
     if -sum(number // 10 + number % 10 for number in doubled) % 10 != int(digits[-1]):
-        raise IdentityError(
-            "has the wrong check digit",
-            "Kontrollsiffran stämmer inte: någon siffra är fel. Läs av numret en gång till.",
-        )
+        raise IdentityError(Problem.CHECK_DIGIT)
