@@ -26,7 +26,8 @@ create table unit_hours (
     on_holidays boolean not null default false,
     primary key (unit_id, weekday, opens, from_on),
     check (closes > opens),
-    check (until_on is null or until_on >= from_on)
+    check (isfinite(from_on)),
+    check (until_on is null or (until_on >= from_on and isfinite(until_on)))
 );
 -- A day on which a unit differs from its week: a planning day, the eve of a holiday.
 create table unit_day (
@@ -37,6 +38,7 @@ create table unit_day (
     noted_by bigint references staff,
     noted_at timestamptz not null default clock_timestamp(),
     primary key (unit_id, day, noted_at),  -- the latest counts
+    check (isfinite(day)),
     check ((opens is null) = (closes is null)),
     check (closes > opens)
 );
@@ -117,7 +119,7 @@ create table absence (
     noted_by bigint references staff,
     noted_at timestamptz not null default clock_timestamp(),
     withdrawn_at timestamptz,
-    check (until_at > from_at)
+    check (until_at > from_at and isfinite(from_at) and isfinite(until_at))
 );
 create index absence_of_staff on absence (staff_id, until_at) where withdrawn_at is null;
 
@@ -131,7 +133,7 @@ create table duty (
     noted_by bigint references staff,
     noted_at timestamptz not null default clock_timestamp(),
     withdrawn_at timestamptz,
-    check (until_at > from_at)
+    check (until_at > from_at and isfinite(from_at) and isfinite(until_at))
 );
 create index duty_of_unit on duty (unit_id, until_at) where withdrawn_at is null;
 create index duty_of_staff on duty (staff_id, until_at) where withdrawn_at is null;
@@ -161,8 +163,8 @@ create table substitute (
 );
 create unique index substitute_place on substitute (coalesce(patient_id, 0), coalesce(for_staff_id, 0), place)
     where until_at is null;
-create index substitute_of_patient on substitute (patient_id) where until_at is null;
-create index substitute_for_staff on substitute (for_staff_id) where until_at is null;
+create index substitute_of_patient on substitute (patient_id) where patient_id is not null;
+create index substitute_for_staff on substitute (for_staff_id) where for_staff_id is not null;
 create index substitute_who on substitute (staff_id) where until_at is null;
 
 -- Units that care for a patient beside the one that answers for her (person.unit_id).
