@@ -18,8 +18,9 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from alerts.alert import Event
-from alerts.routing import Circumstances, Route, route
+from alerts.alert import Event, Level
+from alerts.care.availability import Around, Person, UnitNow
+from alerts.routing import Route, route
 from alerts.signal import notify_worklists, topic
 
 # A claim holds row locks that ingest may wait for; five hundred take some 50 ms.
@@ -87,7 +88,7 @@ class _Due:
 
     def topics(self, where: Route) -> set[str]:
         """Return whose worklists look different: the receiver's, and the one before her."""
-        topics = {topic(where.receiver_id, where.unit_id)}
+        topics = {topic(where.staff_id, where.unit_id)}
         if self.before_unit_id is not None:
             topics.add(topic(self.before_staff_id, self.before_unit_id))
         return topics
@@ -148,13 +149,33 @@ async def _claim(connection: AsyncConnection, only: int | None) -> list[_Due]:
 
 
 def _route(due: _Due) -> Route:
+    contact = Person(
+        staff_id=due.contact_id or 0,
+        name=due.contact_name or "",
+        is_absent=False,
+        absent_until=None,
+        is_working=True,
+        has_channel=True,
+    )
+    unit = UnitNow(
+        unit_id=due.unit_id,
+        name=due.unit_name,
+        is_open=True,
+        opens_at=due.changed_at,
+        has_channel=True,
+    )
     return route(
-        Circumstances(
-            contact_id=due.contact_id,
-            contact_name=due.contact_name,
-            unit_id=due.unit_id,
-            unit_name=due.unit_name,
-        )
+        Around(
+            patient_id=0,
+            unit=unit,
+            contact=None if due.contact_id is None else contact,
+            team_id=None,
+            team_name="",
+            team=(),
+            substitutes=(),
+            duty=(),
+        ),
+        Level.RED,
     )
 
 
@@ -166,7 +187,7 @@ async def _store(connection: AsyncConnection, routes: Sequence[tuple[_Due, Route
         _ROUTE,
         (
             alert_ids,
-            [where.receiver_id for _, where in routes],
+            [where.staff_id for _, where in routes],
             [where.unit_id for _, where in routes],
             [where.why for _, where in routes],
             changes,
@@ -187,9 +208,9 @@ async def _store(connection: AsyncConnection, routes: Sequence[tuple[_Due, Route
 
 def _detail(where: Route) -> dict[str, object]:
     return {
-        "to": where.receiver_id,
+        "to": where.staff_id,
         "unit": where.unit_id,
         "why": where.why,
         "sentence": where.sentence,
-        "warning": where.warning,
+        "warning": bool(where.warnings),
     }
