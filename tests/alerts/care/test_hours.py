@@ -140,7 +140,7 @@ def test_a_night_shift_is_two_windows_that_meet() -> None:
 def test_the_night_of_two_clocks_has_no_hole(day: str, hours: int) -> None:
     midnight = at(f"{day} 00:00").astimezone(UTC)
     assert all(is_open(ROUND_THE_CLOCK, midnight + n * MINUTE) for n in range(26 * 60))
-    next_day = every_day(("00:00", "24:00"), days=(Day(day=midnight.date(), window=None),))
+    next_day = every_day(("00:00", "24:00"), days=(Day(day=date.fromisoformat(day), window=None),))
     assert not is_open(next_day, midnight + hours * HOUR - MINUTE)
     assert is_open(next_day, midnight + hours * HOUR)
 
