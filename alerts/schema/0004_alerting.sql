@@ -72,6 +72,7 @@ create table attempt (
     answered_at timestamptz,
     state text not null default 'sending' check (state in
         ('sending', 'accepted', 'handed_over', 'delivered', 'failed', 'unknown')),
+    fault text check (fault in ('address', 'provider', 'ours')),  -- of one failed or unknown
     provider_key text,  -- by which a delivery receipt names it
     reply text not null default '',  -- what the provider said, without the address
     delivered_at timestamptz,
