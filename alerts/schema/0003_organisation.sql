@@ -79,7 +79,7 @@ create table team_member (
 );
 create unique index team_member_one_current on team_member (team_id, staff_id)
     where until_at is null;
-create index team_member_of_staff on team_member (staff_id) where until_at is null;
+create index team_member_of_staff on team_member (staff_id);
 
 -- How somebody, or a unit, is reached. Only what has been seen to arrive counts.
 create table channel (
@@ -144,7 +144,10 @@ alter table care_contact
     add column team_id bigint references team,
     add column named_by bigint references staff,
     add constraint care_contact_is_one check (num_nonnulls(staff_id, team_id) = 1);
-create index care_contact_of_team on care_contact (team_id) where until_at is null;
+create index care_contact_of_team on care_contact (team_id);
+-- Also contacts whose end is written ahead of time are found.
+drop index care_contact_of_staff;
+create index care_contact_of_staff on care_contact (staff_id);
 
 -- Who stands in: for one patient, or for a colleague's patients in general. A patient's own come
 -- first, each in the order of place.
@@ -165,7 +168,7 @@ create unique index substitute_place on substitute (coalesce(patient_id, 0), coa
     where until_at is null;
 create index substitute_of_patient on substitute (patient_id) where patient_id is not null;
 create index substitute_for_staff on substitute (for_staff_id) where for_staff_id is not null;
-create index substitute_who on substitute (staff_id) where until_at is null;
+create index substitute_who on substitute (staff_id);
 
 -- Units that care for a patient beside the one that answers for her (person.unit_id).
 create table care_relation (

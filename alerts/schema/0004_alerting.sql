@@ -24,6 +24,18 @@ alter table alert_case
 create index alert_case_of_staff on alert_case (staff_id) where closed_at is null;
 create index alert_case_of_team on alert_case (team_id) where closed_at is null and team_id is not null;
 create index alert_case_unclosed on alert_case (alert_id) where closed_at is null;
+create index alert_case_of_taker on alert_case (acknowledged_by) where closed_at is null;
+drop index alert_case_queue;  -- of those of a unit, the queue's are picked out
+create index alert_case_of_unit on alert_case (unit_id) where closed_at is null;
+
+-- Receivers follow the clock: hours begin, a leave begins. All unclosed alerts are looked at again
+-- in turn, by whoever holds this row.
+create table route_turn (
+    one boolean primary key default true check (one),
+    began_at timestamptz not null default '-infinity',
+    after bigint not null default 0  -- the alert_id that was looked at last; 0: the turn is over
+);
+insert into route_turn default values;
 
 -- Where an alert stands on its way through its policy: one row while it is not closed. Who does
 -- the next step locks it; a worker that dies leaves it due.
@@ -60,6 +72,8 @@ create unique index notification_once on notification
     (alert_id, began_at, step, coalesce(staff_id, 0), coalesce(unit_id, 0));
 create index notification_due on notification (due_at) where due_at is not null;
 create index notification_of_alert on notification (alert_id, notification_id);
+create index notification_of_staff on notification (staff_id, made_at);
+create index notification_of_unit on notification (unit_id, made_at);
 
 -- One try at one channel. Written before it is sent: a worker that dies in between has told
 -- nobody, or somebody whom the next one tells again.

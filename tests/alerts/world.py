@@ -126,6 +126,18 @@ def build(dsn: str) -> None:
     migrate(dsn, SOURCES)
     with psycopg.connect(dsn) as connection:
         seed(connection, read(encoded(care_record())))
+        open_always(connection)
+
+
+def open_always(connection: psycopg.Connection[Any]) -> None:
+    """Staff every unit day and night, so that nothing depends on when the tests run.
+
+    A test of opening hours deletes these rows first.
+    """
+    connection.execute(
+        "insert into unit_hours (unit_id, weekday, opens, closes, on_holidays) "
+        "select unit_id, weekday, '00:00', '24:00', true from unit, generate_series(1, 7) weekday"
+    )
 
 
 @dataclass
