@@ -32,6 +32,8 @@ class Event(enum.StrEnum):
     RAISED = "raised"  # a later breach was worse: yellow became red
     ROUTED = "routed"  # it has a receiver, and the log says why this one
     SHOWN = "shown"  # it was put in front of a person for the first time
+    DELIVERED = "delivered"  # a message has arrived with one who was told
+    NOT_DELIVERED = "not_delivered"  # none of her channels worked, or she has none
     ACKNOWLEDGED = "acknowledged"  # a person took it
     CLOSED = "closed"  # a person ended it with an outcome
 
