@@ -1,0 +1,62 @@
+"""Channel: one address of somebody's, and the function that carries a message there."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Protocol
+
+import httpx
+
+from alerts.channels.handed_over import HandedOver
+from alerts.channels.mail import Mail
+from alerts.channels.message import Kind, Message
+from alerts.channels.outcome import Outcome
+from alerts.channels.settings import MailSettings, SmsSettings
+from alerts.channels.sms import Sms
+
+
+class Carrier(Protocol):
+    """Carries messages by one kind of channel. Total: the world's failures are outcomes."""
+
+    async def send(self, address: str, message: Message, attempt_id: int | None) -> Outcome:
+        """Try once, in bounded time.
+
+        Args:
+            address: Where to.
+            message: What.
+            attempt_id: By which a receipt is to name the try; none: no receipt is wanted.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Carriers:
+    """Those of this installation. A kind that is not among them reaches nobody."""
+
+    by_kind: Mapping[Kind, Carrier]
+    public_url: str
+
+    @property
+    def kinds(self) -> list[str]:
+        """Their names, as a channel's row has them."""
+        return sorted(self.by_kind)
+
+
+# Open connections to a provider are kept for the next message; more at once than senders are none.
+_LIMITS: Final = httpx.Limits(max_connections=64, max_keepalive_connections=8)
+
+
+@asynccontextmanager
+async def open_carriers(
+    mail: MailSettings | None, sms: SmsSettings | None, public_url: str | None
+) -> AsyncIterator[Carriers]:
+    """Give what the configuration allows. Without a public address nobody is told of anything."""
+    async with httpx.AsyncClient(limits=_LIMITS, follow_redirects=False) as client:
+        found: dict[Kind, Carrier] = {}
+        if public_url is not None:
+            found[Kind.APPRISE] = HandedOver()
+        if public_url is not None and mail is not None:
+            found[Kind.EMAIL] = Mail(mail)
+        if public_url is not None and sms is not None:
+            found[Kind.SMS] = Sms(sms, public_url, client)
+        yield Carriers(MappingProxyType(found), public_url or "")

@@ -1,0 +1,48 @@
+"""Other services, by apprise: handed over. Whether it arrives is between her and the service.
+
+The address is one of apprise's, and holds that service's key: it is shown to nobody.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+import apprise
+
+from alerts.channels.message import Message
+from alerts.channels.outcome import Fault, Outcome, State, failed, unknown
+
+SEND_S_MAX: Final = 20.0
+# Only services over HTTPS: an address must not start programs or write files here.
+SCHEMES: Final = frozenset(
+    {"gchat", "jsons", "matrixs", "mmosts", "ntfys", "rockets", "slack", "workflows"}
+)
+
+# It logs answers with what it sent in them.
+logging.getLogger("apprise").addHandler(logging.NullHandler())
+logging.getLogger("apprise").propagate = False
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """Sends by whatever service the address names."""
+
+    schemes: frozenset[str] = SCHEMES
+
+    async def send(self, address: str, message: Message, attempt_id: int | None) -> Outcome:
+        """Hand one message over."""
+        del attempt_id  # no service here sends receipts
+        if address.partition("://")[0].lower() not in self.schemes:
+            return failed(Fault.ADDRESS, "this kind of address is not allowed")
+        service = apprise.Apprise()
+        if not service.add(address):
+            return failed(Fault.ADDRESS, "this is no address")
+        try:
+            async with asyncio.timeout(SEND_S_MAX):
+                done = await service.async_notify(body=message.text, title=message.subject)
+        except TimeoutError:
+            return unknown(f"no answer within {SEND_S_MAX:.0f} s")
+        if not done:  # apprise does not say why; the service is hers, not everybody's
+            return failed(Fault.ADDRESS, "the service did not take it")
+        return Outcome(state=State.HANDED_OVER, reply="taken")

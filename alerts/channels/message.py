@@ -1,0 +1,62 @@
+"""What is said on the way to a person: that there is something to look at, and where.
+
+Law of this module: no patient, value, diagnosis or unit. A telephone lies on a table, and mail is
+read by others; who logs in sees the rest.
+"""
+
+import enum
+from dataclasses import dataclass
+
+from alerts.alert import Level
+
+
+class Kind(enum.StrEnum):
+    """How somebody is reached."""
+
+    EMAIL = "email"
+    SMS = "sms"
+    APPRISE = "apprise"
+
+    @property
+    def tells_delivery(self) -> bool:
+        """Whether its provider says afterwards that it has arrived."""
+        return self is Kind.SMS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A text for one channel.
+
+    Attributes:
+        subject: One line, complete in itself: mail shows it before anything else.
+        text: A few lines; an SMS of one part (160 characters) with an ordinary address in it.
+    """
+
+    subject: str
+    text: str
+
+
+def of_alert(level: Level, public_url: str) -> Message:
+    """Return that there is a new alert."""
+    subject = "Nytt rött larm i arbetslistan" if level is Level.RED else "Nytt larm i arbetslistan"
+    return _with_link(subject, public_url)
+
+
+def of_several(number: int, public_url: str) -> Message:
+    """Return that there are *number* new alerts, none of them red."""
+    return _with_link(f"{number} nya larm i arbetslistan", public_url)
+
+
+def of_test(code: str) -> Message:
+    """Return a test that asks for *code* back."""
+    return Message(
+        subject="Test av din kanal",
+        text=f"Test från Egenmonitor. Skriv koden {code} på sidan Mina kanaler. "
+        "Har du inte bett om den? Då behöver du inte göra något.",
+    )
+
+
+def _with_link(subject: str, public_url: str) -> Message:
+    return Message(
+        subject=subject, text=f"{subject}. Logga in och titta: {public_url.rstrip('/')}/"
+    )

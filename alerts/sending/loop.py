@@ -1,0 +1,84 @@
+"""Sends what is due, for ever. Any number of processes may; none waits for a slow provider."""
+
+import asyncio
+from typing import Any, Final
+
+import psycopg
+import structlog
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from alerts.channels import message
+from alerts.channels.channel import Carriers
+from alerts.channels.message import Message
+from alerts.sending import store
+from alerts.sending.store import Claimed
+
+Pool = AsyncConnectionPool[Any]
+
+# A county at its worst minute makes a hundred notifications; a provider that hangs holds each for
+# 20 s. So many may hang before others wait.
+AT_ONCE_MAX: Final = 64
+# How long a notification waits to be seen; asking is one look at an index.
+POLL_S: Final = 1.0
+
+_log = structlog.get_logger()
+
+
+async def run(pool: Pool, carriers: Carriers) -> None:
+    """Send for ever. Cancelled in the middle of a try, it is as if the process had died."""
+    flying: set[asyncio.Task[None]] = set()
+    _log.info("sending.ready", kinds=carriers.kinds)
+    async with asyncio.TaskGroup() as tasks:
+        while True:
+            looked_at = 0
+            free = AT_ONCE_MAX - len(flying)
+            try:
+                looked_at = await _start(pool, carriers, free, tasks, flying)
+            except (psycopg.OperationalError, PoolTimeout) as error:
+                _log.warning("sending.database_away", problem=type(error).__name__)
+            if looked_at == 0:
+                await asyncio.sleep(POLL_S)
+
+
+async def _start(
+    pool: Pool,
+    carriers: Carriers,
+    free: int,
+    tasks: asyncio.TaskGroup,
+    flying: set[asyncio.Task[None]],
+) -> int:
+    """Begin to send what is due, as far as there is room; return how many were looked at."""
+    async with pool.connection() as connection:
+        at = await store.now(connection)
+        claim = await store.claim(connection, carriers.kinds, at, free)
+    for one in claim.to_send:
+        task = tasks.create_task(send(pool, carriers, one), name=f"attempt {one.attempt_id}")
+        flying.add(task)
+        task.add_done_callback(flying.discard)
+    return claim.looked_at
+
+
+async def send(pool: Pool, carriers: Carriers, one: Claimed) -> None:
+    """Make one attempt and keep what came of it."""
+    carrier = carriers.by_kind[one.way.kind]
+    text = _message(one, carriers.public_url)
+    outcome = await carrier.send(one.way.address, text, one.attempt_id)
+    _log.info(
+        "sending.attempt",
+        attempt=one.attempt_id,
+        notification=one.notification_id,
+        kind=one.way.kind.value,
+        state=outcome.state.value,
+        fault=outcome.fault.value if outcome.fault else None,
+    )
+    try:
+        async with pool.connection() as connection:
+            at = await store.now(connection)
+            await store.mark(connection, one.attempt_id, outcome, at)
+    except (psycopg.OperationalError, PoolTimeout) as error:
+        # Its lease ends, and it is sent again: twice is better than never.
+        _log.warning("sending.not_marked", attempt=one.attempt_id, problem=type(error).__name__)
+
+
+def _message(one: Claimed, public_url: str) -> Message:
+    return message.of_alert(one.level, public_url)

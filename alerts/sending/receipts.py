@@ -1,0 +1,82 @@
+"""What a provider says afterwards of a message it took."""
+
+import enum
+from datetime import datetime
+from typing import Any, Final
+
+from psycopg import AsyncConnection
+
+from alerts.channels.outcome import Fault, State
+from alerts.sending import health, rows, store
+
+
+class Status(enum.StrEnum):
+    """What became of a message."""
+
+    SENT = "sent"  # on its way to her telephone
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+class Answer(enum.StrEnum):
+    """What became of a receipt."""
+
+    NOTED = "noted"
+    KNOWN = "known"  # said before, or of no consequence any more
+    STRANGE = "strange"  # there is no such attempt, or it is another message's
+
+
+# What was delivered cannot fail afterwards; what failed may arrive all the same.
+_NOTE: Final = """
+update attempt set state = %(state)s, fault = %(fault)s, provider_key = %(key)s,
+    answered_at = coalesce(answered_at, %(at)s),
+    delivered_at = case when %(is_delivered)s then %(at)s::timestamptz end
+where attempt_id = %(attempt_id)s and state <> 'delivered' and state <> %(state)s
+"""
+# "When it was last seen to arrive."
+_VERIFIED: Final = """
+update channel c set verified_at = greatest(c.verified_at, %(at)s) from attempt t
+where t.attempt_id = %(attempt_id)s and c.channel_id = t.channel_id
+"""
+
+
+async def note(
+    connection: AsyncConnection[Any], attempt_id: int, key: str, status: Status, at: datetime
+) -> Answer:
+    """Keep a receipt.
+
+    Args:
+        connection: In no transaction.
+        attempt_id: Of which attempt; the caller has checked that the provider was given it.
+        key: The provider's name of the message.
+        status: What it says.
+        at: The database's time.
+    """
+    async with connection.transaction():
+        row = await rows.hold(connection, attempt_id)
+        if row is None:
+            return Answer.STRANGE
+        cursor = await connection.execute(
+            "select provider_key from attempt where attempt_id = %s", (attempt_id,)
+        )
+        (known,) = await cursor.fetchone() or (None,)
+        if known not in (None, key):
+            return Answer.STRANGE
+        if status is Status.SENT:
+            return Answer.KNOWN
+        is_delivered = status is Status.DELIVERED
+        values = {
+            "attempt_id": attempt_id,
+            "state": State.DELIVERED if is_delivered else State.FAILED,
+            "fault": None if is_delivered else Fault.ADDRESS,
+            "key": key,
+            "at": at,
+            "is_delivered": is_delivered,
+        }
+        if (await connection.execute(_NOTE, values)).rowcount == 0:
+            return Answer.KNOWN
+        if is_delivered:
+            await connection.execute(_VERIFIED, values)
+        await health.of_channel(connection, attempt_id, at)
+        await store.settle(connection, row, at)
+    return Answer.NOTED

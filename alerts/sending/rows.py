@@ -1,0 +1,127 @@
+"""What is read of notifications, their attempts and their receivers' channels. Queries only."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from psycopg import AsyncConnection, sql
+from psycopg.rows import class_row, dict_row
+
+from alerts.channels.message import Kind
+from alerts.channels.outcome import Fault, State
+from alerts.sending.move import Try, Way
+
+Connection = AsyncConnection[Any]
+
+# More addresses than a person keeps up; the first ones are tried.
+WAYS_MAX: Final = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A notification whose row is locked by us."""
+
+    notification_id: int
+    alert_id: int
+    began_at: datetime
+    step: int
+    staff_id: int | None
+    unit_id: int | None
+    why: str
+    level: int
+    state: str
+    due_at: datetime | None  # null: nothing is to be done any more
+    alert_state: str
+
+
+_COLUMNS: Final = sql.SQL("""
+    n.notification_id, n.alert_id, n.began_at, n.step, n.staff_id, n.unit_id, n.why, n.level,
+    n.state, n.due_at, a.state as alert_state
+""")
+# The alert's row before the notification's, as who acknowledges has it: else both wait for ever.
+# Who claims waits for nobody. Red ones first.
+_DUE: Final = sql.SQL("""
+select {columns} from notification n join alert a using (alert_id)
+where n.due_at <= %(now)s
+order by n.level desc, n.due_at, n.notification_id limit %(most)s
+for update of n skip locked for key share of a skip locked
+""").format(columns=_COLUMNS)
+_HOLD_ALERT: Final = """
+select from alert where alert_id = (
+    select n.alert_id from attempt t join notification n using (notification_id)
+    where t.attempt_id = %s)
+for key share
+"""
+_HOLD: Final = sql.SQL("""
+select {columns} from attempt t
+join notification n using (notification_id) join alert a using (alert_id)
+where t.attempt_id = %s for update of n
+""").format(columns=_COLUMNS)
+_TRIES: Final = """
+select notification_id, channel_id, state, fault, began_at, answered_at from attempt
+where notification_id = any(%s) order by notification_id, number
+"""
+_WAYS: Final = """
+select staff_id, unit_id, channel_id, kind, address from channel
+where (staff_id = any(%(staff)s) or unit_id = any(%(units)s)) and kind = any(%(kinds)s)
+  and verified_at is not null and ended_at is null
+order by failing_since is not null, place, channel_id
+"""
+
+
+async def due(connection: Connection, now: datetime, most: int) -> list[Row]:
+    """Lock and return at most *most* notifications whose time has come."""
+    cursor = connection.cursor(row_factory=class_row(Row))
+    await cursor.execute(_DUE, {"now": now, "most": most})
+    return await cursor.fetchall()
+
+
+async def hold(connection: Connection, attempt_id: int) -> Row | None:
+    """Lock and return the notification of an attempt."""
+    await connection.execute(_HOLD_ALERT, (attempt_id,))
+    cursor = connection.cursor(row_factory=class_row(Row))
+    await cursor.execute(_HOLD, (attempt_id,))
+    return await cursor.fetchone()
+
+
+async def tries(connection: Connection, rows: Sequence[Row]) -> Mapping[int, list[Try]]:
+    """Return the attempts of each notification, by its id, in order."""
+    found: dict[int, list[Try]] = {row.notification_id: [] for row in rows}
+    cursor = connection.cursor(row_factory=dict_row)
+    await cursor.execute(_TRIES, (list(found),))
+    for one in await cursor.fetchall():
+        found[one.pop("notification_id")].append(
+            Try(
+                channel_id=one["channel_id"],
+                state=State(one["state"]),
+                fault=None if one["fault"] is None else Fault(one["fault"]),
+                began_at=one["began_at"],
+                answered_at=one["answered_at"],
+            )
+        )
+    return found
+
+
+Receiver = tuple[int | None, int | None]  # staff_id, unit_id: one of them
+
+
+async def ways(
+    connection: Connection, rows: Sequence[Row], kinds: Sequence[str]
+) -> Mapping[Receiver, list[Way]]:
+    """Return the channels of each receiver that can be used, in the order of trying them."""
+    found: dict[Receiver, list[Way]] = {(row.staff_id, row.unit_id): [] for row in rows}
+    cursor = connection.cursor(row_factory=dict_row)
+    await cursor.execute(
+        _WAYS,
+        {
+            "staff": [staff for staff, _ in found if staff is not None],
+            "units": [unit for _, unit in found if unit is not None],
+            "kinds": list(kinds),
+        },
+    )
+    for one in await cursor.fetchall():
+        its = found[one["staff_id"], one["unit_id"]]
+        if len(its) < WAYS_MAX:
+            its.append(Way(one["channel_id"], Kind(one["kind"]), one["address"]))
+    return found
