@@ -130,6 +130,7 @@ def _unit_only(values: Mapping[Quantity, float]) -> str:
 def said(entry: Entry) -> str:
     """Return what a log entry says, in Swedish."""
     who = entry.staff_name or "Någon"
+    reached = entry.staff_name or "enheten"
     outcome = str(entry.detail.get("outcome", ""))
     ending = OUTCOMES[Outcome(outcome)] if outcome in list(Outcome) else outcome
     note = f" ”{entry.detail['note']}”" if entry.detail.get("note") else ""
@@ -139,9 +140,11 @@ def said(entry: Entry) -> str:
         Event.RAISED: "Larmet höjdes till rött",
         Event.ROUTED: str(entry.detail.get("sentence", "Larmet fick en mottagare")),
         Event.SHOWN: f"Visades för {who}",
+        Event.DELIVERED: f"Meddelandet kom fram till {reached}",
+        Event.NOT_DELIVERED: f"Meddelandet nådde inte {reached}",
         Event.ACKNOWLEDGED: f"{who} tog larmet",
         Event.CLOSED: f"{who} avslutade: {ending}.{note}",
     }
-    text = texts[Event(entry.event)] if entry.event in list(Event) else entry.event
+    text = texts.get(Event(entry.event), entry.event) if entry.event in list(Event) else entry.event
     about = entry.rule.partition(":")[2]  # of a family: "trend:body_weight"
     return f"{title(Panel(about))}: {text}" if about in list(Panel) else text
