@@ -9,6 +9,7 @@ from psycopg import AsyncConnection, sql
 from psycopg.rows import class_row
 
 from alerts.alert import Level, State
+from alerts.care.people import CONTACT, NOW
 from alerts.sentence import Finding, Side, why
 from alerts.words import Language
 from devices.quantity import BY_ID, Quantity
@@ -41,8 +42,14 @@ class Case:
     readings: int  # that breached
     findings: list[dict[str, Any]]
     values: dict[str, float]
-    contact_id: int | None
+    contact_id: int | None  # none: there is no fixed care contact, or it is a team
     contact_name: str | None
+    contact_away_until: datetime | None
+    receiver_id: int | None  # neither this nor the next: the unit's queue, or not routed yet
+    receiver_team_id: int | None
+    receiver_name: str | None
+    routed_why: str | None  # alerts.routing.Why; none: not routed yet
+    snoozed_until: datetime | None
     acknowledged_by: int | None
     acknowledged_name: str | None
     acknowledged_at: datetime | None
@@ -149,14 +156,22 @@ select a.alert_id, a.patient_id, p.given_name, p.family_name, p.born_on, p.diagn
            where s.patient_id = a.patient_id and s.measured_at = lead.measured_at
              and s.reading_id = lead.reading_id
        ), '{{}}') as values,
-       c.staff_id as contact_id, contact.name as contact_name,
+       c.staff_id as contact_id, coalesce(contact.name, ours.name) as contact_name,
+       (select max(w.until_at) from absence w where w.staff_id = c.staff_id
+        and w.withdrawn_at is null and w.from_at <= {now} and w.until_at > {now})
+           as contact_away_until,
+       k.staff_id as receiver_id, k.team_id as receiver_team_id,
+       coalesce(receiver.name, team.name) as receiver_name, k.routed_why, k.snoozed_until,
        k.acknowledged_by, taker.name as acknowledged_name, k.acknowledged_at,
        closer.name as closed_name, k.closed_at, k.outcome, k.note
 from ({alerts}) a
 join person p using (patient_id)
 left join alert_case k using (alert_id)
-left join care_contact c on c.patient_id = a.patient_id and c.until_at is null
+{contact}
 left join staff contact on contact.staff_id = c.staff_id
+left join team ours on ours.team_id = c.team_id
+left join staff receiver on receiver.staff_id = k.staff_id
+left join team on team.team_id = k.team_id
 left join staff taker on taker.staff_id = k.acknowledged_by
 left join staff closer on closer.staff_id = k.closed_by
 left join lateral (
@@ -183,6 +198,6 @@ async def cases(
 ) -> list[Case]:
     """Return the cases of the rows of ``alert`` that the query *alerts* selects."""
     cursor = connection.cursor(row_factory=class_row(Case))
-    query = sql.SQL(_SELECT).format(alerts=alerts, order=order)
-    await cursor.execute(query, {**parameters, "most": most})
+    query = sql.SQL(_SELECT).format(alerts=alerts, order=order, contact=CONTACT, now=NOW)
+    await cursor.execute(query, {"now": None, **parameters, "most": most})
     return await cursor.fetchall()
