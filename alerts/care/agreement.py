@@ -1,0 +1,156 @@
+"""A proposal becomes a plan: who agreed and how, and from when it is in force.
+
+It is agreed when the patient says so herself, when a nurse notes that she did by telephone or at a
+visit, or together with a relative who may see her plan. It is in force from now or from a later
+day, never from before: readings of before are not judged by it. What was agreed last holds: a
+version that was to begin later still is followed by the new one at once.
+"""
+
+from datetime import date, datetime, time, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from pydantic import ValidationError
+
+from alerts.care import plan_spec
+from alerts.care.people import Viewer
+from alerts.care.plan_spec import PlanSpec
+from alerts.care.proposal import (
+    Answer,
+    Connection,
+    Done,
+    How,
+    Proposal,
+    State,
+    answered,
+    hold,
+    may_answer,
+    settle,
+)
+
+LOCAL: Final = ZoneInfo("Europe/Stockholm")
+# Further ahead nobody knows what she needs.
+AHEAD_MAX: Final = timedelta(days=366)
+_AT_ONCE: Final = timedelta(microseconds=1)  # the least that the database tells apart
+
+# As it stands after "Överenskommen:" on her page.
+AGREED_HOW: Final = {
+    How.SELF: "av patienten själv",
+    How.PHONE: "per telefon",
+    How.VISIT: "tillsammans vid besök",
+    How.RELATIVE: "tillsammans med närstående",
+}
+
+_MAY_SEE_PLAN: Final = """
+select from relative r join consent c using (relative_id, patient_id)
+where r.relative_id = %(relative_id)s and r.patient_id = %(patient_id)s
+    and 'plan' = any (c.scope) and c.revoked_at is null
+    and c.from_at <= %(now)s and (c.until_at is null or c.until_at > %(now)s)
+"""
+_FROM_THEN: Final = """
+select in_force_from from plan_version where patient_id = %s and in_force_from >= %s
+order by in_force_from
+"""
+
+
+async def agree(
+    connection: Connection,
+    viewer: Viewer,
+    proposal_id: int,
+    how: How,
+    *,
+    relative_id: int | None = None,
+    from_day: date | None = None,
+    now: datetime,
+) -> Done:
+    """Write the version that was agreed, with all that belongs to it, in one transaction.
+
+    Args:
+        connection: In no transaction.
+        viewer: The patient for ``How.SELF``, otherwise the staff member who notes it.
+        proposal_id: Which.
+        how: How the patient said so.
+        relative_id: With whom, for ``How.RELATIVE``.
+        from_day: The day in Sweden it is in force from; none, or today: from *now*.
+        now: The database's.
+    """
+    if not may_answer(viewer, how):
+        return Done(answer=Answer.NOT_YOURS)
+    begins = _begins(from_day, now)
+    if isinstance(begins, Answer):
+        return Done(answer=begins, proposal_id=proposal_id)
+    async with connection.transaction():
+        found = await hold(connection, viewer, proposal_id)
+        if found is None:
+            return Done(answer=Answer.NOT_FOUND)
+        if not State(found.state).is_open:
+            return answered(found)
+        spec = _agreeable(found)
+        if isinstance(spec, Answer):
+            return Done(answer=spec, proposal_id=proposal_id, state=State(found.state))
+        company = relative_id if how is How.RELATIVE else None
+        if how is How.RELATIVE and not await _may_see(connection, found, company, now):
+            return Done(
+                answer=Answer.NO_RELATIVE, proposal_id=proposal_id, state=State(found.state)
+            )
+        starts = await _starts(connection, found.patient_id, begins)
+        versions = [
+            await plan_spec.write(
+                connection,
+                found.patient_id,
+                spec,
+                in_force_from=start,
+                agreed_how=AGREED_HOW[how],
+            )
+            for start in starts
+        ]
+        done = Done(
+            answer=Answer.DONE,
+            proposal_id=proposal_id,
+            state=State.AGREED,
+            plan_version_id=versions[0],
+            in_force_from=starts[0],
+            followed=tuple(start - _AT_ONCE for start in starts[1:]),
+        )
+        await settle(
+            connection, done, how=how, relative_id=company, noted_by=viewer.staff_id, now=now
+        )
+    return done
+
+
+def _agreeable(found: Proposal) -> PlanSpec | Answer:
+    """Return the plan, if somebody has seen what it would make and it can still be."""
+    if found.previewed_at is None:
+        return Answer.NOT_PREVIEWED
+    try:
+        return found.plan()
+    except ValidationError:  # it was possible by the rules of an earlier release
+        return Answer.OUTDATED
+
+
+def _begins(from_day: date | None, now: datetime) -> datetime | Answer:
+    """Return when a plan is in force from that day on, or why it cannot be."""
+    today = now.astimezone(LOCAL).date()
+    if from_day is None or from_day == today:
+        return now
+    if from_day < today:
+        return Answer.IN_THE_PAST
+    if from_day - today > AHEAD_MAX:
+        return Answer.TOO_FAR
+    return datetime.combine(from_day, time(), LOCAL)
+
+
+async def _may_see(
+    connection: Connection, found: Proposal, relative_id: int | None, now: datetime
+) -> bool:
+    values = {"relative_id": relative_id, "patient_id": found.patient_id, "now": now}
+    cursor = await connection.execute(_MAY_SEE_PLAN, values)
+    return await cursor.fetchone() is not None
+
+
+async def _starts(connection: Connection, patient_id: int, begins: datetime) -> list[datetime]:
+    """Return when the new version begins: then, and right after each that was to begin later."""
+    cursor = await connection.execute(_FROM_THEN, [patient_id, begins])
+    later = [row[0] for row in await cursor.fetchall()]
+    after = [start + _AT_ONCE for start in later if start + _AT_ONCE not in later]
+    return after if begins in later else [begins, *after]
