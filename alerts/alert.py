@@ -30,11 +30,19 @@ class Event(enum.StrEnum):
     OPENED = "opened"  # a breach began the episode
     JOINED = "joined"  # a later breach belongs to it
     RAISED = "raised"  # a later breach was worse: yellow became red
+    REOPENED = "reopened"  # somebody had taken it, and it is nobody's again
     ROUTED = "routed"  # it has a receiver, and the log says why this one
+    NOTIFIED = "notified"  # people were to be told, and why just now
+    NOBODY_TO_NOTIFY = "nobody_to_notify"  # a step had nobody who could be told, and why
+    ESCALATED = "escalated"  # nobody had acted: the next step was taken
     SHOWN = "shown"  # it was put in front of a person for the first time
     DELIVERED = "delivered"  # a message has arrived with one who was told
     NOT_DELIVERED = "not_delivered"  # none of her channels worked, or she has none
     ACKNOWLEDGED = "acknowledged"  # a person took it
+    ACK_EXPIRED = "ack_expired"  # she did not end it in time
+    SNOOZED = "snoozed"  # a person lets it rest until a time
+    SNOOZE_ENDED = "snooze_ended"  # the time came
+    SNOOZE_BROKEN = "snooze_broken"  # a worse value came first
     CLOSED = "closed"  # a person ended it with an outcome
 
 
@@ -63,23 +71,43 @@ class IllegalTransition(Exception):
         super().__init__(f"an alert that is {state} cannot be {event}")
 
 
-# A raised alert is open again, whoever had taken it: red is news.
+# What happens to an alert that has not ended without changing who acts.
+_ANY_TIME: Final = (
+    Event.JOINED,
+    Event.ROUTED,
+    Event.SHOWN,
+    Event.NOTIFIED,
+    Event.DELIVERED,
+    Event.NOT_DELIVERED,
+    Event.SNOOZED,
+    Event.SNOOZE_ENDED,
+    Event.SNOOZE_BROKEN,
+)
+
+# A raised alert is open again, whoever had taken it: red is news. So is one whose snooze is over,
+# or that was taken and forgotten.
 # Closing without acknowledging first is legal: the one who closes acts there and then. It may
 # be another than the one who acknowledged, so that no alert hangs on a person who went home.
+# A message that was on its way arrives also after the end.
 TRANSITIONS: Final = MappingProxyType(
     {
-        (State.OPEN, Event.JOINED): State.OPEN,
+        **{
+            (state, event): state
+            for state in (State.OPEN, State.ACKNOWLEDGED)
+            for event in _ANY_TIME
+        },
         (State.OPEN, Event.RAISED): State.OPEN,
-        (State.OPEN, Event.ROUTED): State.OPEN,
-        (State.OPEN, Event.SHOWN): State.OPEN,
+        (State.OPEN, Event.NOBODY_TO_NOTIFY): State.OPEN,
+        (State.OPEN, Event.ESCALATED): State.OPEN,
         (State.OPEN, Event.ACKNOWLEDGED): State.ACKNOWLEDGED,
         (State.OPEN, Event.CLOSED): State.CLOSED,
-        (State.ACKNOWLEDGED, Event.JOINED): State.ACKNOWLEDGED,
         (State.ACKNOWLEDGED, Event.RAISED): State.OPEN,
-        (State.ACKNOWLEDGED, Event.ROUTED): State.ACKNOWLEDGED,
-        (State.ACKNOWLEDGED, Event.SHOWN): State.ACKNOWLEDGED,
+        (State.ACKNOWLEDGED, Event.REOPENED): State.OPEN,
+        (State.ACKNOWLEDGED, Event.ACK_EXPIRED): State.OPEN,
         (State.ACKNOWLEDGED, Event.CLOSED): State.CLOSED,
         (State.CLOSED, Event.SHOWN): State.CLOSED,
+        (State.CLOSED, Event.DELIVERED): State.CLOSED,
+        (State.CLOSED, Event.NOT_DELIVERED): State.CLOSED,
     }
 )
 

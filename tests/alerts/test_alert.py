@@ -7,19 +7,31 @@ import pytest
 from alerts.alert import TRANSITIONS, Event, IllegalTransition, State, after
 
 OPEN, TAKEN, CLOSED = State.OPEN, State.ACKNOWLEDGED, State.CLOSED
+STAYS = (
+    Event.JOINED,
+    Event.ROUTED,
+    Event.SHOWN,
+    Event.NOTIFIED,
+    Event.DELIVERED,
+    Event.NOT_DELIVERED,
+    Event.SNOOZED,
+    Event.SNOOZE_ENDED,
+    Event.SNOOZE_BROKEN,
+)
 LEGAL = {
-    (OPEN, Event.JOINED): OPEN,
+    **{(state, event): state for state in (OPEN, TAKEN) for event in STAYS},
     (OPEN, Event.RAISED): OPEN,
-    (OPEN, Event.ROUTED): OPEN,
-    (OPEN, Event.SHOWN): OPEN,
+    (OPEN, Event.NOBODY_TO_NOTIFY): OPEN,
+    (OPEN, Event.ESCALATED): OPEN,
     (OPEN, Event.ACKNOWLEDGED): TAKEN,
     (OPEN, Event.CLOSED): CLOSED,
-    (TAKEN, Event.JOINED): TAKEN,
     (TAKEN, Event.RAISED): OPEN,
-    (TAKEN, Event.ROUTED): TAKEN,
-    (TAKEN, Event.SHOWN): TAKEN,
+    (TAKEN, Event.REOPENED): OPEN,
+    (TAKEN, Event.ACK_EXPIRED): OPEN,
     (TAKEN, Event.CLOSED): CLOSED,
     (CLOSED, Event.SHOWN): CLOSED,
+    (CLOSED, Event.DELIVERED): CLOSED,
+    (CLOSED, Event.NOT_DELIVERED): CLOSED,
 }
 
 
