@@ -70,7 +70,7 @@ class Course:
         began_at: When it opened, was raised, or was open again.
         because: Which of these.
         step: The number of the next step.
-        taken_at: When the one before it was taken; none: no step has been taken.
+        next_at: When it is due, if those told before were reached; none: at once.
         staff_id: The receiver, if it is a person.
         team_id: The receiver, if it is a team. Neither: the unit.
         is_rerouted: The receiver is new since the last step.
@@ -82,7 +82,7 @@ class Course:
     began_at: datetime
     because: Because = Because.OPENED
     step: int = 0
-    taken_at: datetime | None = None
+    next_at: datetime | None = None
     staff_id: int | None = None
     team_id: int | None = None
     is_rerouted: bool = False
@@ -124,21 +124,13 @@ class Step:
 def advance(course: Course, policy: Policy, around: Around, now: datetime) -> Step | None:
     """Return what is to be done now; none if it is not yet time."""
     now = now.astimezone(UTC)  # in local time, adding and comparing go by the wall
-    if course.taken_at is not None and course.is_rerouted:
+    if course.step > 0 and course.is_rerouted:
         return _tell_new_receiver(course, policy, around, now)
-    due_at = due(course, policy, around, now)
-    if now < due_at and not _goes_on_at_once(course, policy):
+    if course.next_at is not None and now < course.next_at and not _goes_on_at_once(course, policy):
         return None
     if (opens_at := _waits_until(policy, around, now)) is not None:
         return Step(why=course.because, next_number=course.step, next_due_at=opens_at)
     return _take(course, policy, around, now)
-
-
-def due(course: Course, policy: Policy, around: Around, now: datetime) -> datetime:
-    """Return when the course's next step is due if those before it were reached."""
-    if course.taken_at is None:
-        return now
-    return _after(policy, around.unit.hours, course.step, course.taken_at)
 
 
 def _goes_on_at_once(course: Course, policy: Policy) -> bool:
@@ -177,8 +169,7 @@ def _next_morning(hours: Hours, since: datetime) -> datetime:
 
 def _tell_new_receiver(course: Course, policy: Policy, around: Around, now: datetime) -> Step:
     """Tell who has become the receiver; the steps go on as they would have."""
-    assert course.taken_at is not None
-    due_at = due(course, policy, around, now)
+    due_at = now if course.next_at is None else max(now, course.next_at.astimezone(UTC))
     opens_at = _waits_until(policy, around, now)
     if opens_at is not None:
         return Step(
@@ -194,7 +185,7 @@ def _tell_new_receiver(course: Course, policy: Policy, around: Around, now: date
         tell=_in_order(reached),
         why=Because.REROUTED,
         next_number=course.step,
-        next_due_at=max(now, due_at),
+        next_due_at=due_at,
     )
 
 

@@ -44,10 +44,12 @@ create table alert_course (
     began_at timestamptz not null,  -- opened, raised or open again: step 0 is counted from it
     because text not null default 'opened',  -- alerts.escalation.Because: why it began
     step integer not null default 0,  -- the next one to take
-    taken_at timestamptz,  -- when the one before it was taken; null: none is
-    due_at timestamptz,  -- of the next step, or of the end of an acknowledgement or a snooze
+    next_at timestamptz,  -- when it is due, if those told before were reached; null: at once
+    -- When the row is looked at: for the step, the end of an acknowledgement or of a snooze, or
+    -- at once because nobody told before was reached.
+    due_at timestamptz,
     routed_at timestamptz,  -- of the receiver it knows; null: a new one is told when it is due
-    changed_at timestamptz not null default clock_timestamp()
+    changed_at timestamptz not null default clock_timestamp()  -- the change of the alert it knows
 );
 create index alert_course_due on alert_course (due_at) where due_at is not null;
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from alerts.alert import Level
 from alerts.care.availability import Around, Person, UnitNow
 from alerts.care.hours import USUAL, next_opening
-from alerts.escalation import Because, Course, Missing, Receiver, Step, advance, due
+from alerts.escalation import Because, Course, Missing, Receiver, Step, advance
 from alerts.policy import DEFAULTS, RED, YELLOW
 
 STOCKHOLM = ZoneInfo("Europe/Stockholm")
@@ -28,6 +28,7 @@ def at(text: str, *, fold: int = 0) -> datetime:
 
 
 MONDAY = at("2026-11-23 08:12")
+TEN = timedelta(minutes=10)
 NIGHT = at("2026-11-23 23:00")
 
 
@@ -84,7 +85,8 @@ def play(
         policy, seen = DEFAULTS[course.level], facts(now)
         step = advance(course, policy, seen, now)
         if step is None:
-            due_at = due(course, policy, seen, now)
+            assert course.next_at is not None
+            due_at = course.next_at
         else:
             said += [f"{clock(now)} {line}" for line in lines(step)]
             course, due_at = after(course, step, now), step.next_due_at
@@ -115,7 +117,7 @@ def after(course: Course, step: Step, now: datetime) -> Course:
     return replace(
         course,
         step=step.next_number,
-        taken_at=course.taken_at if step.number is None else now,
+        next_at=step.next_due_at,
         told={**course.told, **dict.fromkeys(step.tell, now)},
         in_vain=False,
         is_rerouted=step.is_rerouted,
@@ -255,7 +257,7 @@ def test_who_cannot_be_reached_is_followed_by_the_next_at_once() -> None:
 
 def test_if_one_of_two_is_reached_the_next_waits() -> None:
     told = {BO: MONDAY}  # Cia was told too, and not reached
-    course = replace(red(), step=2, taken_at=MONDAY, told=told, in_vain=False)
+    course = replace(red(), step=2, next_at=MONDAY + TEN, told=told, in_vain=False)
     now = MONDAY + timedelta(minutes=9)
     assert advance(course, RED, everybody(now), now) is None
 
@@ -290,7 +292,7 @@ def test_if_no_way_works_those_that_failed_are_tried_all_the_same_and_it_is_said
 
 def test_a_new_receiver_is_told_and_the_steps_go_on_as_they_would() -> None:
     now = MONDAY + timedelta(minutes=4)
-    course = replace(red(BO), step=1, taken_at=MONDAY, told={ANNA: MONDAY}, is_rerouted=True)
+    course = replace(red(BO), step=1, next_at=MONDAY + TEN, told={ANNA: MONDAY}, is_rerouted=True)
     facts = around(now, person(ANNA, is_absent=True), substitutes=[person(BO)])
     step = advance(course, RED, facts, now)
     assert step == Step(
@@ -303,7 +305,7 @@ def test_a_new_receiver_is_told_and_the_steps_go_on_as_they_would() -> None:
 
 def test_a_new_receiver_who_cannot_be_told_is_followed_by_the_next_at_once() -> None:
     now = MONDAY + timedelta(minutes=4)
-    course = replace(red(BO), step=1, taken_at=MONDAY, told={ANNA: MONDAY}, is_rerouted=True)
+    course = replace(red(BO), step=1, next_at=MONDAY + TEN, told={ANNA: MONDAY}, is_rerouted=True)
     facts = around(now, substitutes=[person(BO, has_channel=False), person(CIA)])
     step = advance(course, RED, facts, now)
     assert step is not None
@@ -311,7 +313,7 @@ def test_a_new_receiver_who_cannot_be_told_is_followed_by_the_next_at_once() -> 
 
 
 def test_a_new_receiver_of_a_yellow_one_is_told_when_the_unit_opens() -> None:
-    course = replace(yellow(BO), step=1, taken_at=MONDAY, is_rerouted=True)
+    course = replace(yellow(BO), step=1, next_at=MONDAY + TEN, is_rerouted=True)
     step = advance(course, YELLOW, around(NIGHT, person(BO, is_working=False)), NIGHT)
     assert step is not None
     assert (step.tell, step.is_rerouted) == ((), True)
@@ -325,7 +327,7 @@ def test_a_new_receiver_of_a_yellow_one_is_told_when_the_unit_opens() -> None:
 def test_what_is_repeated_does_not_tell_twice_in_a_breath_who_was_just_told() -> None:
     now = MONDAY + timedelta(hours=2)
     told = {ANNA: now - timedelta(minutes=1), BO: now - timedelta(minutes=30)}
-    course = replace(red(), step=6, taken_at=now - timedelta(minutes=30), told=told)
+    course = replace(red(), step=6, next_at=now, told=told)
     step = advance(course, RED, everybody(now), now)
     assert step is not None
     assert step.tell == (BO, CIA, DAN, UNIT)
@@ -384,7 +386,7 @@ def situations(draw: st.DrawFn) -> tuple[Course, Around, datetime]:
         level=draw(st.sampled_from(list(Level))),
         began_at=now - timedelta(days=20),
         step=number,
-        taken_at=now - timedelta(days=20) if number else None,
+        next_at=now - timedelta(days=draw(st.integers(0, 20))) if number else None,
         staff_id=draw(st.sampled_from([None, *range(1, 5)])),
         in_vain=draw(st.booleans()),
         is_rerouted=draw(st.booleans()),
