@@ -72,7 +72,7 @@ def is_open(hours: Hours, now: datetime) -> bool:
 def next_opening(hours: Hours, now: datetime) -> datetime:
     """Return when the unit is staffed next, in UTC: *now* if it is. There always is a time."""
     at = now.astimezone(UTC)
-    opening = next((max(start, at) for start, end in _from(hours, at) if at < end), None)
+    opening = next((max(start, at) for start, end in openings(hours, at) if at < end), None)
     return next_opening(USUAL, now) if opening is None else opening
 
 
@@ -83,7 +83,7 @@ def after_work(hours: Hours, since: datetime, work: timedelta) -> datetime:
     next. For no work at all that is the next opening.
     """
     left, counted_to = work, since.astimezone(UTC)  # in local time, adding counts by the wall
-    for start, end in _from(hours, counted_to):
+    for start, end in openings(hours, counted_to):
         begin = max(start, counted_to)  # windows may overlap: nothing counts twice
         if begin + left < end:
             return begin + left
@@ -93,15 +93,16 @@ def after_work(hours: Hours, since: datetime, work: timedelta) -> datetime:
     return after_work(USUAL, since, work)
 
 
+def openings(hours: Hours, since: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """Yield when the unit is staffed, in UTC, from the day of *since* on; they may overlap."""
+    first = local_day(since)
+    for number in count() if hours == USUAL else range(_LOOKED_AT_DAYS):
+        yield from _windows(hours, first + timedelta(days=number))
+
+
 def local_day(at: datetime) -> date:
     """Return the day in Sweden."""
     return at.astimezone(ZONE).date()
-
-
-def _from(hours: Hours, at: datetime) -> Iterator[tuple[datetime, datetime]]:
-    first = local_day(at)
-    for number in count() if hours == USUAL else range(_LOOKED_AT_DAYS):
-        yield from _windows(hours, first + timedelta(days=number))
 
 
 def _windows(hours: Hours, day: date) -> list[tuple[datetime, datetime]]:
