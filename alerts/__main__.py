@@ -12,7 +12,7 @@ import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool
 
-from alerts import engine
+from alerts import account_commands, engine
 from alerts.care.file import CareRecordError, read
 from alerts.care.seed import seed
 from alerts.config import Config
@@ -20,6 +20,7 @@ from alerts.ending import end
 from alerts.enrolment import commands
 from alerts.enrolment.authority import AuthorityMissing
 from alerts.enrolment.setup import EnrolmentOf, open_enrolment
+from alerts.login import open_login
 from alerts.schema import SOURCES
 from alerts.signal import Hub, listen
 from alerts.web.app import create_app
@@ -46,6 +47,7 @@ _AGAIN_S = 1.0
 app = cyclopts.App(name="alerts", help="From a breached limit to a person: routing and pages.")
 app.command(commands.ca)
 app.command(commands.gateway)
+app.command(account_commands.account)
 
 ConfigFile = Annotated[Path | None, cyclopts.Parameter(name="--config")]
 
@@ -120,6 +122,9 @@ async def _run(settings: Config, enrolment: EnrolmentOf | None) -> None:
     if not await _migrated(settings, stop):
         return
     listening = bind(settings.web)
+    login = open_login(settings)
+    if not settings.login.is_possible:
+        _log.error("login.nobody", cure="set login.local or [login.provider]")
     hub, alert = Hub(), asyncio.Event()
     conninfo = settings.database.conninfo()
     async with _pool(conninfo) as pool, asyncio.TaskGroup() as tasks:
@@ -129,6 +134,9 @@ async def _run(settings: Config, enrolment: EnrolmentOf | None) -> None:
             web=settings.web,
             hashing=anyio.CapacityLimiter(HASHES_AT_ONCE_MAX),
             registrar=None if enrolment is None else enrolment.registrar,
+            login=settings.login,
+            seal=login.seal,
+            provider=login.provider,
         )
         working = [
             tasks.create_task(listen(conninfo, hub, alert), name="listen"),
@@ -140,6 +148,8 @@ async def _run(settings: Config, enrolment: EnrolmentOf | None) -> None:
             await serve(create_app(services), listening, hub, stop)
         finally:
             await end(working)  # a claim is one transaction: undone, and due again
+            if login.provider is not None:
+                await login.provider.close()
     _log.info("alerts.stopped")
 
 
@@ -181,6 +191,7 @@ async def _migrated(settings: Config, stop: asyncio.Event) -> bool:
 def _load(path: Path | None) -> Config:
     try:
         settings = load(Config, path)
+        open_login(settings)
     except ConfigError as error:
         print(error, file=sys.stderr)
         sys.exit(EXIT_CONFIG)

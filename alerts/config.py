@@ -78,13 +78,14 @@ class SecondFactor(StrEnum):
 
 
 class ProviderSettings(Part):
-    """The identity provider (OpenID Connect) that vouches for who somebody is."""
+    """The identity provider (OpenID Connect) that vouches for who somebody is.
+
+    It must know ``{web.public_url}/login/oidc/svar`` as where browsers come back to.
+    """
 
     issuer: Address
     client_id: Words
     client_secret_file: SecretFile
-    # Where browsers find these pages; the provider knows {address}/login/oidc/svar.
-    address: Address
     # The levels of assurance, any of them, that count as strong for staff; see the provider's list.
     acr_values: Annotated[tuple[Words, ...], Field(min_length=1)]
     # The same for patients and relatives; none: those of staff.

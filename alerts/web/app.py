@@ -7,7 +7,18 @@ from starlette.types import Scope
 
 from alerts.web.errors import add_handlers
 from alerts.web.pages import STATIC
-from alerts.web.routes import enrolment, events, health, login, patient, staff, technician
+from alerts.web.routes import (
+    account,
+    code,
+    enrolment,
+    events,
+    health,
+    login,
+    oidc,
+    patient,
+    staff,
+    technician,
+)
 from alerts.web.security import SecurityMiddleware
 from alerts.web.services import ServicesOf
 
@@ -25,7 +36,18 @@ def create_app(services: ServicesOf) -> FastAPI:
     """Return the application. Its services are the caller's to open and close."""
     app = FastAPI(title="Egenmonitor", openapi_url=None, docs_url=None, redoc_url=None)
     app.state.services = services
-    for module in (health, login, staff, patient, events, enrolment, technician):
+    for module in (
+        health,
+        login,
+        code,
+        oidc,
+        account,
+        staff,
+        patient,
+        events,
+        enrolment,
+        technician,
+    ):
         app.include_router(module.router)
     app.mount("/static", _Static(directory=STATIC), name="static")
     add_handlers(app)

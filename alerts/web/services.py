@@ -7,9 +7,14 @@ from anyio import CapacityLimiter
 from fastapi import Depends, Request
 from psycopg_pool import AsyncConnectionPool
 
-from alerts.config import WebSettings
+from alerts.channels.channel import Carriers
+from alerts.config import LoginSettings, WebSettings
 from alerts.enrolment.registrar import Registrar
 from alerts.signal import Hub
+from alerts.totp import Seal
+from alerts.web.oidc import Provider
+
+_NOBODY = LoginSettings()  # can log in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +26,10 @@ class ServicesOf:
     web: WebSettings
     hashing: CapacityLimiter  # how many password hashes are computed at once
     registrar: Registrar | None = None  # none: no gateway is enrolled here
+    carriers: Carriers | None = None  # none: nobody is told of anything by a message
+    login: LoginSettings = _NOBODY
+    seal: Seal | None = None  # none: no one-time codes
+    provider: Provider | None = None  # none: no login by an identity provider
 
 
 def _services(request: Request) -> ServicesOf:

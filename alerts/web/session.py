@@ -7,11 +7,13 @@ and every open stream asks the database.
 import hashlib
 import secrets
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from enum import StrEnum
 
 from psycopg import AsyncConnection
-from psycopg.rows import dict_row
+from psycopg.rows import class_row, dict_row
 
+from alerts.accounts import CURRENT
 from alerts.care.people import Viewer
 
 # An hour away from the desk; an open worklist that nobody touches counts as idle.
@@ -23,6 +25,14 @@ _TOUCH_EVERY = timedelta(minutes=1)
 _TOKEN_BYTES = 32
 
 
+class Method(StrEnum):
+    """How somebody proved who she is."""
+
+    PASSWORD = "password"  # noqa: S105 - a way, no secret
+    PASSWORD_CODE = "password_code"  # noqa: S105
+    PROVIDER = "provider"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """A login that is valid now."""
@@ -31,15 +41,34 @@ class Session:
     account_id: int
     csrf_token: str
     viewer: Viewer
+    method: Method
+    assurance: str  # the provider's acr; "" for a password
 
     @property
     def topic(self) -> str:
         """What wakes this account's streams when one of its sessions ends."""
-        return f"a{self.account_id}"
+        return topic(self.account_id)
 
 
-_FIND = """
-select l.account_id, l.csrf_token, a.staff_id, a.patient_id, a.relative_id, s.unit_id,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A session as its owner sees it."""
+
+    handle: str  # names it in a form; leads to no cookie
+    started_at: datetime
+    seen_at: datetime
+    method: Method
+    is_this: bool
+
+
+def topic(account_id: int) -> str:
+    """Return what wakes an account's streams when one of its sessions ends."""
+    return f"a{account_id}"
+
+
+_FIND = f"""
+select l.account_id, l.csrf_token, l.method, l.assurance,
+       a.staff_id, a.patient_id, a.relative_id, s.unit_id,
        coalesce(s.name, r.name, concat_ws(' ', p.given_name, p.family_name)) as name,
        coalesce(s.role, '') as role, coalesce(u.name, '') as unit_name
 from login_session l
@@ -48,11 +77,17 @@ left join staff s on s.staff_id = a.staff_id
 left join unit u on u.unit_id = s.unit_id
 left join person p on p.patient_id = a.patient_id
 left join relative r on r.relative_id = a.relative_id
-where l.token_hash = %s and l.started_at > now() - %s and l.seen_at > now() - %s
-"""
+where l.token_hash = %s and l.started_at > now() - %s and l.seen_at > now() - %s and {CURRENT}
+"""  # noqa: S608 - our own words
+_HANDLE = "encode(substring(sha256(l.token_hash) for 12), 'hex')"
 
 
-async def start(connection: AsyncConnection, account_id: int) -> str:
+async def start(
+    connection: AsyncConnection,
+    account_id: int,
+    method: Method = Method.PASSWORD,
+    assurance: str = "",
+) -> str:
     """Begin a session and return its token; sessions that are over are cleared away."""
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     await connection.execute(
@@ -60,8 +95,9 @@ async def start(connection: AsyncConnection, account_id: int) -> str:
         (AGE_MAX, IDLE_MAX),
     )
     await connection.execute(
-        "insert into login_session (token_hash, account_id, csrf_token) values (%s, %s, %s)",
-        (_hash(token), account_id, secrets.token_urlsafe(_TOKEN_BYTES)),
+        "insert into login_session (token_hash, account_id, csrf_token, method, assurance)"
+        " values (%s, %s, %s, %s, %s)",
+        (_hash(token), account_id, secrets.token_urlsafe(_TOKEN_BYTES), method.value, assurance),
     )
     return token
 
@@ -89,6 +125,8 @@ async def check(connection: AsyncConnection, token_hash: bytes) -> Session | Non
         token_hash=token_hash,
         account_id=row.pop("account_id"),
         csrf_token=row.pop("csrf_token"),
+        method=Method(row.pop("method")),
+        assurance=row.pop("assurance"),
         viewer=Viewer(**row),
     )
 
@@ -96,6 +134,39 @@ async def check(connection: AsyncConnection, token_hash: bytes) -> Session | Non
 async def end(connection: AsyncConnection, token_hash: bytes) -> None:
     """End a session, now."""
     await connection.execute("delete from login_session where token_hash = %s", (token_hash,))
+
+
+async def end_token(connection: AsyncConnection, token: str) -> None:
+    """End the session that a browser had before it logged in anew."""
+    await end(connection, _hash(token))
+
+
+async def of_account(connection: AsyncConnection, found: Session) -> list[Listed]:
+    """Return the valid sessions of the account, the last used first."""
+    cursor = connection.cursor(row_factory=class_row(Listed))
+    await cursor.execute(
+        f"select {_HANDLE} as handle, l.started_at, l.seen_at, l.method,"  # noqa: S608
+        " l.token_hash = %s as is_this from login_session l where l.account_id = %s"
+        " and l.started_at > now() - %s and l.seen_at > now() - %s order by l.seen_at desc",
+        (found.token_hash, found.account_id, AGE_MAX, IDLE_MAX),
+    )
+    return await cursor.fetchall()
+
+
+async def end_one(connection: AsyncConnection, account_id: int, handle: str) -> None:
+    """End one session of the account, now."""
+    await connection.execute(
+        f"delete from login_session l where l.account_id = %s and {_HANDLE} = %s",  # noqa: S608
+        (account_id, handle),
+    )
+
+
+async def end_all(connection: AsyncConnection, account_id: int) -> int:
+    """End every session of the account, now; return how many there were."""
+    done = await connection.execute(
+        "delete from login_session where account_id = %s", (account_id,)
+    )
+    return done.rowcount
 
 
 def _hash(token: str) -> bytes:

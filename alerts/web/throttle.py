@@ -4,6 +4,7 @@ An attempt counts before its password is looked at, so a hundred at once are no 
 """
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from psycopg import AsyncConnection
@@ -15,6 +16,13 @@ PER_ADDRESS = 50
 # From many addresses at one name. Above the first, so that a guesser far away does not lock
 # the owner out at once.
 PER_NAME = 30
+# One-time codes of one account, whose password is known to who tries: three codes in a million
+# are right at any moment, so a day of tries finds one with a chance of 1 in 700.
+PER_ACCOUNT = 5
+# Answers of the identity provider that were not believed. A whole region can share one address.
+PROVIDER_PER_ADDRESS = 200
+
+Limits = Mapping[bytes, int]
 
 
 def _keys(username: str, address: str) -> dict[bytes, int]:
@@ -30,9 +38,23 @@ def _hash(*parts: str) -> bytes:
     return hashlib.sha256("\0".join(parts).encode()).digest()
 
 
+def of_code(account_id: int) -> Limits:
+    """Return how often an account's one-time code may be wrong, from wherever."""
+    return {_hash("code", str(account_id)): PER_ACCOUNT}
+
+
+def of_provider(address: str) -> Limits:
+    """Return how often the provider's answers may be refused at an address."""
+    return {_hash("provider", address): PROVIDER_PER_ADDRESS}
+
+
 async def admit(connection: AsyncConnection, username: str, address: str) -> bool:
     """Return whether a login may be tried now; it then counts as failed until ``forgive``."""
-    limits = _keys(username, address)
+    return await admit_within(connection, _keys(username, address))
+
+
+async def admit_within(connection: AsyncConnection, limits: Limits) -> bool:
+    """Return whether something may be tried now; it then counts until ``forgive_one``."""
     async with connection.transaction():
         for key in sorted(limits):  # in one order, so that two attempts cannot wait for each other
             await connection.execute(
@@ -55,7 +77,12 @@ async def forgive(connection: AsyncConnection, username: str, address: str) -> N
     """Forget the failures of one who knew the password after all."""
     both, at_address, by_name = _keys(username, address)
     await connection.execute("delete from login_failure where key = %s", (both,))
-    for key in (at_address, by_name):  # the one just counted, not those of others
+    await forgive_one(connection, (at_address, by_name))
+
+
+async def forgive_one(connection: AsyncConnection, keys: Iterable[bytes]) -> None:
+    """Forget the try just counted, and not those of others."""
+    for key in keys:
         await connection.execute(
             "delete from login_failure where ctid = "
             "(select ctid from login_failure where key = %s order by at desc limit 1)",

@@ -147,7 +147,10 @@ class Parts:
         broker = {"host": "127.0.0.1", "port": self.mqtt.port}
         web = {"port": self._worklist_port, "cookie_secure": False, "demo_banner": True}
         self._place.write_config("ingest", {"database": database, "broker": broker, "log": log})
-        self._place.write_config("alerts", {"database": database, "web": web, "log": log})
+        # The people are invented, and so are their passwords; a code from an app is not asked for.
+        login = {"local": "all", "second_factor": "offered"}
+        alerts = {"database": database, "web": web, "login": login, "log": log}
+        self._place.write_config("alerts", alerts)
 
     def _configure_gateway(self, transport: str) -> None:
         top = {

@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from psycopg import AsyncConnection, sql
 from psycopg_pool import AsyncConnectionPool
 
-from alerts.config import WebSettings
+from alerts.config import Local, LoginSettings, SecondFactor, WebSettings
 from alerts.enrolment import authority
 from alerts.enrolment.authority import Authority
 from alerts.enrolment.registrar import Registrar
@@ -78,6 +78,7 @@ def app(pool: Pool) -> FastAPI:
             hub=Hub(),
             web=WebSettings(cookie_secure=False),
             hashing=anyio.CapacityLimiter(2),
+            login=LoginSettings(local=Local.ALL, second_factor=SecondFactor.OFFERED),
         )
     )
 
@@ -136,6 +137,7 @@ class Served:
         self.config.write_text(
             f'[database]\ndsn = "{world.dsn}"\n'
             f"[web]\nport = {self.port}\ncookie_secure = false\ndemo_banner = true\n"
+            '[login]\nlocal = "all"\nsecond_factor = "offered"\n'
         )
         self._process: subprocess.Popen[bytes] | None = None
 

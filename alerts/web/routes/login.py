@@ -1,7 +1,10 @@
-"""Local login and logout: names and passwords of this installation's own accounts."""
+"""Login by name and password of this installation's own accounts; logout.
+
+Whose passwords count is told in the configuration: as it stands, nobody's. A password is the first
+of two: the one-time code follows (``routes/code.py``).
+"""
 
 import re
-import secrets
 from typing import Annotated, Final
 
 from anyio import to_thread
@@ -9,24 +12,34 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from psycopg import AsyncConnection
 
-from alerts import password
+from alerts import accounts, password, totp
+from alerts.accounts import Account
 from alerts.care.record import PASSWORD_CHARS_MAX, USERNAME
+from alerts.config import Local, SecondFactor
 from alerts.signal import notify_worklists
-from alerts.web import session, throttle
-from alerts.web.guard import TOKEN_CHARS_MAX, Anyone, OwnForm, cookie_name
-from alerts.web.pages import page
+from alerts.web import session, steps, throttle
+from alerts.web.entry import (
+    NEXT_CHARS_MAX,
+    STALE,
+    address_of,
+    drop_cookie,
+    form_page,
+    is_own_form,
+    let_in,
+    local,
+    to_step,
+)
+from alerts.web.guard import TOKEN_CHARS_MAX, Anyone, OwnForm
 from alerts.web.services import Services, ServicesOf
+from alerts.web.session import Method
 
 router = APIRouter()
-
-_TOKEN_BYTES: Final = 16
-_NEXT_CHARS_MAX: Final = 500
 
 _WRONG: Final = "Användarnamnet eller lösenordet stämmer inte. Försök igen."
 _TOO_MANY: Final = (
     f"För många försök. Vänta {int(throttle.WINDOW.total_seconds() // 60)} minuter och försök igen."
 )
-_STALE: Final = "Sidan hade legat öppen för länge. Försök igen."
+_OFF: Final = "Här loggar ingen in med lösenord."
 
 
 @router.get("/login")
@@ -36,7 +49,7 @@ async def login_page(
     expired: str = "",
     next: str = "/",  # noqa: A002
 ) -> HTMLResponse:
-    """Show the form."""
+    """Show the ways to log in."""
     told = "Du har loggats ut. Logga in igen." if expired else ""
     return _form(request, services, told=told, next_path=next)
 
@@ -49,33 +62,27 @@ async def login(
     username: Annotated[str, Form(max_length=200)] = "",
     secret: Annotated[str, Form(alias="password", max_length=1000)] = "",
     csrf: Annotated[str, Form(max_length=TOKEN_CHARS_MAX)] = "",
-    next: Annotated[str, Form(max_length=_NEXT_CHARS_MAX)] = "/",  # noqa: A002
+    next: Annotated[str, Form(max_length=NEXT_CHARS_MAX)] = "/",  # noqa: A002
 ) -> Response:
-    """Start a session for who knows the password."""
-    expected = request.cookies.get(cookie_name(services, "login"), "")
-    if not expected or not secrets.compare_digest(csrf.encode(), expected.encode()):
-        return _form(request, services, told=_STALE, next_path=next, status=403)
-    name = username.strip().lower()
-    address = request.client.host if request.client else ""
+    """Let in who knows the password, or ask her for a code."""
+    if not is_own_form(request, services, csrf):
+        return _form(request, services, told=STALE, next_path=next, status=403)
+    if services.login.local is Local.OFF:
+        return _form(request, services, told=_OFF, next_path=next, status=403)
+    name, address = username.strip().lower(), address_of(request)
     async with services.pool.connection() as connection:
         if not await throttle.admit(connection, name, address):
             return _form(request, services, told=_TOO_MANY, next_path=next, status=429)
-        account = await _account(connection, name)
-    account_id, password_hash = account or (None, password.NOBODYS_HASH)
+        account = await _account(connection, services, name)
+    known = (account.password_hash if account else None) or password.NOBODYS_HASH
     knows = len(secret) <= PASSWORD_CHARS_MAX and await to_thread.run_sync(
-        password.is_password, secret, password_hash, limiter=services.hashing
+        password.is_password, secret, known, limiter=services.hashing
     )
-    if account_id is None or not knows:
+    if account is None or not knows:
         return _form(request, services, told=_WRONG, next_path=next, username=name, status=401)
     async with services.pool.connection() as connection:
         await throttle.forgive(connection, name, address)
-        token = await session.start(connection, account_id)
-    response = RedirectResponse(_local(next), 303)
-    response.delete_cookie(
-        cookie_name(services, "login"), secure=services.web.cookie_secure, httponly=True
-    )
-    _set_cookie(response, services, "session", token)
-    return response
+    return await _with_code(request, services, account, local(next))
 
 
 @router.post("/logout", dependencies=[OwnForm])
@@ -85,8 +92,39 @@ async def logout(services: Services, found: Anyone) -> Response:
         await session.end(connection, found.token_hash)
         await notify_worklists(connection, [found.topic])
     response = RedirectResponse("/login", 303)
-    response.delete_cookie(cookie_name(services), secure=services.web.cookie_secure, httponly=True)
+    drop_cookie(response, services, "session")
     return response
+
+
+async def _with_code(
+    request: Request, services: ServicesOf, account: Account, next_path: str
+) -> Response:
+    """Ask for a code, or for setting one up; let in who needs none."""
+    if account.totp_secret is None and services.login.second_factor is SecondFactor.OFFERED:
+        return await let_in(
+            request, services, account.account_id, next_path=next_path, method=Method.PASSWORD
+        )
+    async with services.pool.connection() as connection:
+        if account.totp_secret is not None:
+            token = await steps.keep_code(connection, account.account_id, next_path, None)
+            return to_step(services, "/login/kod", token)
+        assert services.seal is not None  # the configuration cannot be without
+        offered = services.seal.seal(totp.new_secret(), account.account_id)
+        token = await steps.keep_code(connection, account.account_id, next_path, offered)
+    return to_step(services, "/login/kod/ny", token)
+
+
+async def _account(
+    connection: AsyncConnection, services: ServicesOf, username: str
+) -> Account | None:
+    """Return the account of a name whose password counts here."""
+    if not re.fullmatch(USERNAME, username):
+        return None
+    found = await accounts.by_username(connection, username)
+    if found is None or found.password_hash is None:
+        return None
+    is_counted = services.login.local is Local.ALL or not found.is_staff
+    return found if is_counted else None
 
 
 def _form(
@@ -98,45 +136,15 @@ def _form(
     username: str = "",
     status: int = 200,
 ) -> HTMLResponse:
-    """Return the login page, with a token that only this browser has."""
-    token = secrets.token_urlsafe(_TOKEN_BYTES)
-    retry = int(throttle.WINDOW.total_seconds())
-    response = page(
+    provider = services.login.provider
+    return form_page(
         request,
+        services,
         "login.html",
         status=status,
-        headers={"Retry-After": str(retry)} if status == 429 else None,  # noqa: PLR2004
         told=told,
-        next_path=_local(next_path),
+        next_path=local(next_path),
         username=username,
-        csrf=token,
+        passwords=services.login.local,
+        provider=provider.label if provider else "",
     )
-    _set_cookie(response, services, "login", token)
-    return response
-
-
-def _set_cookie(response: Response, services: ServicesOf, name: str, value: str) -> None:
-    response.set_cookie(
-        cookie_name(services, name),
-        value,
-        httponly=True,
-        secure=services.web.cookie_secure,
-        samesite="lax",  # a link in a message must land where it points
-        path="/",
-    )
-
-
-async def _account(connection: AsyncConnection, username: str) -> tuple[int, str] | None:
-    if not re.fullmatch(USERNAME, username):
-        return None
-    cursor = await connection.execute(
-        "select account_id, password_hash from account where username = %s", (username,)
-    )
-    row: tuple[int, str] | None = await cursor.fetchone()
-    return row
-
-
-def _local(path: str) -> str:
-    """Return *path* if it leads to a page of ours, else the first page."""
-    plain = re.fullmatch(r"/(?:[A-Za-z0-9_\-./?=&#]*)", path) and not path.startswith("//")
-    return path if plain and len(path) <= _NEXT_CHARS_MAX else "/"

@@ -26,6 +26,17 @@ MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "/readyz"): (200, 200, 200, 200, 200),
     ("GET", "/login"): (200, 200, 200, 200, 200),
     ("POST", "/login"): (403, 403, 403, 403, 403),  # without the form's own token
+    # Nobody is between two steps of a login here, and there is no identity provider.
+    ("GET", "/login/kod"): (303, 303, 303, 303, 303),
+    ("POST", "/login/kod"): (403, 403, 403, 403, 403),
+    ("GET", "/login/kod/ny"): (303, 303, 303, 303, 303),
+    ("POST", "/login/kod/ny"): (303, 303, 303, 303, 303),
+    ("GET", "/login/oidc"): (NONE, NONE, NONE, NONE, NONE),
+    ("GET", "/login/oidc/svar"): (NONE, NONE, NONE, NONE, NONE),
+    ("GET", "/konto"): (LOGIN, 200, 200, 200, 200),
+    ("POST", "/konto/kod"): (LOGIN, NONE, NONE, NONE, NONE),  # no codes can be kept here
+    ("POST", "/konto/avsluta"): (LOGIN, 303, 303, 303, 303),
+    ("POST", "/konto/avsluta-alla"): (LOGIN, 303, 303, 303, 303),
     ("POST", "/logout"): (LOGIN, 303, 303, 303, 303),
     ("GET", "/"): (LOGIN, 200, 303, 200, 303),
     ("GET", "/patients/{patient_id}"): (LOGIN, NONE, NONE, 200, NONE),

@@ -1,0 +1,185 @@
+"""The second step of a local login: the one-time code, or setting one up the first time."""
+
+from typing import Annotated, Final
+
+import structlog
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+from psycopg import AsyncConnection
+
+from alerts import accounts, totp
+from alerts.accounts import Account
+from alerts.signal import notify_worklists
+from alerts.totp import Unreadable
+from alerts.web import session, steps, throttle
+from alerts.web.entry import STALE, form_page, is_own_form, let_in, step_token
+from alerts.web.guard import TOKEN_CHARS_MAX
+from alerts.web.services import Services, ServicesOf
+from alerts.web.session import Method
+from alerts.web.steps import CodeStep
+
+router = APIRouter(prefix="/login/kod")
+
+_log = structlog.get_logger()
+
+_WRONG: Final = "Koden stämmer inte. Vänta på nästa kod i appen och skriv den."
+_TOO_MANY: Final = (
+    f"För många försök. Vänta {int(throttle.WINDOW.total_seconds() // 60)} minuter och försök igen."
+)
+_UNREADABLE: Final = (
+    "Koden kan inte kontrolleras. Det är fel hos oss, inte hos dig. Be den som sköter systemet att "
+    "nollställa din kod."
+)
+Csrf = Annotated[str, Form(max_length=TOKEN_CHARS_MAX)]
+Code = Annotated[str, Form(max_length=40)]
+# Whose step is over begins anew.
+_AGAIN: Final = "/login?expired=1"
+
+
+@router.get("")
+async def code_page(request: Request, services: Services) -> Response:
+    """Ask for the code."""
+    async with services.pool.connection() as connection:
+        begun = await _begun(connection, request, services)
+    if begun is None or begun[0].totp_secret is not None:
+        return RedirectResponse(_AGAIN, 303)
+    return form_page(request, services, "login_code.html", told="")
+
+
+@router.post("")
+async def code(request: Request, services: Services, csrf: Csrf = "", code: Code = "") -> Response:
+    """Let in who has the code; a code counts once."""
+    if not is_own_form(request, services, csrf):
+        return _asked_again(request, services, STALE, 403)
+    async with services.pool.connection() as connection:
+        begun = await _begun(connection, request, services)
+        if begun is None or begun[1].totp_secret is None:
+            return RedirectResponse(_AGAIN, 303)
+        step, account = begun
+        limits = throttle.of_code(account.account_id)
+        if not await throttle.admit_within(connection, limits):
+            return _asked_again(request, services, _TOO_MANY, 429)
+        try:
+            secret = _opened(services, account.totp_secret or "", account.account_id)
+        except Unreadable:
+            _log.error("login.code_unreadable", account=account.account_id)
+            return _asked_again(request, services, _UNREADABLE, 500)
+        if not await totp.use(connection, account.account_id, secret, code):
+            return _asked_again(request, services, _WRONG, 401)
+        await throttle.forgive_one(connection, limits)
+        if not await steps.finish(connection, step_token(request, services)):
+            return RedirectResponse(_AGAIN, 303)
+    return await _in(request, services, step)
+
+
+@router.get("/ny")
+async def set_up_page(request: Request, services: Services) -> Response:
+    """Show the secret, as a picture and as text, and ask for its first code."""
+    return await _set_up(request, services, told="", status=200)
+
+
+@router.post("/ny")
+async def set_up(
+    request: Request, services: Services, csrf: Csrf = "", code: Code = ""
+) -> Response:
+    """Keep the secret of who has shown that her app knows it, and let her in."""
+    if not is_own_form(request, services, csrf):
+        return await _set_up(request, services, told=STALE, status=403)
+    async with services.pool.connection() as connection:
+        offered = await _offered(connection, request, services)
+        refused = await _kept(connection, request, services, offered, code) if offered else None
+    if refused is not None:
+        told, status = refused
+        return await _set_up(request, services, told=told, status=status)
+    if offered is None:
+        return RedirectResponse(_AGAIN, 303)
+    return await _in(request, services, offered[0])
+
+
+async def _kept(
+    connection: AsyncConnection,
+    request: Request,
+    services: ServicesOf,
+    offered: tuple[CodeStep, Account, str],
+    code: str,
+) -> tuple[str, int] | None:
+    """Keep the secret if *code* is of it; else return what to tell, and its status."""
+    step, account, secret = offered
+    limits = throttle.of_code(account.account_id)
+    if not await throttle.admit_within(connection, limits):
+        return _TOO_MANY, 429
+    used = totp.step_of(secret, code, await totp.database_now(connection))
+    if used is None:
+        return _WRONG, 401
+    await throttle.forgive_one(connection, limits)
+    async with connection.transaction():
+        is_first = await steps.finish(connection, step_token(request, services))
+        sealed = step.totp_secret or ""
+        if not is_first or not await accounts.set_code(
+            connection, account.account_id, sealed, used
+        ):
+            return STALE, 403
+        # Whoever was logged in by the password alone is so no more.
+        await session.end_all(connection, account.account_id)
+        await notify_worklists(connection, [session.topic(account.account_id)])
+    return None
+
+
+async def _set_up(request: Request, services: ServicesOf, *, told: str, status: int) -> Response:
+    async with services.pool.connection() as connection:
+        offered = await _offered(connection, request, services)
+    if offered is None:
+        return RedirectResponse(_AGAIN, 303)
+    _, account, secret = offered
+    return form_page(
+        request,
+        services,
+        "login_code_new.html",
+        status=status,
+        told=told,
+        picture=totp.picture(secret, account.username),
+        secret=totp.in_groups(secret),
+    )
+
+
+async def _offered(
+    connection: AsyncConnection, request: Request, services: ServicesOf
+) -> tuple[CodeStep, Account, str] | None:
+    """Return the secret that this browser's login is offered, if she has none yet."""
+    begun = await _begun(connection, request, services)
+    if begun is None or begun[0].totp_secret is None or begun[1].totp_secret is not None:
+        return None
+    step, account = begun
+    try:
+        return step, account, _opened(services, begun[0].totp_secret, account.account_id)
+    except Unreadable:  # the key was changed in these minutes
+        return None
+
+
+async def _begun(
+    connection: AsyncConnection, request: Request, services: ServicesOf
+) -> tuple[CodeStep, Account] | None:
+    """Return the login that awaits a code in this browser, and whose it is."""
+    step = await steps.find_code(connection, step_token(request, services))
+    account = await accounts.by_id(connection, step.account_id) if step else None
+    return (step, account) if step and account else None
+
+
+def _opened(services: ServicesOf, sealed: str, account_id: int) -> str:
+    if services.seal is None:
+        raise Unreadable
+    return services.seal.open(sealed, account_id)
+
+
+def _asked_again(request: Request, services: ServicesOf, told: str, status: int) -> Response:
+    return form_page(request, services, "login_code.html", told=told, status=status)
+
+
+async def _in(request: Request, services: ServicesOf, step: CodeStep) -> Response:
+    return await let_in(
+        request,
+        services,
+        step.account_id,
+        next_path=step.next_path,
+        method=Method.PASSWORD_CODE,
+    )

@@ -1,0 +1,90 @@
+"""Logins that have begun and are not complete: at the provider, or awaiting a one-time code.
+
+Each belongs to one browser, by a cookie of which only a hash is kept, and to ten minutes.
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+
+from alerts.web.oidc import BEGUN_MAX, Begun
+
+_TOKEN_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeStep:
+    """Somebody's password was right; a code decides."""
+
+    account_id: int
+    next_path: str
+    totp_secret: str | None  # sealed; offered to her now: she has none yet
+
+
+async def keep_provider(connection: AsyncConnection, begun: Begun, next_path: str) -> str:
+    """Keep a login that goes to the provider; return the cookie that it belongs to."""
+    token = await _clear(connection)
+    await connection.execute(
+        "insert into login_step (token_hash, next_path, state, nonce, verifier)"
+        " values (%s, %s, %s, %s, %s)",
+        (_hash(token), next_path, begun.state, begun.nonce, begun.verifier),
+    )
+    return token
+
+
+async def take_provider(
+    connection: AsyncConnection, token: str, state: str
+) -> tuple[Begun, str] | None:
+    """Return the login that *state* answers, and where it leads; it is good for one answer."""
+    cursor = await connection.execute(
+        "delete from login_step where token_hash = %s and state = %s and began_at > now() - %s"
+        " returning state, nonce, verifier, next_path",
+        (_hash(token), state, BEGUN_MAX),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else (Begun(*row[:3]), row[3])
+
+
+async def keep_code(
+    connection: AsyncConnection, account_id: int, next_path: str, totp_secret: str | None
+) -> str:
+    """Keep a login that awaits a code; return the cookie that it belongs to."""
+    token = await _clear(connection)
+    await connection.execute(
+        "insert into login_step (token_hash, next_path, account_id, totp_secret)"
+        " values (%s, %s, %s, %s)",
+        (_hash(token), next_path, account_id, totp_secret),
+    )
+    return token
+
+
+async def find_code(connection: AsyncConnection, token: str) -> CodeStep | None:
+    """Return the login of *token* that awaits a code, if it is not over."""
+    cursor = connection.cursor(row_factory=class_row(CodeStep))
+    await cursor.execute(
+        "select account_id, next_path, totp_secret from login_step"
+        " where token_hash = %s and account_id is not null and began_at > now() - %s",
+        (_hash(token), BEGUN_MAX),
+    )
+    return await cursor.fetchone()
+
+
+async def finish(connection: AsyncConnection, token: str) -> bool:
+    """End a login that awaited a code; false if it was over."""
+    done = await connection.execute(
+        "delete from login_step where token_hash = %s and account_id is not null", (_hash(token),)
+    )
+    return done.rowcount == 1
+
+
+async def _clear(connection: AsyncConnection) -> str:
+    """Clear away what is over; return a new cookie."""
+    await connection.execute("delete from login_step where began_at <= now() - %s", (BEGUN_MAX,))
+    return secrets.token_urlsafe(_TOKEN_BYTES)
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
