@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -35,6 +36,7 @@ class Carriers:
 
     by_kind: Mapping[Kind, Carrier]
     public_url: str
+    receipt_secret_file: Path | None = None  # none: no receipts come here
 
     @property
     def kinds(self) -> list[str]:
@@ -59,4 +61,5 @@ async def open_carriers(
             found[Kind.EMAIL] = Mail(mail)
         if public_url is not None and sms is not None:
             found[Kind.SMS] = Sms(sms, public_url, client)
-        yield Carriers(MappingProxyType(found), public_url or "")
+        secret_file = sms.callback_secret_file if Kind.SMS in found and sms else None
+        yield Carriers(MappingProxyType(found), public_url or "", secret_file)

@@ -29,6 +29,7 @@ class HandedOver:
     """Sends by whatever service the address names."""
 
     schemes: frozenset[str] = SCHEMES
+    wait_s: float = SEND_S_MAX
 
     async def send(self, address: str, message: Message, attempt_id: int | None) -> Outcome:
         """Hand one message over."""
@@ -39,10 +40,10 @@ class HandedOver:
         if not service.add(address):
             return failed(Fault.ADDRESS, "this is no address")
         try:
-            async with asyncio.timeout(SEND_S_MAX):
+            async with asyncio.timeout(self.wait_s):
                 done = await service.async_notify(body=message.text, title=message.subject)
         except TimeoutError:
-            return unknown(f"no answer within {SEND_S_MAX:.0f} s")
+            return unknown(f"no answer within {self.wait_s:.0f} s")
         if not done:  # apprise does not say why; the service is hers, not everybody's
             return failed(Fault.ADDRESS, "the service did not take it")
         return Outcome(state=State.HANDED_OVER, reply="taken")

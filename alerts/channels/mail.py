@@ -45,17 +45,18 @@ class Mail:
     """Sends through one server; a connection for each letter."""
 
     settings: MailSettings
+    wait_s: float = SEND_S_MAX
 
     async def send(self, address: str, message: Message, attempt_id: int | None) -> Outcome:
         """Hand one letter to the server."""
         try:
             letter = self._letter(address, message, attempt_id)
-            async with asyncio.timeout(SEND_S_MAX):
+            async with asyncio.timeout(self.wait_s):
                 _, reply = await self._hand_over(address, letter)
         except SMTPException as error:
             return _refused(error)
         except TimeoutError:
-            return unknown(f"no answer within {SEND_S_MAX:.0f} s")
+            return unknown(f"no answer within {self.wait_s:.0f} s")
         except OSError as error:
             return failed(Fault.PROVIDER, f"{type(error).__name__}: {error.strerror or error}")
         except ValueError as error:  # nothing a letter can be addressed to
@@ -92,7 +93,7 @@ class Mail:
             start_tls=settings.tls == "starttls",
             # What we call ourselves; the machine's own name is nobody's business.
             local_hostname=settings.sender.partition("@")[2],
-            timeout=SEND_S_MAX,
+            timeout=self.wait_s,
         )
 
 

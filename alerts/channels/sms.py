@@ -31,6 +31,7 @@ class Sms:
     settings: SmsSettings
     public_url: str
     client: httpx.AsyncClient
+    wait_s: float = SEND_S_MAX
 
     async def send(self, address: str, message: Message, attempt_id: int | None) -> Outcome:
         """Ask for one SMS to be sent."""
@@ -40,7 +41,7 @@ class Sms:
         except OSError as error:
             return failed(Fault.OURS, f"a secret cannot be read: {error.strerror}")
         try:
-            async with asyncio.timeout(SEND_S_MAX):
+            async with asyncio.timeout(self.wait_s):
                 return await self._post(form, key)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             return failed(Fault.PROVIDER, f"not reached: {type(error).__name__}")
@@ -58,7 +59,7 @@ class Sms:
 
     async def _post(self, form: dict[str, str], key: tuple[str, str]) -> Outcome:
         async with self.client.stream(
-            "POST", self.settings.url, data=form, auth=key, timeout=SEND_S_MAX
+            "POST", self.settings.url, data=form, auth=key, timeout=self.wait_s
         ) as answer:
             body = b""
             async for piece in answer.aiter_bytes():

@@ -1,6 +1,8 @@
 """Sends what is due, for ever. Any number of processes may; none waits for a slow provider."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any, Final
 
 import psycopg
@@ -9,11 +11,11 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from alerts.channels import message
 from alerts.channels.channel import Carriers
-from alerts.channels.message import Message
 from alerts.sending import store
 from alerts.sending.store import Claimed
 
 Pool = AsyncConnectionPool[Any]
+Clock = Callable[[store.Connection], Awaitable[datetime]]  # the database's time
 
 # A county at its worst minute makes a hundred notifications; a provider that hangs holds each for
 # 20 s. So many may hang before others wait.
@@ -24,44 +26,46 @@ POLL_S: Final = 1.0
 _log = structlog.get_logger()
 
 
-async def run(pool: Pool, carriers: Carriers) -> None:
+async def run(pool: Pool, carriers: Carriers, clock: Clock = store.now) -> None:
     """Send for ever. Cancelled in the middle of a try, it is as if the process had died."""
     flying: set[asyncio.Task[None]] = set()
     _log.info("sending.ready", kinds=carriers.kinds)
     async with asyncio.TaskGroup() as tasks:
         while True:
             looked_at = 0
-            free = AT_ONCE_MAX - len(flying)
             try:
-                looked_at = await _start(pool, carriers, free, tasks, flying)
+                looked_at = await start(pool, carriers, tasks, flying, clock)
             except (psycopg.OperationalError, PoolTimeout) as error:
                 _log.warning("sending.database_away", problem=type(error).__name__)
             if looked_at == 0:
                 await asyncio.sleep(POLL_S)
 
 
-async def _start(
+async def start(
     pool: Pool,
     carriers: Carriers,
-    free: int,
     tasks: asyncio.TaskGroup,
     flying: set[asyncio.Task[None]],
+    clock: Clock,
 ) -> int:
     """Begin to send what is due, as far as there is room; return how many were looked at."""
     async with pool.connection() as connection:
-        at = await store.now(connection)
-        claim = await store.claim(connection, carriers.kinds, at, free)
+        at = await clock(connection)
+        room = AT_ONCE_MAX - len(flying)
+        claim = await store.claim(connection, carriers.kinds, at, room)
     for one in claim.to_send:
-        task = tasks.create_task(send(pool, carriers, one), name=f"attempt {one.attempt_id}")
+        task = tasks.create_task(
+            _send(pool, carriers, one, clock), name=f"attempt {one.attempt_id}"
+        )
         flying.add(task)
         task.add_done_callback(flying.discard)
     return claim.looked_at
 
 
-async def send(pool: Pool, carriers: Carriers, one: Claimed) -> None:
+async def _send(pool: Pool, carriers: Carriers, one: Claimed, clock: Clock) -> None:
     """Make one attempt and keep what came of it."""
     carrier = carriers.by_kind[one.way.kind]
-    text = _message(one, carriers.public_url)
+    text = message.of_alert(one.level, carriers.public_url)
     outcome = await carrier.send(one.way.address, text, one.attempt_id)
     _log.info(
         "sending.attempt",
@@ -73,12 +77,7 @@ async def send(pool: Pool, carriers: Carriers, one: Claimed) -> None:
     )
     try:
         async with pool.connection() as connection:
-            at = await store.now(connection)
-            await store.mark(connection, one.attempt_id, outcome, at)
+            await store.mark(connection, one.attempt_id, outcome, await clock(connection))
     except (psycopg.OperationalError, PoolTimeout) as error:
         # Its lease ends, and it is sent again: twice is better than never.
         _log.warning("sending.not_marked", attempt=one.attempt_id, problem=type(error).__name__)
-
-
-def _message(one: Claimed, public_url: str) -> Message:
-    return message.of_alert(one.level, public_url)
