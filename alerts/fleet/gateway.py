@@ -25,6 +25,8 @@ QUEUE_OLD: Final = timedelta(hours=1)
 CONFIG_LATE: Final = timedelta(minutes=15)
 # Once a day is the rarest plan; a device that was not heard for two has lost its battery or place.
 DEVICE_QUIET: Final = timedelta(days=2)
+# From here on a reading's own time is doubted (docs/plausibility.md), unless the gateway sets it.
+CLOCK_OFF_S: Final = 300.0
 
 # Nothing that is measured arrives, or it cannot be kept.
 _SEVERE: Final = frozenset(
@@ -59,6 +61,7 @@ class Reason(enum.StrEnum):
     CONFIG_LATE = "config_late"
     STATUS_UNREADABLE = "status_unreadable"
     BOND_LOST = "bond_lost"
+    CLOCK_OFF = "clock_off"
     LIST_TOO_LONG = "list_too_long"
 
 
@@ -155,3 +158,5 @@ def _device(device: DeviceStatus) -> Iterator[Trouble]:
         yield Trouble(Urgency.SOON, Reason.BATTERY_LOW, device.device_id)
     if device.bond is Bond.LOST:
         yield Trouble(Urgency.SOON, Reason.BOND_LOST, device.device_id)
+    if abs(device.clock_offset_s or 0.0) > CLOCK_OFF_S and not device.clock_set:
+        yield Trouble(Urgency.SOON, Reason.CLOCK_OFF, device.device_id)

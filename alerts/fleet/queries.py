@@ -9,11 +9,12 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row, dict_row
 
 from alerts.fleet.actions import address
-from alerts.fleet.gateway import Gateway, Urgency
+from alerts.fleet.gateway import CERTIFICATE_SOON, CLOCK_OFF_S, QUEUE_OLD, Gateway, Urgency
 from devices import wire
 from devices.errors import MalformedMessage
 from devices.wire import LENT_MAX, GatewayState, GatewayStatus
 from ingest.lending import LENT
+from ingest.status import BATTERY_LOW_PERCENT, SILENT_AFTER
 
 Connection = AsyncConnection[Any]
 
@@ -25,7 +26,7 @@ HISTORY_SHOWN: Final = 100
 JUDGED_MAX: Final = 20_000
 
 # What the urgency of each is made of, and no more: of what is lent only lists that are too long.
-_JUDGED: Final = f"""
+_IN_USE: Final = f"""
 select g.gateway_id, g.registered_at, g.retired_at, s.received_at, s.state, s.state_at,
     s.body::text as body, c.version as config_version, c.made_at as config_made_at,
     long.lent, coalesce(unread.messages, 0) as unreadable
@@ -48,11 +49,30 @@ left join (
     group by q.gateway_id
 ) unread using (gateway_id)
 where (g.retired_at is null or g.retired_at > now()) and not g.is_canary
+"""  # noqa: S608 - our own text
+
+_JUDGED: Final = f"""{_IN_USE}
     and (%(sought)s = '' or strpos(lower(g.gateway_id), lower(%(sought)s)) > 0
         or g.gateway_id in (select gateway_id from ({LENT}) lent where device_id = %(device_id)s))
 order by coalesce(s.received_at < now() - interval '15 minutes', false) desc, g.gateway_id
 limit %(most)s
 """  # noqa: S608 - our own text
+
+# Those that may have a trouble: a coarse sieve, so that a county's healthy gateways are not read
+# through every minute. What it lets through is judged by ``Gateway.troubles``.
+_SIEVED: Final = f"""{_IN_USE}
+    and (s.received_at is null or s.received_at < %(now)s - %(silent_after)s
+        or s.certificate_until < %(now)s + %(certificate_soon)s
+        or s.battery_lowest <= %(battery_low)s
+        or (s.outbox > 0 and s.oldest_at < %(now)s - %(queue_old)s)
+        or jsonb_array_length(coalesce(s.body -> 'conditions', '[]')) > 0
+        or s.body @? '$.devices[*] ? (@.bond == "lost" || @.clock_offset_s > {CLOCK_OFF_S:.0f}
+            || @.clock_offset_s < -{CLOCK_OFF_S:.0f})'
+        or s.config_version is distinct from c.version
+        or long.lent is not null or unread.messages > 0)
+order by coalesce(s.received_at < %(now)s - %(silent_after)s, false) desc, g.gateway_id
+limit %(most)s
+"""
 
 _WHOLE: Final = f"""
 select g.gateway_id, g.registered_at, g.retired_at, s.received_at, s.state, s.state_at,
@@ -163,6 +183,23 @@ async def gateways(connection: Connection, now: datetime, sought: str = "") -> L
     found = {one.gateway_id: one for one in await _gateways(connection, ids)}
     counts = Counter(urgency for urgency, _ in judged)
     return Listed([found[each] for each in ids if each in found], counts)
+
+
+async def troubled(connection: Connection, now: datetime) -> list[Gateway]:
+    """Return the gateways in use that have a trouble, at most ``JUDGED_MAX`` looked at."""
+    values = {
+        "now": now,
+        "silent_after": SILENT_AFTER,
+        "certificate_soon": CERTIFICATE_SOON,
+        "battery_low": BATTERY_LOW_PERCENT,
+        "queue_old": QUEUE_OLD,
+        "most": JUDGED_MAX,
+    }
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_SIEVED, values)
+        rows = await cursor.fetchall()
+    found = (_from_row({**row, "lent": dict.fromkeys(row["lent"] or (), "")}) for row in rows)
+    return [one for one in found if one.troubles(now)]
 
 
 async def gateway(connection: Connection, gateway_id: str) -> Gateway | None:

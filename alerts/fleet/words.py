@@ -45,6 +45,10 @@ _TROUBLES: Final[dict[str, Words]] = {
         "Dosan förnyar det själv. Har den inte gjort det, skapa en ny inskrivningskod.",
     ),
     Reason.BATTERY_LOW: Words("Batteriet är lågt.", "Byt batteri i mätaren."),
+    Reason.CLOCK_OFF: Words(
+        "Mätarens klocka går mer än fem minuter fel.",
+        "Ställ klockan på mätaren. Värdena sparas, med den tid då dosan tog emot dem.",
+    ),
     Reason.QUEUE_OLD: Words(
         "Mätningar har väntat i dosan i mer än en timme.", "Kontrollera nätet i hemmet."
     ),

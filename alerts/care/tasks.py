@@ -1,0 +1,216 @@
+"""Tasks: what somebody is to do for a patient that is no alert, such as a friendly call.
+
+Opened and ended by what is measured; ended by a person too. Who may see the patient may see them.
+"""
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+
+from psycopg import AsyncConnection, sql
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from alerts.care.people import CONTACT, Viewer
+from alerts.care.reach import viewing, waits_for
+from alerts.signal import notify_worklists, topic
+from alerts.technical.failures import Streak
+from alerts.words import Language, when
+
+Connection = AsyncConnection[Any]
+
+# More than anybody phones about in a day.
+TASKS_MAX: Final = 100
+
+
+class Kind(enum.StrEnum):
+    """What is to be done. Stands in the database: never rename one."""
+
+    PHONE_ABOUT_MEASURING = "phone_about_measuring"
+    MISSING = "missing"
+    WHOSE_READING = "whose_reading"
+    HANDOVER = "handover"
+
+
+class Ending(enum.StrEnum):
+    """How a task ended."""
+
+    MEASURED = "measured"  # by itself: a measurement succeeded
+    PHONED = "phoned"
+    DEVICE_CHANGED = "device_changed"
+    NOT_NEEDED = "not_needed"
+
+
+# What a person may say; that she was not reached ends nothing.
+BY_HAND: Final = (Ending.PHONED, Ending.DEVICE_CHANGED, Ending.NOT_NEEDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How many tasks one look opened and ended."""
+
+    opened: int
+    ended: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One thing to do, with what is needed to do it."""
+
+    task_id: int
+    patient_id: int
+    given_name: str
+    family_name: str
+    born_on: date
+    phone: str
+    kind: str
+    detail: dict[str, Any]
+    opened_at: datetime
+
+    def sentence(self, now: datetime, language: Language = Language.SWEDISH) -> str:
+        """Return why, in one sentence, and what to do."""
+        if self.kind != Kind.PHONE_ABOUT_MEASURING:
+            return _UNKNOWN[language]
+        failures = int(self.detail.get("failures", 0))
+        last_at = datetime.fromisoformat(self.detail["last_at"])
+        device = _DEVICES.get(str(self.detail.get("source", "")), _ANY_DEVICE)[language]
+        return _PHONE[language].format(
+            failures=failures, device=device, when=when(last_at, now, language)
+        )
+
+
+_PHONE: Final = {
+    Language.SWEDISH: (
+        "{failures} mätningar i rad med {device} har misslyckats, senast {when}. "
+        "Ring och hör hur det går. Be om en ny mätning medan ni talas vid."
+    ),
+    Language.ENGLISH: (
+        "{failures} measurements in a row with {device} have failed, the last {when}. "
+        "Phone and hear how it goes. Ask for a new measurement while you speak."
+    ),
+}
+_UNKNOWN: Final = {
+    Language.SWEDISH: "Något behöver göras. Öppna patienten.",
+    Language.ENGLISH: "Something is to be done. Open the patient.",
+}
+_ANY_DEVICE: Final = {Language.SWEDISH: "mätaren", Language.ENGLISH: "the device"}
+_CUFF: Final = {
+    Language.SWEDISH: "blodtrycksmätaren",
+    Language.ENGLISH: "the blood pressure monitor",
+}
+_SCALE: Final = {Language.SWEDISH: "vågen", Language.ENGLISH: "the scale"}
+_DEVICES: Final = {"2a35": _CUFF, "2a36": _CUFF, "2a9d": _SCALE}
+
+_OPEN: Final = """
+insert into task (patient_id, kind, key, detail, opened_at)
+select * from unnest(%s::bigint[], %s::text[], %s::text[], %s::jsonb[], %s::timestamptz[]) g
+    (patient_id, kind, key, detail, opened_at)
+where exists (select from person p where p.patient_id = g.patient_id)
+on conflict (patient_id, kind, key) where done_at is null do update set detail = excluded.detail
+returning patient_id, xmax = 0
+"""
+_END: Final = """
+update task t set done_at = %s, outcome = %s
+from unnest(%s::bigint[], %s::text[]) g (patient_id, key)
+where t.patient_id = g.patient_id and t.key = g.key and t.kind = %s and t.done_at is null
+returning t.patient_id
+"""
+# Her own, and her unit: colleagues may have it before them when she is away.
+_RECEIVERS: Final = sql.SQL("""
+select c.staff_id, p.unit_id, m.members from person p
+{contact}
+left join lateral (
+    select array_agg(staff_id) as members from team_member
+    where team_id = c.team_id and until_at is null
+) m on true
+where p.patient_id = any (%(patients)s)
+""").format(contact=CONTACT)
+_SELECT: Final = sql.SQL("""
+select t.task_id, t.patient_id, p.given_name, p.family_name, p.born_on, p.phone, t.kind, t.detail,
+    t.opened_at
+from task t join person p using (patient_id)
+where t.done_at is null and {waits_for_her}
+order by t.opened_at, t.task_id limit %(most)s
+""").format(waits_for_her=waits_for("t.opened_at"))
+_DONE: Final = sql.SQL("""
+update task t set done_at = clock_timestamp(), done_by = %(by)s, outcome = %(outcome)s
+from person p
+where t.task_id = %(task_id)s and t.done_at is null and p.patient_id = t.patient_id
+    and {waits_for_her}
+returning t.patient_id
+""").format(waits_for_her=waits_for("t.opened_at"))
+
+
+async def tasks(connection: Connection, viewer: Viewer) -> list[Task]:
+    """Return what a staff member is to do, the longest waiting first."""
+    if viewer.staff_id is None:
+        return []
+    async with connection.cursor(row_factory=class_row(Task)) as cursor:
+        await cursor.execute(_SELECT, {**viewing(viewer), "most": TASKS_MAX})
+        return await cursor.fetchall()
+
+
+async def end(connection: Connection, viewer: Viewer, task_id: int, ending: Ending) -> bool:
+    """End a task; false if there is none that *viewer* may end: it may have ended already."""
+    if viewer.staff_id is None or ending not in BY_HAND:
+        return False
+    values = {**viewing(viewer), "task_id": task_id, "by": viewer.staff_id, "outcome": ending}
+    async with connection.transaction():
+        done = await connection.execute(_DONE, values)
+        rows = await done.fetchall()
+        await tell(connection, [patient_id for (patient_id,) in rows])
+    return bool(rows)
+
+
+async def keep_phoning(connection: Connection, streaks: Iterable[Streak], now: datetime) -> Kept:
+    """Open and end the tasks about measurements that fail, in the caller's transaction.
+
+    A measurement that succeeds ends one; who failed thrice after a call is phoned again.
+    """
+    streaks = list(streaks)
+    failing = [one for one in streaks if one.is_to_phone]
+    well = [one for one in streaks if not one.failures]
+    opened = await connection.execute(
+        _OPEN,
+        (
+            [one.patient_id for one in failing],
+            [Kind.PHONE_ABOUT_MEASURING] * len(failing),
+            [one.device_id for one in failing],
+            [Jsonb(_detail(one)) for one in failing],
+            [now] * len(failing),
+        ),
+    )
+    new = [patient_id for patient_id, is_new in await opened.fetchall() if is_new]
+    ended = await connection.execute(
+        _END,
+        (
+            now,
+            Ending.MEASURED,
+            [one.patient_id for one in well],
+            [one.device_id for one in well],
+            Kind.PHONE_ABOUT_MEASURING,
+        ),
+    )
+    over = [patient_id for (patient_id,) in await ended.fetchall()]
+    await tell(connection, new + over)
+    return Kept(len(new), len(over))
+
+
+async def tell(connection: Connection, patient_ids: list[int]) -> None:
+    """Wake the worklists on which these patients stand, when the transaction commits."""
+    if patient_ids:
+        cursor = await connection.execute(_RECEIVERS, {"patients": patient_ids, "now": None})
+        topics = set()
+        for staff_id, unit_id, members in await cursor.fetchall():
+            topics |= {topic(one, unit_id) for one in (staff_id, None, *(members or ()))}
+        await notify_worklists(connection, topics)
+
+
+def _detail(streak: Streak) -> dict[str, Any]:
+    return {
+        "failures": streak.since_phoned,
+        "last_at": streak.measured_at[0].isoformat(),
+        "source": streak.source,
+    }

@@ -1,0 +1,1 @@
+"""What concerns boxes and devices and not a body, as rows that technicians take and that end."""

@@ -1,0 +1,82 @@
+"""Keeps the list of faults: what is found is opened or seen again, what is gone is closed.
+
+One worker at a time looks (an advisory lock, for one transaction); a repeat changes nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
+
+from alerts.technical.fault import CALM, RESPITE, Fault, Found
+
+Connection = AsyncConnection[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How many rows one look opened and closed."""
+
+    opened: int
+    closed: int
+
+
+_GIVEN: Final = """
+with given as (
+    select * from unnest(%(kinds)s::text[], %(keys)s::text[], %(gateways)s::text[],
+        %(devices)s::text[], %(patients)s::bigint[], %(details)s::jsonb[], %(is_new)s::boolean[])
+        as g (kind, key, gateway_id, device_id, patient_id, detail, is_new)
+)
+"""
+# Also rows that a technician has closed are seen again, so that it is known whether the fault was
+# gone meanwhile.
+_SEE: Final = f"""{_GIVEN}
+update technical t set seen_at = %(now)s,
+    detail = case when t.closed_at is null then g.detail else t.detail end
+from given g
+where t.kind = g.kind and t.key = g.key and (
+    t.closed_at is null
+    or (t.closed_by is not null and t.closed_at > %(now)s - %(respite)s
+        and t.seen_at >= %(now)s - %(calm)s))
+"""  # noqa: S608 - our own text
+_OPEN: Final = f"""{_GIVEN}
+insert into technical (kind, key, gateway_id, device_id, patient_id, detail, opened_at, seen_at)
+select kind, key, gateway_id, device_id, patient_id, detail, %(now)s, %(now)s from given g
+where g.is_new and not exists (
+    select from technical t where t.kind = g.kind and t.key = g.key and t.seen_at = %(now)s)
+on conflict (kind, key) where closed_at is null do nothing
+"""  # noqa: S608 - our own text
+_CLOSE: Final = """
+update technical set closed_at = %(now)s
+where closed_at is null and seen_at < %(now)s - %(calm)s
+"""
+
+
+async def keep(connection: Connection, found: Found, now: datetime) -> Kept:
+    """Bring the list up to what was *found* at *now*, the database's time; in a transaction."""
+    values = {"now": now, "calm": CALM, "respite": RESPITE, **_columns(found)}
+    await connection.execute(_SEE, values)
+    opened = await connection.execute(_OPEN, values)
+    closed = 0
+    if found.is_whole:
+        closed = (await connection.execute(_CLOSE, values)).rowcount
+    return Kept(opened.rowcount, closed)
+
+
+def _columns(found: Found) -> dict[str, list[Any]]:
+    each: Sequence[tuple[Fault, bool]] = [
+        *((one, True) for one in found.faults),
+        *((one, False) for one in found.covered),
+    ]
+    return {
+        "kinds": [one.kind.value for one, _ in each],
+        "keys": [one.key for one, _ in each],
+        "gateways": [one.gateway_id for one, _ in each],
+        "devices": [one.device_id for one, _ in each],
+        "patients": [one.patient_id for one, _ in each],
+        "details": [Jsonb({**one.detail, "urgency": int(one.urgency)}) for one, _ in each],
+        "is_new": [is_new for _, is_new in each],
+    }
