@@ -5,12 +5,13 @@ head's row is locked from there to the caller's COMMIT, so let it be the last th
 transaction: others who look at a patient of the same chain wait for it.
 """
 
+from datetime import timedelta
 from typing import Final
 
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
-from alerts.audit.entry import Entry
+from alerts.audit.entry import Action, Entry
 
 # Everything is computed from the row as it is once its lock is held: what somebody appended while
 # we waited is our previous entry.
@@ -62,3 +63,13 @@ async def append(connection: AsyncConnection, entry: Entry) -> None:
     if done.rowcount != 1:
         problem = f"chain {entry.chain}"
         raise ChainMissing(problem)
+
+
+async def listed_lately(connection: AsyncConnection, staff_id: int, within: timedelta) -> set[int]:
+    """Return the patients of whom it is logged that a list showed them to *staff_id* of late."""
+    found = await connection.execute(
+        "select distinct unnest(patient_ids) from access_log "
+        "where staff_id = %s and action = %s and at > now() - %s",
+        (staff_id, Action.WORKLIST_SEEN.value, within),
+    )
+    return {patient_id for (patient_id,) in await found.fetchall()}

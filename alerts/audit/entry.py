@@ -18,6 +18,9 @@ from alerts.care.people import Viewer
 # Entries of different patients seldom wait for each other; more would make the heads' table long.
 CHAINS: Final = 16
 
+# The ground of what was refused.
+DENIED: Final = "denied"
+
 
 class Action(enum.StrEnum):
     """What somebody did that is kept."""

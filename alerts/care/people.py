@@ -136,7 +136,7 @@ RELATION: Final = sql.SQL("""
 )))
 """).format(contact=CONTACT, teams=TEAMS, stands_in=_STANDS_IN, alerted=_ALERTED)
 
-_PATIENT: Final = sql.SQL("""
+_SELECT: Final = sql.SQL("""
 select p.patient_id, p.given_name, p.family_name, p.personal_number, p.born_on, p.phone,
        p.diagnosis, u.name as unit_name, u.phone as unit_phone, u.hours as unit_hours,
        s.staff_id as contact_id, coalesce(s.name, t.name) as contact_name,
@@ -149,7 +149,9 @@ left join staff s on s.staff_id = c.staff_id
 left join team t on t.team_id = c.team_id
 left join unit team_unit on team_unit.unit_id = t.unit_id
 where p.patient_id = %(wanted)s and {relation}
-""").format(contact=CONTACT, relation=RELATION)
+""")
+_PATIENT: Final = _SELECT.format(contact=CONTACT, relation=RELATION)
+_KNOWN: Final = _SELECT.format(contact=CONTACT, relation=sql.SQL("true"))
 
 # First whom she could see by lasting relation, each by an index of hers; then those she may.
 _LISTED: Final = sql.SQL("""
@@ -191,6 +193,13 @@ async def patient(connection: AsyncConnection, viewer: Viewer, patient_id: int) 
     """Return the patient, or nothing if there is none *viewer* may see."""
     cursor = connection.cursor(row_factory=class_row(Patient))
     await cursor.execute(_PATIENT, {**relation(viewer), "wanted": patient_id})
+    return await cursor.fetchone()
+
+
+async def known(connection: AsyncConnection, patient_id: int) -> Patient | None:
+    """Return the patient, for who has been let in already (``alerts.access``)."""
+    cursor = connection.cursor(row_factory=class_row(Patient))
+    await cursor.execute(_KNOWN, {"wanted": patient_id, "now": None})
     return await cursor.fetchone()
 
 

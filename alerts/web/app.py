@@ -10,12 +10,14 @@ from alerts.web.pages import STATIC
 from alerts.web.routes import (
     account,
     code,
+    emergency,
     enrolment,
     events,
     health,
     login,
     oidc,
     patient,
+    relative,
     staff,
     technician,
 )
@@ -44,6 +46,8 @@ def create_app(services: ServicesOf) -> FastAPI:
         account,
         staff,
         patient,
+        relative,
+        emergency,
         events,
         enrolment,
         technician,

@@ -1,14 +1,22 @@
-"""Who is asking, and whether the form came from our own page. Dependencies of the routes.
+"""Who is asking, whether she may, and whether the form came from our own page.
 
-A page that a viewer may not see does not exist for her: 404.
+A page that a viewer may not see does not exist for her: 404. Whatever touches a patient goes
+through ``let_in``, which writes it into the access log before anything is shown.
 """
 
 import secrets
+from collections.abc import Iterable
 from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import Depends, Form, HTTPException, Request
+from psycopg import AsyncConnection
 
+from alerts.access import Access, Ground, decide
+from alerts.audit.chain import append
+from alerts.audit.entry import DENIED, Action, Entry
+from alerts.care.facts import facts
+from alerts.care.people import Viewer
 from alerts.web import session
 from alerts.web.services import Services, ServicesOf
 from alerts.web.session import Session
@@ -34,6 +42,13 @@ class LoginNeeded(Exception):
         """Return the login page's address."""
         expired = "expired=1&" if self.was_logged_in else ""
         return f"/login?{expired}next={quote(self.next_path, safe='/')}"
+
+
+class Closed(HTTPException):
+    """A patient is not open to who asks, or there is none: 404."""
+
+    def __init__(self) -> None:
+        super().__init__(404)
 
 
 def cookie_name(services: ServicesOf, name: str = "session") -> str:
@@ -79,9 +94,17 @@ async def patient(found: Anyone) -> Session:
     return found
 
 
+async def relative(found: Anyone) -> Session:
+    """Return the session of a relative."""
+    if found.viewer.relative_id is None:
+        raise HTTPException(404)
+    return found
+
+
 Staff = Annotated[Session, Depends(staff)]
 Technician = Annotated[Session, Depends(technician)]
 Patient = Annotated[Session, Depends(patient)]
+Relative = Annotated[Session, Depends(relative)]
 FormToken = Annotated[str, Form(alias="csrf", max_length=TOKEN_CHARS_MAX)]
 
 
@@ -94,3 +117,58 @@ async def own_form(found: Anyone, csrf: FormToken = "") -> None:
 
 
 OwnForm = Depends(own_form)
+
+
+async def let_in(
+    connection: AsyncConnection,
+    viewer: Viewer,
+    patient_id: int,
+    action: Action,
+    *,
+    acts: bool = False,
+) -> Access:
+    """Return how far a patient is open to *viewer*; that she was here is committed by then.
+
+    Args:
+        connection: In no transaction: what is logged stays, whatever comes after.
+        viewer: Who asks.
+        patient_id: For whom.
+        action: What it is that she wants to do. Something that *acts* is logged only when it is
+            refused: who does it logs it with what came of it.
+        acts: It changes something, and needs a relation of her own.
+
+    Raises:
+        Closed: She may not, or there is no such patient.
+    """
+    known = (await facts(connection, viewer, [patient_id])).get(patient_id)
+    if known is None:
+        raise Closed
+    found = decide(viewer, known)
+    if not isinstance(found, Access):
+        await _note_refusal(connection, viewer, patient_id, action, found.why)
+        raise Closed
+    if acts and not found.may_act:
+        await _note_refusal(connection, viewer, patient_id, action, found.ground)
+        raise Closed
+    if not acts:
+        await append(connection, Entry.by(viewer, action, found.ground, patient_id=patient_id))
+    return found
+
+
+async def _note_refusal(
+    connection: AsyncConnection, viewer: Viewer, patient_id: int, action: Action, why: str
+) -> None:
+    entry = Entry.by(viewer, action, DENIED, patient_id=patient_id, detail={"why": why})
+    await append(connection, entry)
+
+
+async def note_listed(
+    connection: AsyncConnection, viewer: Viewer, patient_ids: Iterable[int]
+) -> None:
+    """Log that a list showed these patients to *viewer*; one that shows nobody is no look."""
+    shown = tuple(sorted(set(patient_ids)))
+    if shown:
+        await append(
+            connection,
+            Entry.by(viewer, Action.WORKLIST_SEEN, Ground.RELATION, patient_ids=shown),
+        )

@@ -9,7 +9,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import psycopg
@@ -19,9 +19,10 @@ from fastapi.sse import format_sse_event
 from psycopg_pool import PoolTimeout
 
 from alerts import log
+from alerts.audit.chain import listed_lately
 from alerts.signal import Full, topic
 from alerts.web import session
-from alerts.web.guard import Staff
+from alerts.web.guard import Staff, note_listed
 from alerts.web.rows import render, render_counts, row_contexts, stamp
 from alerts.web.services import Services, ServicesOf
 from alerts.web.session import Session
@@ -36,6 +37,9 @@ HEARTBEAT_S = 15.0
 _GATHER_S: Final = 0.03
 # A browser that lost us comes back so soon; a thousand of them spread over it.
 _RETRY_MS: Final = 2_000
+# The page that a stream belongs to is logged when it is opened, and a stream that broke begins
+# anew: a patient who was listed so lately is the same look.
+_SAME_LOOK: Final = timedelta(hours=1)
 
 
 @router.get("/events")
@@ -98,6 +102,9 @@ async def _look(
         new = stamps.keys() - sent.keys()
         if new:
             await log.append_shown(connection, found.viewer.staff_id, new)
+            shown = {case.patient_id for case in listed.rows if case.alert_id in new}
+            before = await listed_lately(connection, found.viewer.staff_id, _SAME_LOOK)
+            await note_listed(connection, found.viewer, shown - before)
     if stamps == sent and list(stamps) == list(sent) and not whole:
         return _HEARTBEAT, sent
     told = {

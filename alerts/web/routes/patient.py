@@ -8,10 +8,11 @@ from fastapi.responses import Response
 
 from alerts import log, measurements
 from alerts.alert import Event
+from alerts.audit.entry import Action
 from alerts.care import people, plan
 from alerts.case import Case
 from alerts.today import today
-from alerts.web.guard import Patient
+from alerts.web.guard import Patient, let_in
 from alerts.web.pages import page
 from alerts.web.services import Services
 from alerts.worklist import open_cases
@@ -29,7 +30,8 @@ async def my_page(request: Request, services: Services, found: Patient) -> Respo
     patient_id = found.viewer.patient_id
     now = datetime.now(UTC)
     async with services.pool.connection() as connection:
-        patient = await people.patient(connection, found.viewer, patient_id)
+        await let_in(connection, found.viewer, patient_id, Action.OWN_PAGE_SEEN)
+        patient = await people.known(connection, patient_id)
         cases = await open_cases(connection, patient_id)
         readings = await measurements.readings(connection, patient_id, now - _LOOK_BACK)
         advice = await plan.advice(connection, patient_id)

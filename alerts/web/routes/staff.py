@@ -1,6 +1,8 @@
 """The nurse's pages: the worklist, a patient's page, and what she does with an alert."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Annotated, Final
@@ -11,11 +13,14 @@ from markupsafe import Markup
 from psycopg import AsyncConnection
 
 from alerts import actions, log, measurements
+from alerts.access import Scope
 from alerts.actions import Answer, Done
 from alerts.alert import Outcome
+from alerts.audit.chain import append
+from alerts.audit.entry import Action, Entry
 from alerts.care import people, plan
 from alerts.trend import Lane, Point, Window, figure, legend_day
-from alerts.web.guard import Anyone, OwnForm, Staff
+from alerts.web.guard import Anyone, OwnForm, Staff, let_in, note_listed
 from alerts.web.pages import page
 from alerts.web.rows import row_contexts
 from alerts.web.services import Services
@@ -36,6 +41,8 @@ Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 async def first_page(request: Request, services: Services, found: Anyone) -> Response:
     """Show a staff member her worklist; send a patient and a technician to their own pages."""
     viewer = found.viewer
+    if viewer.relative_id is not None:
+        return RedirectResponse("/narstaende", 303)
     if viewer.staff_id is None:
         return RedirectResponse("/me", 303)
     if viewer.is_technician:
@@ -44,6 +51,8 @@ async def first_page(request: Request, services: Services, found: Anyone) -> Res
         listed = await worklist(connection, viewer)
         await log.append_shown(connection, viewer.staff_id, [row.alert_id for row in listed.rows])
         everybody = await people.patients(connection, viewer)
+        shown = {row.patient_id for row in listed.rows} | {one.patient_id for one in everybody}
+        await note_listed(connection, viewer, shown)
     everybody.sort(key=lambda one: swedish_order(f"{one.family_name} {one.given_name}"))
     return page(
         request,
@@ -73,8 +82,9 @@ async def patient_page(
 async def acknowledge(request: Request, services: Services, found: Staff, alert_id: Id) -> Response:
     """Take an alert; if somebody was faster, say who."""
     async with services.pool.connection() as connection:
-        done = await actions.acknowledge(connection, found.viewer, alert_id)
-        return await _answer(request, connection, found, alert_id, done)
+        async with _acting(connection, found, alert_id, Action.ALERT_ACKNOWLEDGED) as said:
+            said.done = await actions.acknowledge(connection, found.viewer, alert_id)
+        return await _answer(request, connection, found, alert_id, said.done)
 
 
 @router.post("/alerts/{alert_id}/close", dependencies=[OwnForm])
@@ -93,12 +103,39 @@ async def close(
     if len(plain) > actions.NOTE_CHARS_MAX:
         raise HTTPException(413)
     async with services.pool.connection() as connection:
-        done = await actions.close(
-            connection, found.viewer, alert_id, outcome=outcome, note=plain, seen_breach_id=seen
-        )
-        if done.answer is Answer.DONE:
+        async with _acting(connection, found, alert_id, Action.ALERT_CLOSED) as said:
+            said.done = await actions.close(
+                connection, found.viewer, alert_id, outcome=outcome, note=plain, seen_breach_id=seen
+            )
+        if said.done.answer is Answer.DONE:
             return RedirectResponse("/?closed", 303)
-        return await _answer(request, connection, found, alert_id, done, note=plain)
+        return await _answer(request, connection, found, alert_id, said.done, note=plain)
+
+
+@dataclass
+class _Said:
+    """What became of an action."""
+
+    done: Done = field(default_factory=lambda: Done(Answer.NOT_FOUND))
+
+
+@asynccontextmanager
+async def _acting(
+    connection: AsyncConnection, found: Session, alert_id: int, action: Action
+) -> AsyncIterator[_Said]:
+    """Let in who may act on the alert, and log what came of it in the same transaction."""
+    row = await (
+        await connection.execute("select patient_id from alert where alert_id = %s", (alert_id,))
+    ).fetchone()
+    if row is None:
+        raise HTTPException(404)
+    access = await let_in(connection, found.viewer, row[0], action, acts=True)
+    said = _Said()
+    async with connection.transaction():
+        yield said
+        detail = {"alert_id": alert_id, "answer": said.done.answer.value}
+        entry = Entry.by(found.viewer, action, access.ground, patient_id=row[0], detail=detail)
+        await append(connection, entry)
 
 
 def _plain(note: str) -> str:
@@ -156,16 +193,22 @@ async def _patient_page(
     status: int = 200,
 ) -> Response:
     viewer = found.viewer
-    patient = await people.patient(connection, viewer, patient_id)
-    if patient is None or viewer.staff_id is None or days not in PERIODS:
+    if days not in PERIODS:
+        raise HTTPException(404)
+    access = await let_in(connection, viewer, patient_id, Action.PATIENT_SEEN)
+    patient = await people.known(connection, patient_id)
+    if patient is None or viewer.staff_id is None:
         raise HTTPException(404)
     now = datetime.now(UTC)
     window = Window.of_days(days, now)
-    active = await open_cases(connection, patient_id)
-    await log.append_shown(connection, viewer.staff_id, [case.alert_id for case in active])
-    points = await measurements.points(connection, patient_id, window.from_at, window.until_at)
-    bands = await plan.bands(connection, patient_id)
-    entries = await log.entries(connection, patient_id)
+    active = await open_cases(connection, patient_id) if access.sees(Scope.ALERTS) else []
+    if access.may_act:  # a look from outside is not the care that she waits for
+        await log.append_shown(connection, viewer.staff_id, [case.alert_id for case in active])
+    points = {}
+    if access.sees(Scope.VALUES):
+        points = await measurements.points(connection, patient_id, window.from_at, window.until_at)
+    bands = await plan.bands(connection, patient_id) if access.sees(Scope.PLAN) else []
+    entries = await log.entries(connection, patient_id) if access.sees(Scope.ALERTS) else []
     return page(
         request,
         "patient.html",
@@ -176,11 +219,16 @@ async def _patient_page(
         notes=notes,
         patient=patient,
         cases=active,
-        ended=await ended_cases(connection, patient_id),
+        access=access,
+        ended=await ended_cases(connection, patient_id) if access.sees(Scope.ALERTS) else [],
         fired=await measurements.fired(connection, [case.alert_id for case in active]),
         advice=await plan.advice(connection, patient_id),
         entries=entries,
-        readings=await measurements.readings(connection, patient_id, window.from_at),
+        readings=(
+            await measurements.readings(connection, patient_id, window.from_at)
+            if access.sees(Scope.VALUES)
+            else []
+        ),
         figures=_figures(
             points, bands, window, now, first={case.rule.partition(":")[2] for case in active}
         ),

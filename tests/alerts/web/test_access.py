@@ -43,6 +43,9 @@ MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
     ("POST", "/alerts/{alert_id}/acknowledge"): (LOGIN, NONE, NONE, 303, NONE),
     ("POST", "/alerts/{alert_id}/close"): (LOGIN, NONE, NONE, 303, NONE),
     ("GET", "/me"): (LOGIN, NONE, 200, NONE, NONE),
+    ("GET", "/narstaende"): (LOGIN, NONE, NONE, NONE, NONE),
+    ("GET", "/nodatkomst"): (LOGIN, 200, NONE, 200, NONE),
+    ("POST", "/nodatkomst"): (LOGIN, 422, NONE, 422, NONE),
     ("GET", "/events"): (401, 200, NONE, 200, NONE),
     # For boxes, which prove themselves in the request; this application enrols none.
     ("POST", "/enrol"): (NONE, NONE, NONE, NONE, NONE),
@@ -51,6 +54,10 @@ MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
     ("POST", "/teknik/koder"): (LOGIN, NONE, NONE, NONE, NONE),  # no gateway is enrolled here
     ("GET", "/teknik/{gateway_id}"): (LOGIN, NONE, NONE, NONE, 200),
     ("GET", "/teknik/{gateway_id}/nu"): (LOGIN, NONE, NONE, NONE, 200),
+    # A fault that there is not: the technician is told so on her list.
+    ("POST", "/teknik/fel/{technical_id}/ta"): (LOGIN, NONE, NONE, NONE, 303),
+    ("POST", "/teknik/fel/{technical_id}/lamna"): (LOGIN, NONE, NONE, NONE, 303),
+    ("POST", "/teknik/fel/{technical_id}/klart"): (LOGIN, NONE, NONE, NONE, 303),
     # Forms with nothing in them.
     ("POST", "/teknik/{gateway_id}/matare"): (LOGIN, NONE, NONE, NONE, 409),
     ("POST", "/teknik/{gateway_id}/retur"): (LOGIN, NONE, NONE, NONE, 409),
@@ -90,7 +97,10 @@ async def test_a_route_answers_each_role_as_listed(
 ) -> None:
     await world.measure_soon("marta", {S: 192.0, D: 112.0})
     address = path.format(
-        patient_id=world.patient("marta"), alert_id=world.alert("marta"), gateway_id=GATEWAY
+        patient_id=world.patient("marta"),
+        alert_id=world.alert("marta"),
+        gateway_id=GATEWAY,
+        technical_id=999,
     )
     async with browse(USERS[role]) as client:
         if method == "GET":
