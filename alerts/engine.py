@@ -1,72 +1,71 @@
-"""Gives every alert a receiver and tells the worklists of every change.
+"""Gives every alert a receiver, and another when the facts change; tells the worklists.
 
 Any number of engines may run: rows are claimed with ``skip locked``. NOTIFY only wakes them;
-polling makes them correct. Decisions are ``alerts.routing``'s.
+polling makes them correct. Decisions are ``alerts.routing``'s. An alert is routed when it is new;
+and since leaves, hours and rotas change by the clock alone, all that are not closed are looked at
+again in turn.
 """
 
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import psycopg
 import structlog
 from psycopg import AsyncConnection
-from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from alerts.alert import Event, Level
-from alerts.care.availability import Around, Person, UnitNow
-from alerts.routing import Route, route
-from alerts.signal import notify_worklists, topic
+from alerts import audience
+from alerts.alert import Event
+from alerts.placement import ROUTABLE, Placed, placed
+from alerts.routing import Route
+from alerts.signal import notify_worklists
 
-# A claim holds row locks that ingest may wait for; five hundred take some 50 ms.
+# A claim holds row locks that ingest may wait for; five hundred take some 100 ms.
 CLAIM_ROWS_MAX = 500
 # How long an alert waits when its notification was lost.
 POLL_S = 2.0
+# All alerts that are not closed are looked at again so often: how late a leave or an opening is
+# noticed, at most. Below the two minutes in which an alert is to reach somebody.
+LOOK_AGAIN_S: Final = 30
 
 _log = structlog.get_logger()
 
-# Alerts that have no case yet, whose receiver is no longer the contact, or that have changed
-# since the worklists were told. Never the canary's: she is nobody, and ingest ends hers itself.
-_DUE: Final = """
-select a.alert_id, a.changed_at, p.unit_id, u.name as unit_name, c.staff_id as contact_id,
-       s.name as contact_name, k.staff_id as before_staff_id, k.unit_id as before_unit_id
-from alert a
-join person p on p.patient_id = a.patient_id
-join patient on patient.patient_id = a.patient_id and not patient.is_canary
-join unit u on u.unit_id = p.unit_id
-left join care_contact c on c.patient_id = a.patient_id and c.until_at is null
-left join staff s on s.staff_id = c.staff_id
-left join alert_case k on k.alert_id = a.alert_id
-where a.state <> 'closed' and (
-    k.alert_id is null
-    or k.told_at < a.changed_at
-    or k.staff_id is distinct from c.staff_id
-    or (c.staff_id is null and k.unit_id <> p.unit_id)
-) and (%(only)s::bigint is null or a.alert_id = %(only)s)
+# Alerts that have no case yet, or that have changed since the worklists were told.
+_DUE: Final = f"""
+select a.alert_id {ROUTABLE} and (k.alert_id is null or k.told_at < a.changed_at)
 order by a.level desc, a.opened_at
-limit %(most)s
+limit %s
 for update of a skip locked
 """
+_GIVEN: Final = f"""
+select a.alert_id {ROUTABLE} and a.alert_id = any(%s)
+order by a.alert_id
+for update of a skip locked
+"""
+_NEXT: Final = """
+select alert_id from alert_case where closed_at is null and alert_id > %s
+order by alert_id limit %s
+"""
 
-# The row lock alone does not tell whether another engine was here between our snapshot and it:
-# so only a receiver that differs is written, and only what was written is logged.
-_ROUTE: Final = """
-insert into alert_case as k (alert_id, staff_id, unit_id, routed_why, told_at)
-select * from unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::timestamptz[])
-on conflict (alert_id) do update set staff_id = excluded.staff_id, unit_id = excluded.unit_id,
-    routed_why = excluded.routed_why, routed_at = clock_timestamp()
-where k.staff_id is distinct from excluded.staff_id
-   or (excluded.staff_id is null and k.unit_id <> excluded.unit_id)
-returning alert_id
+_WRITE: Final = """
+insert into alert_case as k (alert_id, staff_id, team_id, unit_id, contact_staff_id, routed_why,
+                             warning, told_at, routed_at)
+select *, %s::timestamptz from unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
+                                      %s::bigint[], %s::text[], %s::boolean[], %s::timestamptz[])
+on conflict (alert_id) do update set staff_id = excluded.staff_id, team_id = excluded.team_id,
+    unit_id = excluded.unit_id, contact_staff_id = excluded.contact_staff_id,
+    routed_why = excluded.routed_why, warning = excluded.warning,
+    routed_at = case when (k.staff_id, k.team_id, k.unit_id) is distinct from
+                          (excluded.staff_id, excluded.team_id, excluded.unit_id)
+                     then excluded.routed_at else k.routed_at end
 """
 _LOG: Final = """
-insert into alert_log (alert_id, event, detail)
-select * from unnest(%s::bigint[], %s::text[], %s::jsonb[])
+insert into alert_log (alert_id, at, event, detail)
+select alert_id, %s, %s, detail from unnest(%s::bigint[], %s::jsonb[]) as routed (alert_id, detail)
 """
 _TOLD: Final = """
 update alert_case k set told_at = now.told_at
@@ -75,33 +74,15 @@ where k.alert_id = now.alert_id and k.told_at < now.told_at
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Due:
-    alert_id: int
-    changed_at: datetime
-    unit_id: int
-    unit_name: str
-    contact_id: int | None
-    contact_name: str | None
-    before_staff_id: int | None
-    before_unit_id: int | None  # none: it had no case
-
-    def topics(self, where: Route) -> set[str]:
-        """Return whose worklists look different: the receiver's, and the one before her."""
-        topics = {topic(where.staff_id, where.unit_id)}
-        if self.before_unit_id is not None:
-            topics.add(topic(self.before_staff_id, self.before_unit_id))
-        return topics
-
-
 async def run(pool: AsyncConnectionPool, alert: asyncio.Event) -> None:
     """Advance alerts for ever: when *alert* is set, and every ``POLL_S``."""
     while True:
         alert.clear()
         try:
             async with pool.connection() as connection:
-                while await advance(connection) == CLAIM_ROWS_MAX:
-                    pass
+                await _drain(connection)
+                while await look_again(connection):
+                    await _drain(connection)
                 await _report_unknown(connection)
         except (psycopg.OperationalError, PoolTimeout) as error:
             _log.warning("alerts.database_away", problem=type(error).__name__)
@@ -110,24 +91,82 @@ async def run(pool: AsyncConnectionPool, alert: asyncio.Event) -> None:
                 await alert.wait()
 
 
-async def advance(connection: AsyncConnection, only: int | None = None) -> int:
-    """Route what is due, at most ``CLAIM_ROWS_MAX`` alerts, in one transaction.
+async def _drain(connection: AsyncConnection) -> None:
+    while await advance(connection) == CLAIM_ROWS_MAX:
+        pass
+
+
+async def advance(
+    connection: AsyncConnection, only: int | None = None, now: datetime | None = None
+) -> int:
+    """Route what is new and tell of what has changed, at most ``CLAIM_ROWS_MAX`` alerts.
 
     Args:
         connection: Joins the transaction that may be open on it.
         only: The one alert to look at, for a caller that holds its lock.
+        now: The moment; the database's if it is not given.
 
     Returns:
         How many alerts were looked at.
     """
+    if only is not None:
+        return len(await follow(connection, [only], now))
     async with connection.transaction():
-        claimed = await _claim(connection, only)
-        if claimed:
-            routes = [(due, _route(due)) for due in claimed]
-            await _store(connection, routes)
-            topics = set[str]().union(*(due.topics(where) for due, where in routes))
-            await notify_worklists(connection, topics)
-    return len(claimed)
+        claimed = await connection.execute(_DUE, (CLAIM_ROWS_MAX,))
+        return len(await _settle(connection, [row[0] for row in await claimed.fetchall()], now))
+
+
+async def follow(
+    connection: AsyncConnection, alert_ids: Sequence[int], now: datetime | None = None
+) -> list[int]:
+    """Route these alerts as the facts are now; those locked by others are left to them.
+
+    Returns:
+        The alerts that were looked at.
+    """
+    async with connection.transaction():
+        claimed = await connection.execute(_GIVEN, (sorted(alert_ids),))
+        return await _settle(connection, [row[0] for row in await claimed.fetchall()], now)
+
+
+async def look_again(connection: AsyncConnection, now: datetime | None = None) -> bool:
+    """Look at the next ``CLAIM_ROWS_MAX`` alerts of this turn, if one is due and nobody else does.
+
+    Returns:
+        Whether there is more to look at.
+    """
+    async with connection.transaction():
+        moment = await _moment(connection, now)
+        held = await connection.execute(
+            "select after, began_at <= %s from route_turn for update skip locked",
+            (moment - timedelta(seconds=LOOK_AGAIN_S),),
+        )
+        after, is_due = await held.fetchone() or (0, False)
+        if after == 0 and not is_due:
+            return False
+        if after == 0:
+            await connection.execute("update route_turn set began_at = %s", (moment,))
+        after = await reroute(connection, after, now)
+        await connection.execute("update route_turn set after = %s", (after,))
+    return after > 0
+
+
+async def reroute(connection: AsyncConnection, after: int = 0, now: datetime | None = None) -> int:
+    """Give a new receiver to those of the next alerts that by now belong to somebody else.
+
+    Only these are locked: most have not moved.
+
+    Returns:
+        The last alert that was looked at; 0: there are no more.
+    """
+    listed = await connection.execute(_NEXT, (after, CLAIM_ROWS_MAX))
+    alert_ids = [alert_id for (alert_id,) in await listed.fetchall()]
+    if not alert_ids:
+        return 0
+    looked_at = await placed(connection, alert_ids, await _moment(connection, now))
+    if misplaced := [one.alert.alert_id for one in looked_at if one.is_news]:
+        await follow(connection, misplaced, now)
+    return int(alert_ids[-1]) if len(alert_ids) == CLAIM_ROWS_MAX else 0
 
 
 async def _report_unknown(connection: AsyncConnection) -> None:
@@ -142,75 +181,69 @@ async def _report_unknown(connection: AsyncConnection) -> None:
         _log.error("alerts.patient_unknown", alerts=unknown, cure="seed the patient's person")
 
 
-async def _claim(connection: AsyncConnection, only: int | None) -> list[_Due]:
-    cursor = connection.cursor(row_factory=class_row(_Due))
-    await cursor.execute(_DUE, {"most": CLAIM_ROWS_MAX, "only": only})
-    return await cursor.fetchall()
+async def _moment(connection: AsyncConnection, now: datetime | None) -> datetime:
+    """Return *now*, or the database's: of this statement, and so later than locks we waited for."""
+    if now is not None:
+        return now
+    cursor = await connection.execute("select clock_timestamp()")
+    (moment,) = await cursor.fetchone() or (None,)
+    assert isinstance(moment, datetime)
+    return moment
 
 
-def _route(due: _Due) -> Route:
-    contact = Person(
-        staff_id=due.contact_id or 0,
-        name=due.contact_name or "",
-        is_absent=False,
-        absent_until=None,
-        is_working=True,
-        has_channel=True,
-    )
-    unit = UnitNow(
-        unit_id=due.unit_id,
-        name=due.unit_name,
-        is_open=True,
-        opens_at=due.changed_at,
-        has_channel=True,
-    )
-    return route(
-        Around(
-            patient_id=0,
-            unit=unit,
-            contact=None if due.contact_id is None else contact,
-            team_id=None,
-            team_name="",
-            team=(),
-            substitutes=(),
-            duty=(),
-        ),
-        Level.RED,
-    )
+async def _settle(
+    connection: AsyncConnection, alert_ids: Sequence[int], now: datetime | None
+) -> list[int]:
+    """Write receivers that are new, log them, and tell the worklists. The alerts are locked."""
+    if not alert_ids:
+        return []
+    moment = await _moment(connection, now)
+    there = await placed(connection, alert_ids, moment)
+    moved = [one for one in there if one.is_moved]
+    leaving = [one.alert.alert_id for one in moved if not one.alert.is_new]
+    topics = await audience.topics(connection, leaving, moment)
+    await _write(connection, [one for one in there if one.is_news], moment)
+    await _log_routes(connection, moved, moment)
+    changes = [one.alert.alert_id for one in there], [one.alert.changed_at for one in there]
+    await connection.execute(_TOLD, changes)
+    topics |= await audience.topics(connection, alert_ids, moment)
+    await notify_worklists(connection, topics)
+    return list(alert_ids)
 
 
-async def _store(connection: AsyncConnection, routes: Sequence[tuple[_Due, Route]]) -> None:
-    """Store receivers that are new, log them, and note that worklists are told."""
-    alert_ids = [due.alert_id for due, _ in routes]
-    changes = [due.changed_at for due, _ in routes]
-    written = await connection.execute(
-        _ROUTE,
-        (
-            alert_ids,
-            [where.staff_id for _, where in routes],
-            [where.unit_id for _, where in routes],
-            [where.why for _, where in routes],
-            changes,
-        ),
-    )
-    new = {alert_id for (alert_id,) in await written.fetchall()}
-    logged = [(due.alert_id, where) for due, where in routes if due.alert_id in new]
+async def _write(connection: AsyncConnection, news: Sequence[Placed], moment: datetime) -> None:
     await connection.execute(
-        _LOG,
+        _WRITE,
         (
-            [alert_id for alert_id, _ in logged],
-            [Event.ROUTED] * len(logged),
-            [Jsonb(_detail(where)) for _, where in logged],
+            moment,
+            [one.alert.alert_id for one in news],
+            [one.to.staff_id for one in news],
+            [one.to.team_id for one in news],
+            [one.to.unit_id for one in news],
+            [one.contact_id for one in news],
+            [one.to.why for one in news],
+            [bool(one.to.warnings) for one in news],
+            [one.alert.changed_at for one in news],
         ),
     )
-    await connection.execute(_TOLD, (alert_ids, changes))
 
 
-def _detail(where: Route) -> dict[str, object]:
+async def _log_routes(
+    connection: AsyncConnection, moved: Sequence[Placed], moment: datetime
+) -> None:
+    alert_ids = [one.alert.alert_id for one in moved]
+    details = [Jsonb(_detail(one.to)) for one in moved]
+    await connection.execute(_LOG, (moment, Event.ROUTED, alert_ids, details))
+
+
+def _detail(to: Route) -> dict[str, object]:
     return {
-        "to": where.staff_id,
-        "unit": where.unit_id,
-        "why": where.why,
-        "sentence": where.sentence,
-        "warning": bool(where.warnings),
+        "to": to.staff_id,
+        "team": to.team_id,
+        "unit": to.unit_id,
+        "why": to.why,
+        "sentence": to.sentence,
+        "told": to.told,
+        "warning": bool(to.warnings),
+        "warnings": to.warnings,
     }

@@ -8,15 +8,10 @@ opening hours: who is on leave is not waited for.
 import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Final
 
 from alerts.alert import Level
 from alerts.care.availability import Around, Person
 from alerts.words import clock, whole_day
-
-# An opening beyond this is none: no holidays are as long.
-NEVER_OPENS: Final = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 class Why(enum.StrEnum):
@@ -35,12 +30,12 @@ class Why(enum.StrEnum):
 class Warning(enum.StrEnum):  # noqa: A001 - what the care record calls it
     """What somebody should mend."""
 
-    NO_CONTACT = "no_contact"  # the patient has no fixed care contact
+    NO_CONTACT = "no_contact"  # the patient has no fixed care contact, or one who has left
     NO_SUBSTITUTE = "no_substitute"  # the contact is away, and nobody stands in
     NO_CHANNEL = "no_channel"  # none of those who are to be told can be reached
     NOBODY_ON_DUTY = "nobody_on_duty"  # red outside hours, and the rota is empty
     EMPTY_TEAM = "empty_team"  # the contact is a team of which everybody is away, or nobody left
-    NO_HOURS = "no_hours"  # the unit is closed, and no opening is in sight
+    NO_HOURS = "no_hours"  # the unit has told none: it is taken to work the usual ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,11 +122,8 @@ def _standing_in(around: Around, level: Level, reason: str) -> Route | None:
 
 
 def _waiting(around: Around, level: Level) -> Route | None:
-    """Return the way of a yellow one to whoever takes it when her unit opens.
-
-    Nobody waits for an opening that never comes.
-    """
-    if level is not Level.YELLOW or _never_opens(around):
+    """Return the way of a yellow one to whoever takes it when her unit opens."""
+    if level is not Level.YELLOW:
         return None
     if around.team_id is not None and (present := _present(around.team)):
         return Route(
@@ -162,7 +154,7 @@ def _duty(around: Around, level: Level) -> Route | None:
 
     A yellow one wakes nobody: outside hours it lies in the queue till the unit opens.
     """
-    if level is Level.YELLOW and not around.unit.is_open and not _never_opens(around):
+    if level is Level.YELLOW and not around.unit.is_open:
         return None
     working = sorted(_working(around.duty), key=lambda one: not one.has_channel)
     if not working:
@@ -213,7 +205,8 @@ def _warnings(around: Around, level: Level, chosen: Sequence[Person]) -> tuple[W
     reached = any(one.has_channel for one in chosen) if chosen else around.unit.has_channel
     is_away = _is_away(around)
     lacks = {
-        Warning.NO_CONTACT: around.contact is None and around.team_id is None,
+        Warning.NO_CONTACT: around.team_id is None
+        and (around.contact is None or _works_here_no_more(around.contact)),
         Warning.EMPTY_TEAM: around.team_id is not None and is_away,
         Warning.NO_SUBSTITUTE: around.contact is not None
         and is_away
@@ -223,7 +216,7 @@ def _warnings(around: Around, level: Level, chosen: Sequence[Person]) -> tuple[W
         and not chosen
         and not _working(around.duty),
         Warning.NO_CHANNEL: not reached,
-        Warning.NO_HOURS: is_closed and _never_opens(around),
+        Warning.NO_HOURS: not around.unit.has_hours,
     }
     return tuple(warning for warning, is_so in lacks.items() if is_so)
 
@@ -240,19 +233,19 @@ def _reason_away(around: Around) -> str:
         return f"ingen i {around.team_name} är på plats"
     if around.contact is None:
         return "patienten saknar fast vårdkontakt"
-    until = around.contact.absent_until
-    till = "" if until is None else f" till {whole_day(until)}"
-    return f"{around.contact.name} är borta{till}"
+    if around.contact.absent_until is None:
+        return f"{around.contact.name} arbetar inte kvar"
+    return f"{around.contact.name} är borta till {whole_day(around.contact.absent_until)}"
+
+
+def _works_here_no_more(one: Person) -> bool:
+    return one.is_absent and one.absent_until is None
 
 
 def _name(around: Around) -> str:
     if around.team_id is not None:
         return around.team_name
     return around.contact.name if around.contact is not None else "ingen"
-
-
-def _never_opens(around: Around) -> bool:
-    return not around.unit.is_open and around.unit.opens_at >= NEVER_OPENS
 
 
 def _present(people: Iterable[Person]) -> list[Person]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from alerts.alert import Level
 from alerts.care.availability import Around, Person, UnitNow
-from alerts.routing import NEVER_OPENS, Route, Warning, Why, route  # noqa: A004 - its name
+from alerts.routing import Route, Warning, Why, route  # noqa: A004 - its name
 
 RED, YELLOW = Level.RED, Level.YELLOW
 UNIT = 3
@@ -231,13 +231,9 @@ def test_the_unit_can_be_open_while_the_contacts_own_is_closed() -> None:
     assert answer.sentence == "Till Anna: fast vårdkontakt. Väntar till hennes enhet öppnar."
 
 
-def test_nothing_waits_for_an_opening_that_never_comes() -> None:
-    unit = replace(CLOSED, opens_at=NEVER_OPENS)
-    answer = route(replace(closed(around(contact=ANNA)), unit=unit), YELLOW)
-    assert where(answer) == (None, Why.UNIT_QUEUE)
-    assert answer.warnings == (Warning.NO_HOURS,)
-    on_duty = route(replace(closed(around(contact=ANNA, duty=(DORIS,))), unit=unit), YELLOW)
-    assert where(on_duty) == (4, Why.DUTY)
+def test_a_unit_that_has_told_no_hours_is_to_tell_them() -> None:
+    facts = around(contact=ANNA, unit=replace(OPEN, has_hours=False))
+    assert route(facts, RED).warnings == (Warning.NO_HOURS,)
 
 
 def test_without_a_contact_the_units_queue_receives_with_a_warning() -> None:
@@ -269,10 +265,13 @@ def test_a_receiver_who_cannot_be_reached_keeps_it_and_that_is_said() -> None:
     assert route(silent, RED).warnings == (Warning.NO_CONTACT, Warning.NO_CHANNEL)
 
 
-def test_who_is_away_for_a_time_nobody_knows_is_away_all_the_same() -> None:
+def test_a_contact_who_works_here_no_more_is_none() -> None:
     gone = replace(away(ANNA), absent_until=None)
     answer = route(around(contact=gone, substitutes=(EVA,)), RED)
-    assert answer.sentence == "Till Eva: ersättare, för Anna är borta."
+    assert where(answer) == (2, Why.SUBSTITUTE)
+    assert answer.sentence == "Till Eva: ersättare, för Anna arbetar inte kvar."
+    assert answer.warnings == (Warning.NO_CONTACT,)
+    assert Warning.NO_CONTACT not in route(around(contact=away(ANNA)), RED).warnings
 
 
 @st.composite
@@ -289,7 +288,7 @@ def people(draw: st.DrawFn) -> Person:
 
 
 few = st.lists(people(), max_size=3).map(tuple)
-unit_now = st.sampled_from([OPEN, CLOSED, replace(CLOSED, opens_at=NEVER_OPENS)])
+unit_now = st.sampled_from([OPEN, CLOSED, replace(CLOSED, has_hours=False)])
 
 
 @st.composite
