@@ -97,6 +97,7 @@ TRANSITIONS: Final = MappingProxyType(
             for event in _ANY_TIME
         },
         (State.OPEN, Event.RAISED): State.OPEN,
+        (State.OPEN, Event.REOPENED): State.OPEN,  # it was raised, and so open already
         (State.OPEN, Event.NOBODY_TO_NOTIFY): State.OPEN,
         (State.OPEN, Event.ESCALATED): State.OPEN,
         (State.OPEN, Event.ACKNOWLEDGED): State.ACKNOWLEDGED,

@@ -21,6 +21,7 @@ STAYS = (
 LEGAL = {
     **{(state, event): state for state in (OPEN, TAKEN) for event in STAYS},
     (OPEN, Event.RAISED): OPEN,
+    (OPEN, Event.REOPENED): OPEN,
     (OPEN, Event.NOBODY_TO_NOTIFY): OPEN,
     (OPEN, Event.ESCALATED): OPEN,
     (OPEN, Event.ACKNOWLEDGED): TAKEN,

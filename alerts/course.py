@@ -1,0 +1,355 @@
+"""Takes alerts through their policies: who is told, when nobody has answered, again and again.
+
+Any number of workers may run: an alert is claimed by its row with ``skip locked``, all that a look
+at it comes to is written in the same transaction, and a worker that dies leaves it due. Decisions
+are ``alerts.turn``'s; sending is ``alerts.sending``'s.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import psycopg
+import structlog
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from alerts import audience, policy
+from alerts.alert import Level, State
+from alerts.care.availability import around
+from alerts.escalation import Because, Receiver
+from alerts.turn import Standing, Turn, look
+
+# A claim holds row locks that ingest may wait for.
+CLAIM_ROWS_MAX: Final = 200
+# How long after its time a step is taken; asking costs one look at the unclosed alerts.
+POLL_S: Final = 1.0
+# A patient whom the care record does not know holds up nobody else.
+UNKNOWN_AGAIN: Final = timedelta(minutes=1)
+
+_log = structlog.get_logger()
+
+# Alerts with a receiver that have no course, or whose course is due, or that were raised or got
+# another receiver; and those that were let rest, as soon as something happens to them. The lock
+# is the weaker one: who only refers to an alert, as its log does, need not wait.
+_CLAIM: Final = """
+select a.alert_id
+from alert a
+join alert_case k using (alert_id)
+left join alert_course c using (alert_id)
+where a.state <> 'closed' and (
+    c.alert_id is null
+    or c.due_at <= %(now)s
+    or c.began_at < a.level_since
+    or c.routed_at < k.routed_at
+    or (k.snoozed_until is not null and c.changed_at <> a.changed_at)
+)
+order by a.level desc, c.due_at nulls first
+limit %(most)s
+for no key update of a skip locked
+"""
+# Who says that nobody was reached writes to it too.
+_LOCK: Final = """
+select from alert_course where alert_id = any (%s::bigint[]) order by alert_id for update
+"""
+
+# A statement of its own, after the locks: what was committed before we had them is seen. A value
+# is worse if none of its kind before the snooze was as far beyond its bound; late ones are not new.
+_STANDING: Final = """
+select a.alert_id, a.patient_id, a.level, a.state, a.opened_at, a.level_since, a.changed_at,
+       k.staff_id, k.team_id, k.unit_id, k.routed_at,
+       k.acknowledged_at, k.acknowledged_until, k.snoozed_until,
+       k.snoozed_until is not null and exists (
+           select from breach b
+           where b.alert_id = a.alert_id and b.breach_id > k.snoozed_breach_id
+             and b.level >= a.level and not b.late
+             and not exists (
+                 select from breach o
+                 where o.alert_id = a.alert_id and o.breach_id <= k.snoozed_breach_id
+                   and (o.quantity_id, o.side, o.rule_key) = (b.quantity_id, b.side, b.rule_key)
+                   and (o.level, abs(o.value - o.bound)) >= (b.level, abs(b.value - b.bound))
+             )
+       ) as is_worse,
+       c.began_at, c.because, c.step, c.next_at, c.routed_at as known_routed_at
+from alert a
+join alert_case k using (alert_id)
+left join alert_course c using (alert_id)
+where a.alert_id = any (%s::bigint[]) and a.state <> 'closed'
+"""
+_TOLD: Final = """
+select n.alert_id, n.staff_id, n.unit_id, max(n.made_at) as made_at,
+       max(n.made_at) filter (where n.state not in ('failed', 'no_channel')) as reached_at
+from notification n
+join alert_course c using (alert_id, began_at)
+where n.alert_id = any (%s::bigint[])
+group by n.alert_id, n.staff_id, n.unit_id
+"""
+
+_COURSE: Final = """
+insert into alert_course
+    (alert_id, began_at, because, step, next_at, due_at, routed_at, changed_at)
+select * from unnest(%s::bigint[], %s::timestamptz[], %s::text[], %s::int[], %s::timestamptz[],
+                     %s::timestamptz[], %s::timestamptz[], %s::timestamptz[])
+on conflict (alert_id) do update set began_at = excluded.began_at, because = excluded.because,
+    step = excluded.step, next_at = excluded.next_at, due_at = excluded.due_at,
+    routed_at = excluded.routed_at, changed_at = excluded.changed_at
+"""
+_CASE: Final = """
+update alert_case k set
+    warning = k.warning or turn.warns,
+    acknowledged_until = case when turn.begins then null else k.acknowledged_until end,
+    snoozed_until = case when turn.ends_snooze then null else k.snoozed_until end
+from unnest(%s::bigint[], %s::boolean[], %s::boolean[], %s::boolean[])
+    as turn (alert_id, warns, begins, ends_snooze)
+where k.alert_id = turn.alert_id
+"""
+_OPEN: Final = """
+update alert set state = 'open', changed_at = clock_timestamp() where alert_id = any (%s::bigint[])
+"""
+_NOTIFY: Final = """
+insert into notification
+    (alert_id, began_at, step, staff_id, unit_id, why, level, made_at, due_at)
+select alert_id, began_at, step, staff_id, unit_id, why, level, %s, %s
+from unnest(%s::bigint[], %s::timestamptz[], %s::int[], %s::bigint[], %s::bigint[], %s::text[],
+            %s::smallint[]) as t (alert_id, began_at, step, staff_id, unit_id, why, level)
+on conflict do nothing
+"""
+_ENTRIES: Final = """
+insert into alert_log (alert_id, at, event, detail)
+select alert_id, %s, event, detail
+from unnest(%s::bigint[], %s::text[], %s::jsonb[]) with ordinality as e (alert_id, event, detail, n)
+order by n
+"""
+_REST: Final = """
+insert into alert_course as c (alert_id, began_at, due_at, routed_at, changed_at)
+select a.alert_id, a.level_since, %(until)s, k.routed_at, a.changed_at
+from alert a join alert_case k using (alert_id) where a.alert_id = %(alert_id)s
+on conflict (alert_id) do update set began_at = greatest(c.began_at, excluded.began_at),
+    due_at = excluded.due_at, routed_at = excluded.routed_at, changed_at = excluded.changed_at
+"""
+
+
+async def run(pool: AsyncConnectionPool) -> None:
+    """Advance courses for ever."""
+    while True:
+        try:
+            async with pool.connection() as connection:
+                while await advance(connection) == CLAIM_ROWS_MAX:
+                    pass
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            _log.warning("course.database_away", problem=type(error).__name__)
+        await asyncio.sleep(POLL_S)
+
+
+async def advance(connection: AsyncConnection, now: datetime | None = None) -> int:
+    """Look at what is due, at most ``CLAIM_ROWS_MAX`` alerts, in one transaction.
+
+    Args:
+        connection: Of a pool; in no transaction.
+        now: The moment; the database's if it is not given.
+
+    Returns:
+        How many alerts were looked at.
+    """
+    async with connection.transaction():
+        # In a zone with summer time, moments of one night compare and add wrongly.
+        await connection.execute("set local time zone 'UTC'")
+        moment = await _moment(connection, now)
+        claimed = await connection.execute(_CLAIM, {"now": moment, "most": CLAIM_ROWS_MAX})
+        alert_ids = [alert_id for (alert_id,) in await claimed.fetchall()]
+        if alert_ids:
+            await connection.execute(_LOCK, (alert_ids,))
+            turns = await _turns(connection, alert_ids, moment)
+            await _store(connection, turns, moment)
+    return len(alert_ids)
+
+
+async def rest(connection: AsyncConnection, alert_id: int, until: datetime) -> None:
+    """Let the course of an alert rest, whose row the caller has locked; somebody acts."""
+    await connection.execute(_REST, {"alert_id": alert_id, "until": until})
+
+
+async def stop(connection: AsyncConnection, alert_id: int) -> None:
+    """End the course of an alert that has ended."""
+    await connection.execute("delete from alert_course where alert_id = %s", (alert_id,))
+
+
+async def _moment(connection: AsyncConnection, now: datetime | None) -> datetime:
+    if now is not None:
+        return now.astimezone(UTC)
+    cursor = await connection.execute("select now()")
+    (moment,) = await cursor.fetchone() or (None,)
+    assert isinstance(moment, datetime)
+    return moment
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row of ``_STANDING``."""
+
+    alert_id: int
+    patient_id: int
+    level: int
+    state: str
+    opened_at: datetime
+    level_since: datetime
+    changed_at: datetime
+    staff_id: int | None
+    team_id: int | None
+    unit_id: int
+    routed_at: datetime
+    acknowledged_at: datetime | None
+    acknowledged_until: datetime | None
+    snoozed_until: datetime | None
+    is_worse: bool
+    began_at: datetime | None
+    because: str | None
+    step: int | None
+    next_at: datetime | None
+    known_routed_at: datetime | None
+
+    def standing(self, told: Iterable["_Told"]) -> Standing:
+        """Return the same as the rules of a turn read it."""
+        told = list(told)
+        newest = max((one.made_at for one in told), default=None)
+        return Standing(
+            alert_id=self.alert_id,
+            patient_id=self.patient_id,
+            level=Level(self.level),
+            state=State(self.state),
+            opened_at=self.opened_at,
+            level_since=self.level_since,
+            changed_at=self.changed_at,
+            staff_id=self.staff_id,
+            team_id=self.team_id,
+            unit_id=self.unit_id,
+            routed_at=self.routed_at,
+            acknowledged_at=self.acknowledged_at,
+            acknowledged_until=self.acknowledged_until,
+            snoozed_until=self.snoozed_until,
+            is_worse=self.is_worse,
+            began_at=self.began_at,
+            because=Because(self.because or Because.OPENED),
+            step=self.step or 0,
+            next_at=self.next_at,
+            known_routed_at=self.known_routed_at,
+            told={one.receiver: one.reached_at for one in told if one.reached_at is not None},
+            in_vain=newest is not None
+            and all(one.is_in_vain for one in told if one.made_at == newest),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Somebody who has been told since the course began."""
+
+    alert_id: int
+    staff_id: int | None
+    unit_id: int | None
+    made_at: datetime  # the newest
+    reached_at: datetime | None  # the newest that is not known to have failed
+
+    @property
+    def receiver(self) -> Receiver:
+        return Receiver(staff_id=self.staff_id or 0, unit_id=self.unit_id or 0)
+
+    @property
+    def is_in_vain(self) -> bool:
+        """Whether the newest has failed."""
+        return self.reached_at != self.made_at
+
+
+async def _turns(
+    connection: AsyncConnection, alert_ids: Sequence[int], now: datetime
+) -> list[Turn]:
+    """Return what a look at each of the alerts comes to. They are locked."""
+    cursor = connection.cursor(row_factory=class_row(_Row))
+    await cursor.execute(_STANDING, (alert_ids,))
+    rows = await cursor.fetchall()
+    told = await _told(connection, alert_ids)
+    facts = await around(connection, sorted({row.patient_id for row in rows}), now)
+    policies = await policy.in_force(connection, [here.unit.unit_id for here in facts.values()])
+    turns = []
+    for row in rows:
+        here = facts.get(row.patient_id)
+        if here is None:  # she was routed once: somebody took her out of the care record
+            _log.error("course.patient_unknown", alert=row.alert_id, cure="seed her person again")
+            await rest(connection, row.alert_id, now + UNKNOWN_AGAIN)
+            continue
+        standing = row.standing(told.get(row.alert_id, ()))
+        in_force = policies[here.unit.unit_id, standing.level]
+        turns.append(look(standing, in_force, here, now))
+    return turns
+
+
+async def _told(connection: AsyncConnection, alert_ids: Sequence[int]) -> Mapping[int, list[_Told]]:
+    cursor = connection.cursor(row_factory=class_row(_Told))
+    await cursor.execute(_TOLD, (alert_ids,))
+    told: dict[int, list[_Told]] = {}
+    for one in await cursor.fetchall():
+        told.setdefault(one.alert_id, []).append(one)
+    return told
+
+
+async def _store(connection: AsyncConnection, turns: Sequence[Turn], now: datetime) -> None:
+    """Write what the turns come to."""
+    await _store_courses(connection, turns)
+    told = [(turn, receiver) for turn in turns for receiver in turn.tell]
+    if told:
+        await connection.execute(_NOTIFY, (now, now, *_columns(map(_notification, told))))
+        await audience.tell(connection, {turn.alert_id for turn, _ in told}, now)
+    entries: list[tuple[Any, ...]] = [
+        (turn.alert_id, event, Jsonb(detail)) for turn in turns for event, detail in turn.entries
+    ]
+    if entries:
+        await connection.execute(_ENTRIES, (now, *_columns(entries)))
+
+
+async def _store_courses(connection: AsyncConnection, turns: Sequence[Turn]) -> None:
+    changed = [
+        (turn.alert_id, turn.warns, turn.begins, turn.ends_snooze)
+        for turn in turns
+        if turn.warns or turn.begins
+    ]
+    if changed:
+        await connection.execute(_CASE, _columns(changed))
+    opened = [turn.alert_id for turn in turns if turn.opens]
+    if opened:
+        await connection.execute(_OPEN, (opened,))
+    courses = [
+        (
+            turn.alert_id,
+            turn.began_at,
+            turn.because,
+            turn.step,
+            turn.next_at,
+            turn.due_at,
+            turn.routed_at,
+            turn.changed_at,
+        )
+        for turn in turns
+    ]
+    if courses:
+        await connection.execute(_COURSE, _columns(courses))
+
+
+def _notification(told: tuple[Turn, Receiver]) -> tuple[Any, ...]:
+    turn, receiver = told
+    return (
+        turn.alert_id,
+        turn.began_at,
+        turn.number,
+        receiver.staff_id or None,
+        receiver.unit_id or None,
+        turn.why,
+        turn.level,
+    )
+
+
+def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
+    """Return the columns of *rows*, as ``unnest`` takes them; there is one row at least."""
+    return [list(column) for column in zip(*rows, strict=True)]
