@@ -39,12 +39,12 @@ _DUE: Final = f"""
 select a.alert_id {ROUTABLE} and (k.alert_id is null or k.told_at < a.changed_at)
 order by a.level desc, a.opened_at
 limit %s
-for update of a skip locked
+for no key update of a skip locked
 """
 _GIVEN: Final = f"""
 select a.alert_id {ROUTABLE} and a.alert_id = any(%s)
 order by a.alert_id
-for update of a skip locked
+for no key update of a skip locked
 """
 _NEXT: Final = """
 select alert_id from alert_case where closed_at is null and alert_id > %s
