@@ -51,3 +51,16 @@ create table plan_schedule (
     weekdays smallint not null default 127 check (weekdays between 1 and 127),  -- bit 0: Monday
     primary key (plan_version_id, quantity_id, part)
 );
+
+-- Who let a patient's rules be silent, and who ended it sooner. ingest keeps the pause itself.
+create table pause_log (
+    entry_id bigint generated always as identity primary key,
+    pause_id bigint not null references patient_pause,
+    at timestamptz not null,
+    staff_id bigint references staff,  -- null: the patient herself
+    until_at timestamptz not null,     -- as it was from then on
+    event text not null check (event in ('began', 'ended'))
+);
+create index pause_log_of_pause on pause_log (pause_id);
+create trigger pause_log_append_only before update or delete or truncate on pause_log
+    for each statement execute function refuse_change();
