@@ -59,11 +59,15 @@ async def open_up(connection: AsyncConnection, viewer: Viewer, patient_id: int, 
     if not WHY_CHARS_MIN <= len(why) <= WHY_CHARS_MAX:
         return Answer.NO_REASON
     async with connection.transaction():
-        # One at a time for her: a second click must find the first one's access.
+        # One at a time for her: a second click must find the first one's access. It may have begun
+        # before the first one did, so the time is what it is once the lock is held.
         await connection.execute(
             "select from staff where staff_id = %s for no key update", (viewer.staff_id,)
         )
-        known = (await facts(connection, viewer, [patient_id])).get(patient_id)
+        told = await (await connection.execute("select clock_timestamp()")).fetchone()
+        assert told is not None
+        now: datetime = told[0]
+        known = (await facts(connection, viewer, [patient_id], now)).get(patient_id)
         if known is None or viewer.staff_id is None:
             return Answer.NOT_FOUND
         found = decide(viewer, known)
@@ -73,8 +77,8 @@ async def open_up(connection: AsyncConnection, viewer: Viewer, patient_id: int, 
             return Answer.NOT_NEEDED
         made = await connection.execute(
             "insert into emergency_access (patient_id, staff_id, why, from_at, until_at) "
-            "values (%s, %s, %s, now(), now() + %s) returning access_id",
-            (patient_id, viewer.staff_id, why, LASTS),
+            "values (%s, %s, %s, %s, %s) returning access_id",
+            (patient_id, viewer.staff_id, why, now, now + LASTS),
         )
         row = await made.fetchone()
         assert row is not None
