@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 import httpx
 
+from alerts.channels import handed_over
 from alerts.channels.handed_over import HandedOver
 from alerts.channels.mail import Mail
 from alerts.channels.message import Kind, Message
@@ -56,6 +57,7 @@ async def open_carriers(
     async with httpx.AsyncClient(limits=_LIMITS, follow_redirects=False) as client:
         found: dict[Kind, Carrier] = {}
         if public_url is not None:
+            handed_over.load()
             found[Kind.APPRISE] = HandedOver()
         if public_url is not None and mail is not None:
             found[Kind.EMAIL] = Mail(mail)

@@ -5,6 +5,7 @@ The address is one of apprise's, and holds that service's key: it is shown to no
 
 import asyncio
 import logging
+import warnings
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +23,13 @@ SCHEMES: Final = frozenset(
 # It logs answers with what it sent in them.
 logging.getLogger("apprise").addHandler(logging.NullHandler())
 logging.getLogger("apprise").propagate = False
+
+
+def load() -> None:
+    """Read apprise's hundred modules, which takes half a second: not during the first message."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # it looks for a module of old Pythons
+        apprise.Apprise.instantiate("jsons://localhost/")
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from aiosmtplib import (
 
 from alerts.channels.message import Message
 from alerts.channels.outcome import Fault, Outcome, State, failed, said, unknown
-from alerts.channels.settings import MailSettings
+from alerts.channels.settings import MAILBOX, MailSettings
 from ingest.settings import read_secret
 
 # From connecting to the last answer. A server within reach takes less than one second; six tries
@@ -49,6 +49,8 @@ class Mail:
 
     async def send(self, address: str, message: Message, attempt_id: int | None) -> Outcome:
         """Hand one letter to the server."""
+        if re.fullmatch(MAILBOX, address) is None:  # the library would make two of one
+            return failed(Fault.ADDRESS, "this is no address")
         try:
             letter = self._letter(address, message, attempt_id)
             async with asyncio.timeout(self.wait_s):
@@ -60,7 +62,7 @@ class Mail:
         except OSError as error:
             return failed(Fault.PROVIDER, f"{type(error).__name__}: {error.strerror or error}")
         except ValueError as error:  # nothing a letter can be addressed to
-            return failed(Fault.ADDRESS, f"cannot be addressed: {error}")
+            return failed(Fault.ADDRESS, f"cannot be addressed: {type(error).__name__}")
         return Outcome(
             state=State.HANDED_OVER, provider_key=str(letter["Message-ID"]), reply=said(reply)
         )

@@ -1,6 +1,6 @@
 """What the ways to reach a person are told. Secrets stand in files, and are read when used."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -10,7 +10,8 @@ from ingest.settings import Part, Port, SecretFile
 _ADDRESS = r"^https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/\-]*)?$"
 WebAddress = Annotated[str, Field(pattern=_ADDRESS, max_length=200)]
 # One mailbox, without a name. What a server makes of it is the server's to say.
-MailAddress = Annotated[str, Field(pattern=r'^[^@\s<>,;:"]+@[^@\s<>,;:"]+$', max_length=254)]
+MAILBOX: Final = r'^[^@\s<>,;:"\x00-\x1f]{1,64}@[^@\s<>,;:"\x00-\x1f]{1,189}$'
+MailAddress = Annotated[str, Field(pattern=MAILBOX)]
 # A name of 3 to 11 characters, or a number with its country.
 SmsSender = Annotated[str, Field(pattern=r"^([A-Za-z][A-Za-z0-9]{2,10}|\+[1-9][0-9]{6,14})$")]
 

@@ -10,6 +10,7 @@ from alerts.web.pages import STATIC
 from alerts.web.routes import (
     account,
     code,
+    delivery,
     emergency,
     enrolment,
     events,
@@ -49,6 +50,7 @@ def create_app(services: ServicesOf) -> FastAPI:
         relative,
         emergency,
         events,
+        delivery,
         enrolment,
         technician,
     ):

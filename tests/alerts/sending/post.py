@@ -128,7 +128,7 @@ class Elks:
         writer.write(head.encode() + text.encode())
         await writer.drain()
         while self.behaviour is Behaviour.FLOODS and not self.freed.is_set():
-            writer.write(b" " * 10_000)
+            writer.write(b"x" * 10_000)
             await writer.drain()  # ends when the other side has had enough
 
     def _answer(self, first: str, said: dict[str, str], body: str) -> tuple[int, str]:

@@ -47,6 +47,8 @@ MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "/nodatkomst"): (LOGIN, 200, NONE, 200, NONE),
     ("POST", "/nodatkomst"): (LOGIN, 422, NONE, 422, NONE),
     ("GET", "/events"): (401, 200, NONE, 200, NONE),
+    # For the provider of SMS, which proves itself in the address; none is set up here.
+    ("POST", "/delivery/sms/{attempt_id}/{token}"): (NONE, NONE, NONE, NONE, NONE),
     # For boxes, which prove themselves in the request; this application enrols none.
     ("POST", "/enrol"): (NONE, NONE, NONE, NONE, NONE),
     ("POST", "/enrol/renew"): (NONE, NONE, NONE, NONE, NONE),
@@ -97,6 +99,8 @@ async def test_a_route_answers_each_role_as_listed(
 ) -> None:
     await world.measure_soon("marta", {S: 192.0, D: 112.0})
     address = path.format(
+        attempt_id=1,
+        token="0",
         patient_id=world.patient("marta"),
         alert_id=world.alert("marta"),
         gateway_id=GATEWAY,
