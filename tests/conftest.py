@@ -1,6 +1,7 @@
 """Real servers for the tests: PostgreSQL (plain and TimescaleDB) and MQTT brokers.
 
 EGENMONITOR_TIMESCALE_TREE names a chroot tree with PostgreSQL 17 and TimescaleDB (root only).
+EGENMONITOR_OIDC_PROVIDER names a directory into which npm has installed oidc-provider.
 EGENMONITOR_REQUIRE lists components (mosquitto, timescaledb, chromium) whose absence is a
 failure instead of a skip.
 """
