@@ -64,3 +64,15 @@ create table pause_log (
 create index pause_log_of_pause on pause_log (pause_id);
 create trigger pause_log_append_only before update or delete or truncate on pause_log
     for each statement execute function refuse_change();
+
+-- What is known of a loan beside whose the device's readings are.
+create table loan_note (
+    loan_id bigint primary key references device_loan,
+    serial text not null default '',
+    model text not null default '',
+    lent_by bigint references staff,
+    lent_at timestamptz not null,      -- when somebody said so; the loan may begin before or after
+    returned_by bigint references staff,
+    returned_at timestamptz,
+    moved_from bigint references device_loan  -- the loan of whoever had it until then
+);
