@@ -1,0 +1,162 @@
+"""My sessions, ended by me; and what only who looks after the system does with accounts."""
+
+import re
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from alerts.config import Config
+from alerts.web.session import AGE_MAX, IDLE_MAX
+from ingest.settings import ConfigError, load
+from tests.alerts.conftest import Login, Pool, start_session
+from tests.alerts.test_main import alerts
+from tests.alerts.world import World
+
+
+def handles(page: str) -> list[str]:
+    return re.findall(r'name="handle" value="([^"]+)"', page)
+
+
+def sessions(world: World, username: str) -> int:
+    return int(
+        world.one(
+            "select count(*) from login_session join account using (account_id)"
+            " where username = %s",
+            username,
+        )
+    )
+
+
+async def test_i_see_where_i_am_logged_in_and_end_one(
+    world: World, browse: Login, pool: Pool
+) -> None:
+    elsewhere = await start_session(pool, "anna")
+    async with browse("anna") as mine, browse("lisa") as hers:
+        page = (await mine.get("/konto")).text
+        (handle,) = handles(page)
+        assert page.count("Den här webbläsaren") == 1
+        assert page.count("med lösenord") == 2
+        assert elsewhere not in page
+        assert handles((await hers.get("/konto")).text) == []
+        await hers.submit("/konto/avsluta", handle=handle)  # not hers to end
+        assert sessions(world, "anna") == 2
+        for odd in ("", "x", "%", "' or true --", "å" * 64):
+            assert (await mine.submit("/konto/avsluta", handle=odd)).status_code == 303
+        assert sessions(world, "anna") == 2
+        done = await mine.submit("/konto/avsluta", handle=handle)
+        assert "Inloggningen är avslutad" in (await mine.get(done.headers["location"])).text
+        assert handles((await mine.get("/konto")).text) == []
+        mine.cookies.set("session", elsewhere)
+        assert (await mine.get("/")).headers["location"].startswith("/login?expired=1")
+
+
+async def test_i_end_all_of_them_with_this_one(world: World, browse: Login, pool: Pool) -> None:
+    await start_session(pool, "anna")
+    async with browse("anna") as mine, browse("lisa"):
+        answer = await mine.submit("/konto/avsluta-alla")
+        assert answer.headers["location"] == "/login"
+        assert (await mine.get("/")).status_code == 303
+    assert (sessions(world, "anna"), sessions(world, "lisa")) == (0, 1)
+
+
+@pytest.mark.parametrize(("column", "limit"), [("seen_at", IDLE_MAX), ("started_at", AGE_MAX)])
+async def test_a_session_that_is_over_is_not_listed(
+    world: World, browse: Login, pool: Pool, column: str, limit: timedelta
+) -> None:
+    await start_session(pool, "anna")
+    world.connection.execute(f"update login_session set {column} = now() - %s".encode(), [limit])
+    async with browse("anna") as mine:
+        assert handles((await mine.get("/konto")).text) == []
+
+
+@pytest.fixture
+def run(world: World, tmp_path: Path) -> "Run":
+    return Run(world, tmp_path)
+
+
+class Run:
+    """The command line, told of an identity provider."""
+
+    def __init__(self, world: World, directory: Path) -> None:
+        self._directory = directory
+        secret = directory / "secret"
+        secret.write_text("secret")
+        self.config = (
+            f'[database]\ndsn = "{world.dsn}"\n[web]\npublic_url = "https://vard.example"\n'
+            '[login.provider]\nissuer = "https://login.example/"\nclient_id = "egenmonitor"\n'
+            f'client_secret_file = "{secret}"\nacr_values = ["loa3"]\n'
+        )
+
+    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return alerts("account", *words, config=self.config, directory=self._directory)
+
+
+async def test_a_lost_telephone_and_an_identity_are_seen_to_at_the_command_line(
+    world: World, pool: Pool, run: Run
+) -> None:
+    for username in ("anna", "lisa"):
+        await start_session(pool, username)
+    world.connection.execute(
+        "update account set totp_secret = '1:x', totp_confirmed_at = now(), totp_last_step = 9"
+    )
+    said = run("reset-code", "anna")
+    assert said.stdout == "anna: the next login sets up new codes; 1 sessions ended\n", said.stderr
+    kept = dict(world.rows("select username, totp_secret from account where staff_id is not null"))
+    assert (kept["anna"], kept["lisa"]) == (None, "1:x")
+    assert (sessions(world, "anna"), sessions(world, "lisa")) == (0, 1)
+    assert run("link", "anna", "197").returncode == 0
+    assert world.one("select subject from account where username = 'anna'") == (
+        "https://login.example 197"
+    )
+    for words in (("link", "lisa", "197"), ("link", "anna", "198")):
+        taken = run(*words)
+        assert (taken.returncode, "run: account unlink" in taken.stderr) == (1, True)
+    assert run("unlink", "anna").returncode == 0
+    assert run("link", "lisa", "197").returncode == 0
+    nobody = run("log-out", "nobody")
+    assert (nobody.returncode, "there is no such account" in nobody.stderr) == (1, True)
+
+
+def problems(tmp_path: Path, login: str, environment: dict[str, str] | None = None) -> str:
+    path = tmp_path / "alerts.toml"
+    path.write_text(f'[database]\ndsn = "postgresql://x@127.0.0.1/y"\n{login}')
+    with pytest.raises(ConfigError) as error:
+        load(Config, path, environment or {})
+    return str(error.value)
+
+
+def test_a_configuration_that_lets_in_too_easily_is_refused(tmp_path: Path) -> None:
+    short, secret = tmp_path / "short", tmp_path / "secret"
+    short.write_text("x" * 31)
+    secret.write_text("x" * 32)
+    assert "key_file is missing" in problems(tmp_path, '[login]\nlocal = "all"\n')
+    assert "less than 32 characters" in problems(tmp_path, f'[login]\nkey_file = "{short}"\n')
+    provider = (
+        '[login.provider]\nclient_id = "a"\nacr_values = {acr}\nissuer = "{issuer}"\n'
+        f'client_secret_file = "{secret}"\n'
+    )
+    plain = provider.format(acr='["loa3"]', issuer="http://login.example")
+    assert "must begin with https://" in problems(tmp_path, plain)
+    anything = provider.format(acr="[]", issuer="https://login.example")
+    assert "login.provider.acr_values" in problems(tmp_path, anything)
+    for odd in ("https://", "ftp://login.example", "https://login.example?a=b", "login.example"):
+        assert "login.provider.issuer" in problems(
+            tmp_path, provider.format(acr='["loa3"]', issuer=odd)
+        )
+
+
+def test_as_it_stands_nobody_logs_in_with_a_password(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.toml"
+    path.write_text('[database]\ndsn = "postgresql://x@127.0.0.1/y"\n')
+    login = load(Config, path, {}).login
+    assert (login.local, login.second_factor) == ("off", "required")
+    assert not login.is_possible
+
+
+def test_a_provider_needs_to_know_where_the_pages_are(world: World, run: Run) -> None:
+    run.config = run.config.replace('public_url = "https://vard.example"\n', "")
+    said = alerts("check-config", config=run.config, directory=run._directory)
+    assert said.returncode == 2
+    assert said.stderr.startswith("web.public_url: missing")
