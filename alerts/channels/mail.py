@@ -6,13 +6,14 @@ A server that takes a letter does not say when it is read, so nothing here is ev
 import asyncio
 import re
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import format_datetime, localtime
 from typing import Final
 
-import aiosmtplib
 from aiosmtplib import (
+    SMTP,
     SMTPConnectError,
     SMTPConnectTimeoutError,
     SMTPException,
@@ -32,6 +33,7 @@ from ingest.settings import read_secret
 # From connecting to the last answer. A server within reach takes less than one second; six tries
 # at three servers must fit into the two minutes after which another channel is tried.
 SEND_S_MAX: Final = 20.0
+_GOODBYE_S_MAX: Final = 1.0
 PERMANENT: Final = 500
 # RFC 3463: x.1.x speaks of the address, x.2.x of the mailbox.
 _ENHANCED: Final = re.compile(r"\s*5\.([0-7])\.\d")
@@ -51,10 +53,15 @@ class Mail:
         """Hand one letter to the server."""
         if re.fullmatch(MAILBOX, address) is None:  # the library would make two of one
             return failed(Fault.ADDRESS, "this is no address")
+        client = None
         try:
             letter = self._letter(address, message, attempt_id)
+            client = self._client()
             async with asyncio.timeout(self.wait_s):
-                _, reply = await self._hand_over(address, letter)
+                await client.connect()
+                # One recipient, whatever the header is read as.
+                _, reply = await client.send_message(letter, recipients=[address])
+            await _take_leave(client)
         except SMTPException as error:
             return _refused(error)
         except TimeoutError:
@@ -63,6 +70,9 @@ class Mail:
             return failed(Fault.PROVIDER, f"{type(error).__name__}: {error.strerror or error}")
         except ValueError as error:  # nothing a letter can be addressed to
             return failed(Fault.ADDRESS, f"cannot be addressed: {type(error).__name__}")
+        finally:
+            if client is not None:
+                client.close()
         return Outcome(
             state=State.HANDED_OVER, provider_key=str(letter["Message-ID"]), reply=said(reply)
         )
@@ -80,13 +90,10 @@ class Mail:
         letter.set_content(message.text)
         return letter
 
-    async def _hand_over(self, address: str, letter: EmailMessage) -> tuple[object, str]:
+    def _client(self) -> SMTP:
         settings = self.settings
         password = None if settings.password_file is None else read_secret(settings.password_file)
-        return await aiosmtplib.send(
-            letter,
-            sender=settings.sender,
-            recipients=[address],  # one, whatever the header is read as
+        return SMTP(
             hostname=settings.host,
             port=settings.port,
             username=settings.username,
@@ -97,6 +104,13 @@ class Mail:
             local_hostname=settings.sender.partition("@")[2],
             timeout=self.wait_s,
         )
+
+
+async def _take_leave(client: SMTP) -> None:
+    """Say goodbye to a server that has the letter; if it does not answer, that changes nothing."""
+    with suppress(SMTPException, TimeoutError):
+        async with asyncio.timeout(_GOODBYE_S_MAX):
+            await client.quit()
 
 
 def _refused(error: SMTPException) -> Outcome:

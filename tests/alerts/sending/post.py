@@ -33,7 +33,15 @@ class Postbox:
     said_to_rcpt: str = ""
     said_to_data: str = "250 2.0.0 OK queued as 4F2A"
     hangs: bool = False
+    says_goodbye: bool = True
     freed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def handle_QUIT(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
+        if not self.says_goodbye:
+            await self.freed.wait()
+        return "221 2.0.0 bye"
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's names
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]

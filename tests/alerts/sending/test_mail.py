@@ -96,6 +96,14 @@ async def test_a_server_that_hangs_is_left_in_time_and_may_have_taken_it(
     assert len(postbox.letters) == 1
 
 
+async def test_a_server_that_takes_it_and_says_no_goodbye_has_taken_it(
+    mail: Mail, postbox: Postbox
+) -> None:
+    postbox.says_goodbye = False
+    assert (await sent(dataclasses.replace(mail, wait_s=30.0))).state is State.HANDED_OVER
+    assert len(postbox.letters) == 1
+
+
 async def test_a_server_that_is_down_is_a_failure_of_the_provider(
     mail_settings: MailSettings,
 ) -> None:
