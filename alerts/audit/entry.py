@@ -37,6 +37,10 @@ class Action(enum.StrEnum):
     BLOCK_LIFTED = "block_lifted"
     EMERGENCY_OPENED = "emergency_opened"
     EMERGENCY_REVIEWED = "emergency_reviewed"
+    HANDOVER_OFFERED = "handover_offered"
+    HANDOVER_ACCEPTED = "handover_accepted"
+    HANDOVER_DECLINED = "handover_declined"
+    HANDOVER_WITHDRAWN = "handover_withdrawn"
     LOG_EXTRACTED = "log_extracted"
     LOG_REVIEWED = "log_reviewed"
 

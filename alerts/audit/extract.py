@@ -1,0 +1,29 @@
+"""Who has looked at one patient: the extract that she has a right to."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Final
+
+from psycopg import AsyncConnection, sql
+
+from alerts.audit.look import Look, looks
+
+# Those of her, and the lists that showed her; each by an index.
+_OF_PATIENT: Final = sql.SQL("""
+select * from access_log where patient_id = %(patient_id)s and {period}
+union all
+select * from access_log where patient_ids @> array[%(patient_id)s::bigint] and {period}
+""").format(period=sql.SQL("at >= %(from_at)s and at < %(until_at)s"))
+_IN_TIME: Final = sql.SQL("l.at, l.chain, l.number")
+
+
+async def extract(
+    connection: AsyncConnection, patient_id: int, from_at: datetime, until_at: datetime
+) -> AsyncIterator[Look]:
+    """Yield everything that was done with the patient, the oldest first. Inside a transaction.
+
+    *until_at* is exclusive.
+    """
+    values = {"patient_id": patient_id, "from_at": from_at, "until_at": until_at}
+    async for look in looks(connection, _OF_PATIENT, values, _IN_TIME):
+        yield look

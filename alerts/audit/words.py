@@ -1,0 +1,61 @@
+"""What stands in the access log, in Swedish: for the patient who asks who has looked at her."""
+
+from typing import Final
+
+from alerts.access import Ground
+from alerts.audit.entry import DENIED, Action
+from alerts.audit.look import Look
+
+# What was done, to the patient who reads it.
+ACTIONS: Final = {
+    Action.WORKLIST_SEEN: "såg dig i sin lista",
+    Action.PATIENT_SEEN: "öppnade din sida",
+    Action.OWN_PAGE_SEEN: "öppnade Min sida",
+    Action.RELATIVE_PAGE_SEEN: "läste det du delar",
+    Action.ALERT_ACKNOWLEDGED: "tog ett larm",
+    Action.ALERT_CLOSED: "avslutade ett larm",
+    Action.CONSENT_GIVEN: "noterade ditt samtycke",
+    Action.CONSENT_REVOKED: "noterade att du tog tillbaka ett samtycke",
+    Action.BLOCK_SET: "spärrade en enhet",
+    Action.BLOCK_LIFTED: "hävde en spärr",
+    Action.EMERGENCY_OPENED: "öppnade dina uppgifter i en nödsituation",
+    Action.EMERGENCY_REVIEWED: "granskade en nödåtkomst",
+    Action.HANDOVER_OFFERED: "erbjöd en annan enhet att ta över din vård",
+    Action.HANDOVER_ACCEPTED: "tog över din vård",
+    Action.HANDOVER_DECLINED: "tackade nej till att ta över din vård",
+    Action.HANDOVER_WITHDRAWN: "tog tillbaka erbjudandet till en annan enhet",
+    Action.LOG_EXTRACTED: "tog ut den här listan",
+    Action.LOG_REVIEWED: "granskade loggen",
+}
+# Why it was allowed.
+GROUNDS: Final = {
+    Ground.SELF: "du själv",
+    Ground.CONTACT: "din fasta vårdkontakt",
+    Ground.TEAM: "ditt vårdteam",
+    Ground.SUBSTITUTE: "ersatte din vårdkontakt",
+    Ground.ROUTED: "fick ditt larm",
+    Ground.DUTY: "hade jour",
+    Ground.QUEUE: "din enhet",
+    Ground.RELATION: "deltar i din vård",
+    Ground.EMERGENCY: "nödsituation",
+    Ground.SHARED: "delat med enheten",
+    Ground.RELATIVE: "du delar med personen",
+}
+_OTHERS: Final = {DENIED: "nekades", "reviewer": "granskare", "operator": "driften"}
+
+
+def done(action: str) -> str:
+    """Return what was done; an action of a newer version by its own name."""
+    return ACTIONS[Action(action)] if action in list(Action) else action
+
+
+def who(look: Look) -> str:
+    """Return who it was, to the patient; a name that is known no more by its number."""
+    if look.actor.startswith("patient:"):
+        return "Du"
+    return "Driften" if look.actor == "system" else look.who
+
+
+def why(ground: str) -> str:
+    """Return why it was allowed, or that it was not."""
+    return GROUNDS[Ground(ground)] if ground in list(Ground) else _OTHERS.get(ground, ground)
