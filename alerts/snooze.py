@@ -24,10 +24,11 @@ where alert_id = %(alert_id)s
 """
 # What is being sent at this moment is on its way; whoever sends it holds its row.
 _CANCEL: Final = """
-update notification set state = 'cancelled', due_at = null, ended_at = %s
+update notification set due_at = null, ended_at = %s,
+    state = case when state = 'waiting' then 'cancelled' else state end
 where notification_id in (
     select notification_id from notification
-    where alert_id = %s and state = 'waiting' for update skip locked
+    where alert_id = %s and due_at is not null for update skip locked
 )
 """
 

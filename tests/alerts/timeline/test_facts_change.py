@@ -1,0 +1,79 @@
+"""Leave, another contact, a unit that takes over: the new receiver is told, the old is not."""
+
+from datetime import timedelta
+
+from tests.alerts.timeline.story import RED, YELLOW, Phone, Story
+
+DAY = timedelta(days=1)
+
+
+async def test_the_contacts_leave_begins_while_the_alert_is_open(story: Story) -> None:
+    story.stands_in("bo")
+    story.away("anna", since=story.moment("08:17"))
+    await story.at("08:12")
+    await story.measures("marta", RED)
+    story.expects("08:12 anna: opened")
+    await story.at("08:21")
+    story.expects("08:17 bo: rerouted")
+
+
+async def test_another_contact_is_told_and_the_steps_go_on_as_they_would(story: Story) -> None:
+    story.stands_in("bo", for_="eva")
+    await story.at("08:12")
+    await story.measures("marta", RED)
+    story.expects("08:12 anna: opened")
+    await story.at("08:15")
+    story.contact("eva")
+    await story.at("08:25")
+    story.expects("08:15 eva: rerouted", "08:22 bo: not_answered")
+
+
+async def test_another_contact_whose_telephone_is_dead_is_followed_at_once(story: Story) -> None:
+    story.stands_in("bo", for_="eva")
+    story.phones["eva"] = Phone.DEAD
+    await story.at("08:12")
+    await story.measures("marta", RED)
+    story.expects("08:12 anna: opened")
+    await story.at("08:15")
+    story.contact("eva")
+    await story.at("08:20")
+    story.expects("08:15 bo: not_reached")
+
+
+async def test_a_yellow_one_whose_contact_changes_at_night_is_told_in_the_morning(
+    story: Story,
+) -> None:
+    await story.at("15:00")
+    await story.measures("marta", YELLOW)
+    story.expects("15:00 anna: opened")
+    await story.at("22:00")
+    story.contact("eva")
+    await story.at("09:00", day=story.day + DAY)
+    story.expects("08:00 eva: rerouted")
+
+
+async def test_what_somebody_has_taken_is_not_told_again_when_her_colleague_leaves(
+    story: Story,
+) -> None:
+    story.stands_in("bo")
+    story.away("anna", since=story.moment("08:30"))
+    await story.at("08:12")
+    await story.measures("marta", RED)
+    story.expects("08:12 anna: opened")
+    await story.takes("anna")
+    await story.at("12:11")
+    story.expects()
+    await story.at("12:15")
+    story.expects("12:12 bo: ack_expired")
+
+
+async def test_a_handover_that_is_offered_leaves_all_with_the_giver(story: Story) -> None:
+    story.world.connection.execute(
+        "insert into handover (patient_id, from_unit_id, to_unit_id, offered_by) "
+        "select p.patient_id, p.unit_id, s.unit_id, %s from person p, staff s "
+        "where p.patient_id = %s and s.staff_id = %s",
+        (story.staff("anna"), story.world.patient("marta"), story.staff("lisa")),
+    )
+    await story.at("08:12")
+    await story.measures("marta", RED)
+    story.expects("08:12 anna: opened")

@@ -1,0 +1,90 @@
+"""Outside hours: who is on duty, the unit, or the morning; nobody is woken who could not act."""
+
+from datetime import date
+
+from tests.alerts.timeline.story import RED, YELLOW, Story
+
+SATURDAY = date(2027, 2, 6)
+MIDSUMMERS_EVE = date(2027, 6, 25)  # a Friday; the unit opens on Monday
+CLOCKS_GO_FORWARD = date(2027, 3, 28)
+CLOCKS_GO_BACK = date(2027, 10, 31)
+
+
+async def test_yellow_at_night_waits_for_the_morning(story: Story) -> None:
+    story.stands_in("bo")
+    story.unit_phone()
+    await story.at("23:10")
+    await story.measures("marta", YELLOW)
+    await story.at("11:00", day=date(2027, 2, 2))
+    story.expects("08:00 anna: opened")
+
+
+async def test_red_at_night_goes_to_who_is_on_duty_and_in_the_morning_to_the_contact(
+    story: Story,
+) -> None:
+    story.stands_in("bo")
+    story.on_duty("dan", story.moment("16:00"), story.moment("08:00", days=1))
+    story.unit_phone()
+    await story.at("06:45", day=date(2027, 2, 2))
+    await story.measures("marta", RED)
+    story.expects("06:45 dan: opened")
+    await story.at("07:24")
+    story.expects("06:55 enheten: not_answered")
+    await story.at("07:59")
+    story.expects(
+        "07:25 dan: not_answered",
+        "07:25 enheten: not_answered",
+        "07:55 dan: repeated",
+        "07:55 enheten: repeated",
+    )
+    await story.at("08:24")
+    story.expects("08:00 anna: rerouted")
+
+
+async def test_red_on_midsummers_night_with_nobody_on_duty_is_the_units_till_it_opens(
+    story: Story,
+) -> None:
+    story.stands_in("bo")
+    await story.at("23:30", day=MIDSUMMERS_EVE)
+    await story.measures("marta", RED)
+    story.expects()
+    assert story.log("nobody_to_notify")[:2] == [
+        "nobody_to_notify no_channel",
+        "nobody_to_notify not_working",
+    ]
+    story.unit_phone()
+    await story.at("00:40", day=date(2027, 6, 26))
+    story.expects("00:00 enheten: repeated", "00:30 enheten: repeated")
+
+
+async def test_yellow_on_midsummers_eve_waits_till_monday(story: Story) -> None:
+    await story.at("09:00", day=MIDSUMMERS_EVE)
+    await story.measures("marta", YELLOW)
+    await story.at("07:59", day=date(2027, 6, 28))
+    story.expects()
+    await story.at("08:00")
+    story.expects("08:00 anna: opened")
+
+
+async def test_the_night_the_clocks_go_forward_ten_minutes_are_ten_minutes(story: Story) -> None:
+    story.on_duty("dan", story.moment("16:00", days=50), story.moment("08:00", days=60))
+    story.unit_phone()
+    await story.at("01:55", day=CLOCKS_GO_FORWARD)
+    await story.measures("marta", RED)
+    story.expects("01:55 dan: opened")
+    await story.at("03:04")
+    story.expects()
+    await story.at("03:10")
+    story.expects("03:05 enheten: not_answered")
+
+
+async def test_the_night_the_clocks_go_back_nobody_is_told_twice_or_an_hour_late(
+    story: Story,
+) -> None:
+    story.on_duty("dan", story.moment("16:00", days=260), story.moment("08:00", days=280))
+    story.unit_phone()
+    await story.at("02:55", day=CLOCKS_GO_BACK)
+    await story.measures("marta", RED)
+    story.expects("02:55 dan: opened")
+    await story.at("02:20", fold=1)
+    story.expects("02:05 enheten: not_answered")
