@@ -9,6 +9,7 @@ from alerts.web.errors import add_handlers
 from alerts.web.pages import STATIC
 from alerts.web.routes import (
     account,
+    channel,
     code,
     delivery,
     emergency,
@@ -45,6 +46,7 @@ def create_app(services: ServicesOf) -> FastAPI:
         code,
         oidc,
         account,
+        channel,
         staff,
         patient,
         relative,

@@ -31,7 +31,7 @@ async def sms_receipt(
     status: Annotated[str, Form()] = "",
 ) -> Response:
     """Keep what became of a message; what is not answered with 2xx is told again for hours."""
-    file = services.carriers and services.carriers.receipt_secret_file
+    file = services.carriers.receipt_secret_file if services.carriers else None
     if file is None or not receipt.is_ours(read_secret(file), attempt_id, token):
         raise HTTPException(404)
     if not _KEY.fullmatch(key):

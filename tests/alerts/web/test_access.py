@@ -37,6 +37,9 @@ MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
     ("POST", "/konto/kod"): (LOGIN, NONE, NONE, NONE, NONE),  # no codes can be kept here
     ("POST", "/konto/avsluta"): (LOGIN, 303, 303, 303, 303),
     ("POST", "/konto/avsluta-alla"): (LOGIN, 303, 303, 303, 303),
+    ("GET", "/kanaler"): (LOGIN, 200, NONE, 200, NONE),
+    ("POST", "/kanaler/{channel_id}/testa"): (LOGIN, NONE, NONE, NONE, NONE),  # nobody has any
+    ("POST", "/kanaler/{channel_id}/kod"): (LOGIN, NONE, NONE, NONE, NONE),
     ("POST", "/logout"): (LOGIN, 303, 303, 303, 303),
     ("GET", "/"): (LOGIN, 200, 303, 200, 303),
     ("GET", "/patients/{patient_id}"): (LOGIN, NONE, NONE, 200, NONE),
@@ -100,6 +103,7 @@ async def test_a_route_answers_each_role_as_listed(
     await world.measure_soon("marta", {S: 192.0, D: 112.0})
     address = path.format(
         attempt_id=1,
+        channel_id=1,
         token="0",
         patient_id=world.patient("marta"),
         alert_id=world.alert("marta"),
