@@ -1,9 +1,9 @@
-"""Review: a person's word on a stored reading: it is right, it is wrong, or it was another value.
+"""Review: a person's word on a stored reading: right, wrong, another value, another's.
 
 Nothing is overwritten: a rejected or corrected reading keeps its row and its values, marked, and a
-correction is a reading of its own. What follows for rules is found by ``rejudge``, soon after. A
-word ends the waiting for a repeat, and what a wrong reading has calmed waits again. Rows are taken
-in the order of ingest.consequences.
+correction is a reading of its own; so is the one of a patient whose it was instead. What follows
+for rules is found by ``rejudge``, soon after. A word ends the waiting for a repeat, and what a
+wrong reading has calmed waits again. Rows are taken in the order of ingest.consequences.
 """
 
 import os
@@ -60,6 +60,27 @@ with replacing as (
 insert into sample (patient_id, quantity_id, measured_at, reading_id, value, suspicion)
 select patient_id, quantity_id, measured_at, reading_id, value, suspicion
 from replacing, unnest(%(quantities)s::smallint[], %(values)s::float8[]) as v (quantity_id, value)
+"""
+
+# All as it was measured, but for whose it is. That a weight is far from one's own median was said
+# of somebody else's; other doubts are of the measurement and stay.
+_MOVE: Final = """
+with moved as (
+    insert into reading (reading_id, patient_id, loan_id, gateway_id, device_id, slot, outcome,
+        measured_at, device_time, received_at, sent_at, arrived_at, clock, clock_offset_s, status,
+        suspicion, battery_percent, source, payload, revision)
+    select %(new_id)s, %(patient_id)s, loan_id, gateway_id, device_id, slot, outcome, measured_at,
+        device_time, received_at, sent_at, arrived_at, clock, clock_offset_s, status,
+        suspicion & ~%(off_median)s::integer, battery_percent, source, payload, revision
+    from reading where reading_id = %(reading_id)s
+),
+queued as (insert into rejudge (reading_id, why) values (%(new_id)s, 'moved'))
+insert into sample (patient_id, quantity_id, measured_at, reading_id, value, suspicion,
+    original_value, original_unit)
+select %(patient_id)s, quantity_id, measured_at, %(new_id)s, value,
+    suspicion & ~%(off_median)s::integer, original_value, original_unit
+from sample where patient_id = %(owner_id)s and measured_at = %(measured_at)s
+    and reading_id = %(reading_id)s
 """
 
 _END_WAIT: Final = """
@@ -158,6 +179,46 @@ async def correct(
         await _supersede(
             connection, reading, "corrected", staff_id=staff_id, why=why, new_id=new_id
         )
+    return new_id
+
+
+async def move(
+    connection: psycopg.AsyncConnection[Any],
+    reading_id: UUID,
+    patient_id: int,
+    *,
+    staff_id: int | None = None,
+    why: str = "",
+) -> UUID:
+    """Let a reading be another patient's; return the id it has with her. Both are judged anew.
+
+    With the patient it came to it is rejected, and nothing there says whose it was.
+
+    Raises:
+        ReviewError: Also if it is hers already.
+    """
+    new_id = _new_id()
+    async with connection.transaction():
+        query = "select patient_id from reading where reading_id = %s"
+        row = await (await connection.execute(query, [reading_id])).fetchone()
+        owners = {patient_id, *(row or ())}
+        await episode.lock(connection, np.array(sorted(owners), np.int64))  # both, in order
+        reading = await _hold(connection, reading_id)
+        if reading.patient_id == patient_id:
+            problem = f"reading {reading_id} is hers already"
+            raise ReviewError(problem)
+        await connection.execute(
+            _MOVE,
+            {
+                "new_id": new_id,
+                "patient_id": patient_id,
+                "owner_id": reading.patient_id,
+                "reading_id": reading_id,
+                "measured_at": reading.measured_at,
+                "off_median": int(Suspicion.WEIGHT_OFF_MEDIAN),
+            },
+        )
+        await _supersede(connection, reading, "rejected", staff_id=staff_id, why=why)
     return new_id
 
 

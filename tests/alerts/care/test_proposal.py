@@ -296,11 +296,12 @@ async def test_with_a_relative_only_if_she_may_see_the_plan(
         done = await agree(db, anna, number, How.RELATIVE, relative_id=relative_id, now=now + DAY)
         return done.answer
 
-    def consent(relative_id: int, scope: list[str], **more: datetime) -> None:
-        names = {"relative_id": relative_id, "scope": scope, "from_at": now, **more}
+    def consent(relative_id: int, scope: list[str], **more: Any) -> None:
+        names = {"patient_id": patient, "relative_id": relative_id, "scope": scope, "from_at": now}
+        names |= more
         world.connection.execute(
-            f"insert into consent (patient_id, given_how, {', '.join(names)}) "
-            f"values ({patient}, 'själv', {', '.join(['%s'] * len(names))})".encode(),
+            f"insert into consent (given_how, {', '.join(names)}) "
+            f"values ('själv', {', '.join(['%s'] * len(names))})".encode(),
             list(names.values()),
         )
 
@@ -310,6 +311,7 @@ async def test_with_a_relative_only_if_she_may_see_the_plan(
     consent(karin, ["plan"], until_at=now + DAY)
     consent(karin, ["plan"], from_at=now + 2 * DAY)
     consent(other, ["plan"])  # hers is another patient
+    consent(karin, ["plan"], patient_id=world.patient("kalle"))  # that he gave
     assert await answer(karin) is Answer.NO_RELATIVE
     assert await answer(other) is Answer.NO_RELATIVE
     assert len(versions(world)) == 1
@@ -351,6 +353,9 @@ async def test_nobody_answers_in_anothers_name(db: Connection, world: World, now
         assert (await proposal.decline(db, viewer, number, how, now)).answer is Answer.NOT_YOURS
     mine = await proposal.propose(db, marta, world.patient("marta"), OTHER, now=now)
     assert mine.answer is Answer.NOT_YOURS
+    tove = world.viewer("tove")  # of the unit in whose queue he is
+    his = await proposal.propose(db, tove, world.patient("sven"), OTHER, now=now)
+    assert his.answer is Answer.NOT_YOURS
     assert len(versions(world)) == 1
 
 
