@@ -1,13 +1,17 @@
 """My sessions, ended by me; and what only who looks after the system does with accounts."""
 
+import asyncio
 import re
-import subprocess
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from alerts import account_commands
 from alerts.config import Config
+from alerts.login import open_login
+from alerts.web import session
 from alerts.web.session import AGE_MAX, IDLE_MAX
 from ingest.settings import ConfigError, load
 from tests.alerts.conftest import Login, Pool, start_session
@@ -72,51 +76,64 @@ async def test_a_session_that_is_over_is_not_listed(
 
 
 @pytest.fixture
-def run(world: World, tmp_path: Path) -> "Run":
-    return Run(world, tmp_path)
+def config(world: World, tmp_path: Path) -> Path:
+    """A configuration that names an identity provider."""
+    secret, path = tmp_path / "secret", tmp_path / "alerts.toml"
+    secret.write_text("secret")
+    path.write_text(
+        f'[database]\ndsn = "{world.dsn}"\n[web]\npublic_url = "https://vard.example"\n'
+        '[login.provider]\nissuer = "https://login.example/"\nclient_id = "egenmonitor"\n'
+        f'client_secret_file = "{secret}"\nacr_values = ["loa3"]\n'
+    )
+    return path
 
 
-class Run:
-    """The command line, told of an identity provider."""
-
-    def __init__(self, world: World, directory: Path) -> None:
-        self._directory = directory
-        secret = directory / "secret"
-        secret.write_text("secret")
-        self.config = (
-            f'[database]\ndsn = "{world.dsn}"\n[web]\npublic_url = "https://vard.example"\n'
-            '[login.provider]\nissuer = "https://login.example/"\nclient_id = "egenmonitor"\n'
-            f'client_secret_file = "{secret}"\nacr_values = ["loa3"]\n'
-        )
-
-    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return alerts("account", *words, config=self.config, directory=self._directory)
-
-
-async def test_a_lost_telephone_and_an_identity_are_seen_to_at_the_command_line(
-    world: World, pool: Pool, run: Run
+def test_a_lost_telephone_is_seen_to_at_the_command_line(
+    world: World, config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for username in ("anna", "lisa"):
-        await start_session(pool, username)
+        asyncio.run(begin(world, username))
     world.connection.execute(
         "update account set totp_secret = '1:x', totp_confirmed_at = now(), totp_last_step = 9"
     )
-    said = run("reset-code", "anna")
-    assert said.stdout == "anna: the next login sets up new codes; 1 sessions ended\n", said.stderr
+    account_commands.reset_code_command("anna", config=config)
+    said = capsys.readouterr().out
+    assert said == "anna: the next login sets up new codes; 1 sessions ended\n"
     kept = dict(world.rows("select username, totp_secret from account where staff_id is not null"))
     assert (kept["anna"], kept["lisa"]) == (None, "1:x")
+    account_commands.log_out_command("anna", config=config)
     assert (sessions(world, "anna"), sessions(world, "lisa")) == (0, 1)
-    assert run("link", "anna", "197").returncode == 0
+
+
+def test_an_identity_is_linked_to_one_account_and_back(
+    world: World, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account_commands.link_command("anna", "197", config=config)
     assert world.one("select subject from account where username = 'anna'") == (
         "https://login.example 197"
     )
-    for words in (("link", "lisa", "197"), ("link", "anna", "198")):
-        taken = run(*words)
-        assert (taken.returncode, "run: account unlink" in taken.stderr) == (1, True)
-    assert run("unlink", "anna").returncode == 0
-    assert run("link", "lisa", "197").returncode == 0
-    nobody = run("log-out", "nobody")
-    assert (nobody.returncode, "there is no such account" in nobody.stderr) == (1, True)
+    account_commands.link_command("anna", "197", config=config)  # again: nothing more
+    for username, subject in (("lisa", "197"), ("anna", "198")):
+        with pytest.raises(SystemExit):
+            account_commands.link_command(username, subject, config=config)
+        assert "run: account unlink" in capsys.readouterr().err
+    account_commands.unlink_command("anna", config=config)
+    account_commands.link_command("lisa", "197", config=config)
+    assert world.one("select username from account where subject is not null") == "lisa"
+
+
+def test_the_command_line_knows_the_commands(world: World, config: Path, tmp_path: Path) -> None:
+    said = alerts("account", "log-out", "nobody", config=config.read_text(), directory=tmp_path)
+    assert said.returncode == 1
+    assert said.stderr.startswith("nobody: there is no such account →")
+
+
+async def begin(world: World, username: str) -> None:
+    async with await psycopg.AsyncConnection.connect(world.dsn, autocommit=True) as connection:
+        (account_id,) = world.rows("select account_id from account where username = %s", username)[
+            0
+        ]
+        await session.start(connection, account_id)
 
 
 def problems(tmp_path: Path, login: str, environment: dict[str, str] | None = None) -> str:
@@ -155,8 +172,9 @@ def test_as_it_stands_nobody_logs_in_with_a_password(tmp_path: Path) -> None:
     assert not login.is_possible
 
 
-def test_a_provider_needs_to_know_where_the_pages_are(world: World, run: Run) -> None:
-    run.config = run.config.replace('public_url = "https://vard.example"\n', "")
-    said = alerts("check-config", config=run.config, directory=run._directory)
-    assert said.returncode == 2
-    assert said.stderr.startswith("web.public_url: missing")
+def test_a_provider_needs_to_know_where_the_pages_are(config: Path) -> None:
+    settings = load(Config, config, {})
+    assert open_login(settings).provider is not None
+    web = settings.web.model_copy(update={"public_url": None})
+    with pytest.raises(ConfigError, match="public_url: missing"):
+        open_login(settings.model_copy(update={"web": web}))
