@@ -3,7 +3,7 @@
 import pytest
 
 from tests.alerts.conftest import Login
-from tests.alerts.world import S, World
+from tests.alerts.world import D, S, World
 
 
 async def test_a_patient_sees_only_herself(world: World, browse: Login) -> None:
