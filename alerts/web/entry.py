@@ -4,6 +4,7 @@ import re
 import secrets
 from typing import Any, Final
 
+import structlog
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
@@ -12,6 +13,8 @@ from alerts.web.guard import TOKEN_CHARS_MAX, cookie_name
 from alerts.web.pages import page
 from alerts.web.services import ServicesOf
 from alerts.web.session import Method
+
+_log = structlog.get_logger()
 
 NEXT_CHARS_MAX: Final = 500
 STALE: Final = "Sidan hade legat öppen för länge. Försök igen."
@@ -78,6 +81,7 @@ async def let_in(
         if 0 < len(before) <= TOKEN_CHARS_MAX:
             await session.end_token(connection, before)
         token = await session.start(connection, account_id, method, assurance)
+    _log.info("login.done", account=account_id, method=method.value, assurance=assurance)
     response = RedirectResponse(local(next_path), 303)
     for name in (_FORM, _STEP):
         drop_cookie(response, services, name)

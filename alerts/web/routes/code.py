@@ -65,6 +65,7 @@ async def code(request: Request, services: Services, csrf: Csrf = "", code: Code
             _log.error("login.code_unreadable", account=account.account_id)
             return _asked_again(request, services, _UNREADABLE, 500)
         if not await totp.use(connection, account.account_id, secret, code):
+            _log.warning("login.refused", reason="code", account=account.account_id)
             return _asked_again(request, services, _WRONG, 401)
         await throttle.forgive_one(connection, limits)
         if not await steps.finish(connection, step_token(request, services)):

@@ -7,6 +7,7 @@ of two: the one-time code follows (``routes/code.py``).
 import re
 from typing import Annotated, Final
 
+import structlog
 from anyio import to_thread
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -14,7 +15,7 @@ from psycopg import AsyncConnection
 
 from alerts import accounts, password, totp
 from alerts.accounts import Account
-from alerts.care.record import PASSWORD_CHARS_MAX, USERNAME
+from alerts.care.field import PASSWORD_CHARS_MAX, USERNAME
 from alerts.config import Local, SecondFactor
 from alerts.signal import notify_worklists
 from alerts.web import session, steps, throttle
@@ -34,6 +35,8 @@ from alerts.web.services import Services, ServicesOf
 from alerts.web.session import Method
 
 router = APIRouter()
+
+_log = structlog.get_logger()
 
 _WRONG: Final = "Användarnamnet eller lösenordet stämmer inte. Försök igen."
 _TOO_MANY: Final = (
@@ -79,6 +82,7 @@ async def login(
         password.is_password, secret, known, limiter=services.hashing
     )
     if account is None or not knows:
+        _log.warning("login.refused", reason="password", account=account and account.account_id)
         return _form(request, services, told=_WRONG, next_path=next, username=name, status=401)
     async with services.pool.connection() as connection:
         await throttle.forgive(connection, name, address)

@@ -296,7 +296,11 @@ async def test_logs_and_addresses_carry_neither_secrets_nor_names(
     await client.get(back)
     await log_in(client, real, "marta")
     said = repr(log)
-    assert [entry["event"] for entry in log] == ["login.refused", "login.linked"]
+    assert [entry["event"] for entry in log] == [
+        "login.refused",
+        "login.linked",
+        "login.done",
+    ]
     params = dict(httpx.URL(back).params)
     for secret in (params["code"], params["state"], SECRET, PATIENTS["marta"][2], "marta"):
         assert secret not in said
