@@ -1,14 +1,15 @@
 """Reads a care record file: everything is checked at once, and all problems are told together."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
 from pydantic import ValidationError
 
-from alerts.care.people import TECHNICIAN
-from alerts.care.record import CareRecord, Loan, Patient, doubles, overlap
+from alerts.care.field import doubles
+from alerts.care.record import CareRecord, Loan, Patient, overlap
+from alerts.care.roster_check import giving_no_care, named, organisation_crossings
 
 # 10,000 patients with a year of plan versions are some 20 MB.
 FILE_BYTES_MAX = 64 * 1024 * 1024
@@ -44,7 +45,7 @@ def read(text: bytes) -> CareRecord:
     except (ValueError, RecursionError) as error:
         raise CareRecordError([f"file: not JSON: {error}"]) from error
     record, problems = _parse(raw)
-    problems += _crossings(record, _keys(raw, "units"), _keys(raw, "staff"))
+    problems += _crossings(record, {name: _keys(raw, name) for name in CareRecord.model_fields})
     if problems:
         raise CareRecordError(problems)
     return record
@@ -84,38 +85,44 @@ def _keys(raw: object, name: str) -> set[str]:
     return {str(entry.get("key")) for entry in entries if isinstance(entry, dict)}
 
 
-def _crossings(record: CareRecord, units: set[str], staff: set[str]) -> list[str]:
-    """Return what is wrong between the parts."""
+def _crossings(record: CareRecord, keys: Mapping[str, set[str]]) -> list[str]:
+    """Return what is wrong between the parts; *keys* are those used in each list, sound or not."""
     return [
         *_twice("units: key", (unit.key for unit in record.units)),
         *_twice("units: name", (unit.name for unit in record.units)),
-        *_twice("staff: key", (person.key for person in record.staff)),
+        *_twice("staff or teams: key", _receivers(record)),
         *_twice("gateways:", record.gateways),
         *_twice("patients: key", (patient.key for patient in record.patients)),
         *_twice("patients: personal_number of", _shared_numbers(record.patients)),
         *_twice("username", _usernames(record)),
-        *_unknown(record, units, staff),
+        *organisation_crossings(record.huvudmen, record.units, record.staff, record.teams, keys),
+        *_unknown(record, keys),
         *_double_loans(record.patients),
     ]
 
 
-def _unknown(record: CareRecord, units: set[str], staff: set[str]) -> Iterator[str]:
-    for person in record.staff:
-        if person.unit not in units:
-            yield f"staff {person.key}: there is no unit {person.unit!r}"
+def _receivers(record: CareRecord) -> Iterator[str]:
+    """Yield the keys a patient's contact can have."""
+    yield from (person.key for person in record.staff)
+    yield from (team.key for team in record.teams)
+
+
+def _unknown(record: CareRecord, keys: Mapping[str, set[str]]) -> Iterator[str]:
     gateways = set(record.gateways)
-    technicians = {
-        person.key for person in record.staff if person.role.casefold() == TECHNICIAN.casefold()
-    }
+    no_care = giving_no_care(record.staff)
     for patient in record.patients:
+        where = f"patient {patient.key}"
         if patient.gateway is not None and patient.gateway not in gateways:
-            yield f"patient {patient.key}: there is no gateway {patient.gateway!r}"
-        if patient.contact in technicians:
-            yield f"patient {patient.key}: contact {patient.contact!r} is a technician"
-        if patient.contact is not None and patient.contact not in staff:
-            yield f"patient {patient.key}: contact {patient.contact!r} is not among the staff"
-        if patient.unit is not None and patient.unit not in units:
-            yield f"patient {patient.key}: there is no unit {patient.unit!r}"
+            yield f"{where}: there is no gateway {patient.gateway!r}"
+        if patient.contact in no_care:
+            yield f"{where}: contact {patient.contact!r} gives no care"
+        if patient.contact is not None and patient.contact not in keys["staff"] | keys["teams"]:
+            yield f"{where}: contact {patient.contact!r} is not among the staff or teams"
+        if patient.unit is not None and patient.unit not in keys["units"]:
+            yield f"{where}: there is no unit {patient.unit!r}"
+        if patient.contact in (patient.substitutes or ()):
+            yield f"{where}: contact {patient.contact!r} cannot stand in for herself"
+        yield from named(where, "substitutes", patient.substitutes or (), keys, no_care)
 
 
 def _double_loans(patients: Iterable[Patient]) -> Iterator[str]:

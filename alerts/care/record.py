@@ -1,28 +1,27 @@
-"""The care record file: units, staff, patients with contact, loans and plans, as one JSON text.
+"""The care record file: who gives care, patients with contact, loans and plans, as one JSON text.
 
 What one part can know of itself is checked here; what holds between the parts, in
 ``alerts.care.file``.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from itertools import combinations
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Self
 
 from pydantic import (
     AfterValidator,
     AwareDatetime,
-    BaseModel,
-    ConfigDict,
     Field,
-    SecretStr,
     StringConstraints,
     field_validator,
     model_validator,
 )
 
 from alerts.care import identity
+from alerts.care.field import Key, Line, Part, Password, Steps, Username, doubles
+from alerts.care.roster import Huvudman, Staff, Substitutes, Team, Unit
 from devices.quantity import Quantity
 from devices.wire import is_gateway_id
 from ingest.rules.model import Rule
@@ -42,13 +41,6 @@ DEFAULT_RED = (
 )
 
 
-def _printable(text: str) -> str:
-    if not all(char.isprintable() or char == "\n" for char in text):
-        problem = "holds characters that cannot be shown"
-        raise ValueError(problem)
-    return text
-
-
 def _gateway_id(text: str) -> str:
     if not is_gateway_id(text):
         problem = "must be 1–64 letters, digits, _ or -"
@@ -56,50 +48,7 @@ def _gateway_id(text: str) -> str:
     return text
 
 
-Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,64}$")]
-Line = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\n\r]*$"),
-    AfterValidator(_printable),
-]
-Steps = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=1000),
-    AfterValidator(_printable),
-]
-USERNAME = r"^[a-z0-9._-]{1,64}$"
-Username = Annotated[str, StringConstraints(pattern=USERNAME)]
-# Eight is the least NIST SP 800-63B accepts; the most keeps the hash's work bounded.
-PASSWORD_CHARS_MAX = 128
-Password = Annotated[SecretStr, Field(min_length=8, max_length=PASSWORD_CHARS_MAX)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Unit(_Part):
-    """A unit of care: its phone and hours stand on the patient's page."""
-
-    key: Key
-    name: Line
-    phone: Line
-    hours: Line  # in words: "vardagar 8–16"
-
-
-class Staff(_Part):
-    """Somebody who can be a fixed care contact. Known again by *username*."""
-
-    key: Key
-    unit: Key
-    name: Line
-    role: Line
-    phone: Line
-    username: Username
-    password: Password
-
-
-class Loan(_Part):
+class Loan(Part):
     """A device, or one user slot of it, lent to the patient from *lent_from* on."""
 
     device_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9:._-]{1,64}$")]
@@ -115,7 +64,7 @@ class Loan(_Part):
         return self
 
 
-class Limit(_Part):
+class Limit(Part):
     """Bounds of one quantity, in its own unit. High ones fire at the value, low ones below it."""
 
     quantity: Quantity
@@ -154,7 +103,7 @@ class Limit(_Part):
                 yield f"{lower} {low:g} must be below {upper} {high:g}"
 
 
-class Advice(_Part):
+class Advice(Part):
     """What the patient does at each level, in her words; one step a line."""
 
     green: Steps = DEFAULT_GREEN
@@ -162,7 +111,7 @@ class Advice(_Part):
     red: Steps = DEFAULT_RED
 
 
-class Plan(_Part):
+class Plan(Part):
     """One plan version. Known again by patient and *in_force_from*; never overwritten."""
 
     in_force_from: AwareDatetime
@@ -189,7 +138,7 @@ class Plan(_Part):
         return self
 
 
-class Patient(_Part):
+class Patient(Part):
     """A patient. Known again by *personal_number*."""
 
     key: Key
@@ -199,8 +148,9 @@ class Patient(_Part):
     born_on: date
     phone: Line
     diagnosis: Line
-    contact: Key | None  # staff key of the fixed care contact
+    contact: Key | None  # the fixed care contact: key of a staff member or of a team
     unit: Key | None = None  # by default the contact's; needed when there is no contact
+    substitutes: Substitutes | None = None  # her own; null leaves them as they are
     username: Username | None = None
     password: Password | None = None
     # The gateway that stands at her home; null leaves it as it is.
@@ -227,11 +177,13 @@ class Patient(_Part):
             yield f"two plans are in force from {moment}"
 
 
-class CareRecord(_Part):
+class CareRecord(Part):
     """The whole file."""
 
+    huvudmen: tuple[Huvudman, ...] = ()
     units: tuple[Unit, ...] = ()
     staff: tuple[Staff, ...] = ()
+    teams: tuple[Team, ...] = ()
     gateways: tuple[Annotated[str, AfterValidator(_gateway_id)], ...] = ()
     patients: tuple[Patient, ...] = ()
 
@@ -245,17 +197,6 @@ def overlap(first: Loan, second: Loan) -> bool:
         and first.lent_from < (second.returned_at or forever)
         and second.lent_from < (first.returned_at or forever)
     )
-
-
-T = TypeVar("T")
-
-
-def doubles(values: Iterable[T]) -> list[T]:
-    """Return the values that come more than once, in order of appearance."""
-    seen: dict[T, int] = {}
-    for value in values:
-        seen[value] = seen.get(value, 0) + 1
-    return [value for value, times in seen.items() if times > 1]
 
 
 def _utc(moment: datetime) -> str:

@@ -2,17 +2,28 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import psycopg
 from psycopg.rows import scalar_row
 from psycopg.types.json import Jsonb
 
 from alerts import password
+from alerts.care import seed_roster
 from alerts.care.file import CareRecordError
-from alerts.care.record import CareRecord, Limit, Loan, Patient, Plan, Staff
+from alerts.care.people import TECHNICIAN
+from alerts.care.record import CareRecord, Limit, Loan, Patient, Plan
+from alerts.care.roster import Staff
 from ingest.rules.model import Rule
 
 Connection = psycopg.Connection[tuple[object, ...]]
+
+# Who else has an HSA-id: units are known by name, staff by the user name of their account.
+_UNIT_OF: Final = "select unit_id from unit where hsa_id = %s and name <> %s"
+_STAFF_OF: Final = (
+    "select staff_id from staff left join account using (staff_id) "
+    "where hsa_id = %s and username is distinct from %s"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +59,15 @@ class _Seeding:
         self._connection = connection
         self._unit: dict[str, int] = {}
         self._staff: dict[str, int] = {}
-        self._unit_of_staff: dict[str, str] = {}
+        self._team: dict[str, int] = {}
+        self._unit_of_contact: dict[str, str] = {}
         self._patients_new = 0
         self._loans_new = 0
         self._plans_new = 0
         self._problems: list[str] = []
 
     def write(self, record: CareRecord) -> Seeded:
-        for unit in record.units:
-            self._unit[unit.key] = self._one(
-                "insert into unit (name, phone, hours) values (%s, %s, %s) "
-                "on conflict (name) do update set phone = excluded.phone, hours = excluded.hours "
-                "returning unit_id",
-                (unit.name, unit.phone, unit.hours),
-            )
-        for person in record.staff:
-            self._write_staff(person)
+        self._write_organisation(record)
         for gateway_id in record.gateways:
             self._connection.execute(
                 "insert into gateway (gateway_id) values (%s) on conflict do nothing",
@@ -82,6 +86,41 @@ class _Seeding:
             loans_new=self._loans_new,
             plans_new=self._plans_new,
         )
+
+    def _write_organisation(self, record: CareRecord) -> None:
+        connection = self._connection
+        huvudman = {one.key: seed_roster.huvudman(connection, one) for one in record.huvudmen}
+        for unit in record.units:
+            if self._is_free(f"unit {unit.key}", unit.hsa_id, _UNIT_OF, unit.name):
+                answers = None if unit.huvudman is None else huvudman[unit.huvudman]
+                self._unit[unit.key] = seed_roster.unit(connection, unit, answers)
+        if len(self._unit) < len(record.units):
+            raise CareRecordError(self._problems)
+        for person in record.staff:
+            self._write_staff(person)
+        for person in record.staff:
+            hers = self._staff_ids(person.substitutes)
+            seed_roster.substitutes(connection, hers, for_staff_id=self._staff[person.key])
+        for unit in record.units:
+            for duty in unit.duty:
+                on_duty = self._staff[duty.staff]
+                seed_roster.duty(connection, self._unit[unit.key], on_duty, duty)
+        for team in record.teams:
+            members = self._staff_ids(team.members) or []
+            self._unit_of_contact[team.key] = team.unit
+            self._team[team.key] = seed_roster.team(
+                connection, self._unit[team.unit], team.name, members
+            )
+
+    def _staff_ids(self, keys: Sequence[str] | None) -> list[int] | None:
+        return None if keys is None else [self._staff[key] for key in keys]
+
+    def _is_free(self, where: str, hsa_id: str | None, holder: str, known_by: str) -> bool:
+        """Return whether nobody but the one *known_by* has the HSA-id; else note the problem."""
+        is_taken = hsa_id is not None and self._find(holder, (hsa_id, known_by)) is not None
+        if is_taken:
+            self._problems.append(f"{where}: hsa_id {hsa_id} belongs to somebody else already")
+        return not is_taken
 
     def _one(self, query: str, values: tuple[object, ...]) -> int:
         found = self._find(query, values)
@@ -109,11 +148,22 @@ class _Seeding:
                 values,
             )
         self._staff[person.key] = staff_id
-        self._unit_of_staff[person.key] = person.unit
+        self._unit_of_contact[person.key] = person.unit
         self._write_account(person.username, person.password.get_secret_value(), staff_id=staff_id)
+        if self._is_free(f"staff {person.key}", person.hsa_id, _STAFF_OF, person.username):
+            self._connection.execute(
+                "update staff set hsa_id = %(hsa_id)s where staff_id = %(staff_id)s "
+                "and %(hsa_id)s::text is not null and hsa_id is distinct from %(hsa_id)s",
+                {"hsa_id": person.hsa_id, "staff_id": staff_id},
+            )
+        is_technician = person.role.casefold() == TECHNICIAN.casefold()
+        usual = "technician" if is_technician else "care"
+        seed_roster.functions(self._connection, staff_id, person.functions, usual=usual)
+        seed_roster.channels(self._connection, person.channels, staff_id=staff_id)
+        seed_roster.absences(self._connection, staff_id, person.absences)
 
     def _write_patient(self, patient: Patient) -> None:
-        unit_key = patient.unit or self._unit_of_staff[patient.contact or ""]
+        unit_key = patient.unit or self._unit_of_contact[patient.contact or ""]
         patient_id = self._find(
             "select patient_id from person where personal_number = %s",
             (patient.personal_number,),
@@ -138,7 +188,11 @@ class _Seeding:
                 patient.diagnosis,
             ),
         )
+        self._write_unit_of(patient_id, self._unit[unit_key])
         self._write_contact(patient_id, patient.contact)
+        seed_roster.substitutes(
+            self._connection, self._staff_ids(patient.substitutes), patient_id=patient_id
+        )
         if patient.username and patient.password:
             secret = patient.password.get_secret_value()
             self._write_account(patient.username, secret, patient_id=patient_id)
@@ -149,19 +203,34 @@ class _Seeding:
         for plan in patient.plans:
             self._write_plan(patient.key, patient_id, plan)
 
+    def _write_unit_of(self, patient_id: int, unit_id: int) -> None:
+        """Note since when the unit answers for her, if another did before. History stays."""
+        self._connection.execute(
+            "update person_unit set until_at = greatest(now(), from_at) "
+            "where patient_id = %s and until_at is null and unit_id <> %s",
+            (patient_id, unit_id),
+        )
+        self._connection.execute(
+            "insert into person_unit (patient_id, unit_id, from_at) values (%s, %s, now()) "
+            "on conflict (patient_id) where until_at is null do nothing",
+            (patient_id, unit_id),
+        )
+
     def _write_contact(self, patient_id: int, contact: str | None) -> None:
         """End the contact there was, if it is another, and begin the new one. History stays."""
-        staff_id = None if contact is None else self._staff[contact]
+        staff_id, team_id = self._staff.get(contact or ""), self._team.get(contact or "")
         self._connection.execute(
             "update care_contact set until_at = greatest(now(), from_at) "
-            "where patient_id = %s and until_at is null and staff_id is distinct from %s",
-            (patient_id, staff_id),
+            "where patient_id = %s and until_at is null "
+            "and (staff_id, team_id) is distinct from (%s::bigint, %s::bigint)",
+            (patient_id, staff_id, team_id),
         )
-        if staff_id is not None:
+        if contact is not None:
             self._connection.execute(
-                "insert into care_contact (patient_id, staff_id, from_at) values (%s, %s, now()) "
+                "insert into care_contact (patient_id, staff_id, team_id, from_at) "
+                "values (%s, %s, %s, now()) "
                 "on conflict (patient_id) where until_at is null do nothing",
-                (patient_id, staff_id),
+                (patient_id, staff_id, team_id),
             )
 
     def _write_home(self, patient_id: int, gateway_id: str) -> None:
