@@ -136,7 +136,11 @@ def values_of(by_id: Mapping[str, float]) -> dict[Quantity, float]:
 
 # The worklist's order: red first; within a level what nobody has taken, then what has waited
 # longest. A newcomer then goes below its equals, and the oldest is never pushed out of sight.
-IN_URGENCY: Final = sql.SQL("a.level desc, a.state = 'open' desc, a.opened_at, a.alert_id")
+# What somebody lets rest until a time comes last.
+IN_URGENCY: Final = sql.SQL(
+    "coalesce(k.snoozed_until > {now}, false), a.level desc, a.state = 'open' desc, a.opened_at, "
+    "a.alert_id"
+).format(now=NOW)
 
 _SELECT: Final = """
 select a.alert_id, a.patient_id, p.given_name, p.family_name, p.born_on, p.diagnosis, a.rule,

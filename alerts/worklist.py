@@ -24,8 +24,8 @@ with mine as ({teams}), candidate as (
     select a.alert_id from care_contact h join alert a using (patient_id)
     where h.staff_id = %(staff_id)s and a.state <> 'closed'
     union
-    select a.alert_id from care_contact ours join alert a using (patient_id)
-    where ours.team_id in (select team_id from mine) and a.state <> 'closed'
+    select a.alert_id from mine join care_contact using (team_id) join alert a using (patient_id)
+    where a.state <> 'closed'
     union
     select a.alert_id from substitute s join alert a using (patient_id)
     where s.staff_id = %(staff_id)s and a.state <> 'closed'
@@ -36,8 +36,7 @@ with mine as ({teams}), candidate as (
     union
     select alert_id from alert_case where staff_id = %(staff_id)s and closed_at is null
     union
-    select alert_id from alert_case
-    where team_id in (select team_id from mine) and closed_at is null
+    select alert_id from mine join alert_case using (team_id) where closed_at is null
     union
     select alert_id from alert_case where acknowledged_by = %(staff_id)s and closed_at is null
     union

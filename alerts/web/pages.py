@@ -18,6 +18,7 @@ from alerts.log import Entry
 from alerts.trend import title
 from alerts.web.services import ServicesOf
 from alerts.web.session import Session
+from alerts.whose import whose
 from devices.quantity import Panel, Quantity
 
 _HERE: Final = Path(__file__).parent
@@ -65,6 +66,7 @@ def _environment() -> Environment:
         OUTCOMES=OUTCOMES,
         static=static_address,
         told=sentence.told,
+        whose=whose,
         panel_title=title,
         greeting=words.greeting,
         whole_day=words.whole_day,
