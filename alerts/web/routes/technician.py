@@ -19,6 +19,8 @@ from alerts.enrolment.revocation import revoke
 from alerts.fleet import actions, queries, words
 from alerts.fleet.actions import Answer
 from alerts.fleet.gateway import DEVICE_QUIET, Gateway, Urgency
+from alerts.technical import listed as fault_list
+from alerts.technical import words as fault_words
 from alerts.web.guard import OwnForm, Technician
 from alerts.web.pages import fragment, page
 from alerts.web.services import Services, ServicesOf
@@ -40,6 +42,8 @@ _DONE = {
     "passkey": "Numret är skickat till dosan.",
     "cancelled": "Ihopparningen är avbruten.",
     "revoked": "Dosan är avställd.",
+    "fault_taken": "En annan tekniker har tagit det.",
+    "fault_gone": "Felet är redan över.",
 }
 
 
@@ -55,6 +59,7 @@ async def fleet_page(
     now = datetime.now(UTC)
     async with services.pool.connection() as connection:
         listed = await queries.gateways(connection, now, sok.strip())
+        open_faults = await fault_list.listed(connection, now)
         pending = await codes.pending_codes(connection)
         retired = await queries.retired(connection)
     return page(
@@ -65,6 +70,8 @@ async def fleet_page(
         sought=sok.strip(),
         done=_DONE.get(klart, ""),
         gateways=listed.gateways,
+        faults=open_faults,
+        fault_words=fault_words,
         counts=listed.counts,
         pending=pending,
         retired=retired,
