@@ -15,6 +15,7 @@ from alerts.web.routes import (
     emergency,
     enrolment,
     events,
+    faults,
     health,
     login,
     oidc,
@@ -54,6 +55,7 @@ def create_app(services: ServicesOf) -> FastAPI:
         events,
         delivery,
         enrolment,
+        faults,
         technician,
     ):
         app.include_router(module.router)
