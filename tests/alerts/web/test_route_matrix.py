@@ -72,6 +72,10 @@ MATRIX: dict[tuple[str, str], Row] = {
     ("GET", "/narstaende"): (*(NONE,) * 6, 200, NONE, LOGIN),
     ("GET", "/nodatkomst"): staff(200),
     ("POST", "/nodatkomst"): staff(422),
+    # Nothing is sent from here, and the channel is another's.
+    ("GET", "/kanaler"): staff(200),
+    ("POST", "/kanaler/{channel_id}/testa"): staff(NONE),
+    ("POST", "/kanaler/{channel_id}/kod"): staff(NONE),
     # For the provider of SMS, which proves itself in the address; none is set up here.
     ("POST", "/delivery/sms/{attempt_id}/{token}"): everybody(NONE),
     # For boxes, which prove themselves in the request; this application enrols none.
@@ -291,6 +295,7 @@ async def _wrong(world: World, client: Client, role: Role, route: tuple[str, str
         attempt_id=1,
         token="x",
         technical_id=1,
+        channel_id=1,
         file="icon.svg",
     )
     if method == "GET":
