@@ -16,11 +16,13 @@ from psycopg import AsyncConnection
 from alerts.care import people
 from alerts.care.people import Viewer
 from alerts.care.proposal import is_care
-from ingest import review
+from ingest import pg_binary, review
 
 Connection = AsyncConnection[Any]
 
 WHY_CHARS_MAX: Final = 500
+# What stands with the patient it came to: her own words may name the other.
+_WHY: Final = "Mätningen var någon annans."
 
 
 class Answer(enum.StrEnum):
@@ -67,6 +69,7 @@ async def move(
         return Done(answer=Answer.NOT_YOURS)
     if not 0 < len(why.strip()) <= WHY_CHARS_MAX:
         return Done(answer=Answer.NO_REASON)
+    pg_binary.register(connection)  # as ingest's own connections are
     async with connection.transaction():
         owner_id = await _owner(connection, reading_id)
         for patient_id in (owner_id, to_patient_id):
@@ -76,7 +79,7 @@ async def move(
             return Done(answer=Answer.SAME)
         try:
             new_id = await review.move(
-                connection, reading_id, to_patient_id, staff_id=viewer.staff_id, why=why.strip()
+                connection, reading_id, to_patient_id, staff_id=viewer.staff_id, why=_WHY
             )
         except review.ReviewError:  # it is there and not hers, so it was replaced
             return Done(answer=Answer.REPLACED)
