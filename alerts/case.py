@@ -10,7 +10,7 @@ from psycopg.rows import class_row
 
 from alerts.alert import Level, State
 from alerts.care.people import CONTACT, NOW
-from alerts.sentence import Finding, Side, why
+from alerts.sentence import Finding, Side, kinds, readings_told, title, why
 from alerts.words import Language
 from devices.quantity import BY_ID, Quantity
 from ingest.rules.explain import explain
@@ -92,6 +92,14 @@ class Case:
         # A rule or a quantity of a newer version: the alert must be seen all the same.
         unknown = {Language.SWEDISH: "Larm av okänt slag", Language.ENGLISH: "Unknown alert"}
         return why_of(self.findings, self.values, language) or f"{unknown[language]} ({self.rule})"
+
+    def title(self, language: Language = Language.SWEDISH) -> str:
+        """Return what stands above the readings behind it."""
+        return title(kinds(self.findings), language)
+
+    def readings_told(self) -> str:
+        """Return how many readings are behind it, in Swedish."""
+        return readings_told(kinds(self.findings), self.readings)
 
 
 def why_of(

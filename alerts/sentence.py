@@ -1,9 +1,9 @@
 """Why an alert is there, in one sentence with its numbers: ``Vikt 78,4 kg (gräns 78,0)``. Pure."""
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from alerts.words import NBSP, Language, amount, unit
 from devices.quantity import Quantity
@@ -36,6 +36,33 @@ _PART: Final = {
     (Quantity.DIASTOLIC, Language.ENGLISH): "diastolic",
 }
 _PAIR = (Quantity.SYSTOLIC, Quantity.DIASTOLIC)
+
+_LIMIT_KIND: Final = "limit"
+# Kinds that fire for values beyond a bound; the others are of a course, or of nothing at all.
+_OF_VALUES: Final = frozenset({_LIMIT_KIND, "repeat"})
+
+
+def _words(swedish: str, english: str) -> dict[Language, str]:
+    return {Language.SWEDISH: swedish, Language.ENGLISH: english}
+
+
+_TITLES: Final = {
+    _LIMIT_KIND: _words("Mätningar utanför gräns", "Readings beyond a limit"),
+    "repeat": _words("Mätning och omtag", "A reading and its repeat"),
+    "k_of_n": _words("Upprepat vid flera mätningar", "Repeated over several readings"),
+    "change": _words("Förändring på några dagar", "Change over some days"),
+    "rolling_mean": _words("Medelvärde utanför gräns", "Mean beyond a limit"),
+    "baseline": _words("Annorlunda än vanligt", "Different from usual"),
+    "missing": _words("Mätningar som saknas", "Measurements that are missing"),
+    "composite": _words("Flera saker samtidigt", "Several things at the same time"),
+}
+_ANY_TITLE: Final = _words("Det här gav larmet", "What made the alert")
+_JOINED: Final = {
+    _LIMIT_KIND: "Ett värde till utanför gräns",
+    "trend": "Avvikelsen håller i sig",
+    "missing": "Mätningen saknas fortfarande",
+    "composite": "Flera saker händer fortfarande samtidigt",
+}
 
 
 def why(
@@ -76,6 +103,34 @@ def name(quantity: Quantity, language: Language = Language.SWEDISH) -> str:
     """Return the quantity's name."""
     facts = quantity.facts
     return facts.name_sv if language is Language.SWEDISH else facts.name_en
+
+
+def kinds(findings: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """Return which kinds of rules fired, from findings as the database gives them."""
+    return frozenset(
+        str(found["detail"].get("kind", _LIMIT_KIND)) if found["detail"] else _LIMIT_KIND
+        for found in findings
+    )
+
+
+def title(fired: Collection[str], language: Language = Language.SWEDISH) -> str:
+    """Return what stands above the readings of an alert, by the kinds of rules that fired.
+
+    Several kinds, or one of a newer version, have a title that is true of every alert.
+    """
+    one = next(iter(fired)) if len(fired) == 1 else ""
+    return _TITLES.get(one, _ANY_TITLE)[language]
+
+
+def readings_told(fired: Collection[str], readings: int) -> str:
+    """Return how many readings an alert has, in Swedish: ``3 mätningar utanför gräns``."""
+    number = f"{readings} mätning" + ("" if readings == 1 else "ar")
+    return f"{number} utanför gräns" if set(fired) <= _OF_VALUES else f"{number} i larmet"
+
+
+def joined(rule: str) -> str:
+    """Return what it means that a breach joined an alert of *rule*, in Swedish."""
+    return _JOINED.get(rule.partition(":")[0], "Ännu en mätning hör till larmet")
 
 
 def _pressure(

@@ -138,7 +138,7 @@ def said(entry: Entry) -> str:
     note = f" ”{entry.detail['note']}”" if entry.detail.get("note") else ""
     texts = {
         Event.OPENED: "Larmet öppnades",
-        Event.JOINED: "Ett värde till utanför gräns",
+        Event.JOINED: sentence.joined(entry.rule),
         Event.RAISED: "Larmet höjdes till rött",
         Event.REOPENED: "Larmet är öppet igen",
         Event.ROUTED: str(entry.detail.get("sentence", "Larmet fick en mottagare")),

@@ -2,9 +2,10 @@
 
 import pytest
 
-from alerts.sentence import Finding, Side, told, why
+from alerts.sentence import Finding, Side, joined, kinds, readings_told, title, told, why
 from alerts.words import Language
 from devices.quantity import Quantity
+from ingest.rules.catalogue import KINDS, family
 
 S, D, P, W, T = (
     Quantity.SYSTOLIC,
@@ -104,3 +105,41 @@ def test_without_a_breach_there_is_nothing_to_say() -> None:
 def test_a_value_is_told_with_its_unit_and_a_pressure_as_a_pair() -> None:
     assert told(W, {W: 75.75}).replace("\u00a0", " ") == "Vikt 75,8 kg"
     assert told(D, {S: 128, D: 76}) == "Blodtryck 128/76"
+
+
+@pytest.mark.parametrize("language", Language)
+def test_each_kind_of_rule_has_a_title_of_its_own(language: Language) -> None:
+    titles = [title([kind], language) for kind in ("limit", *KINDS)]
+    assert len(set(titles)) == len(titles)
+    assert title(["newer"], language) not in titles
+    assert title(["limit", "change"], language) == title(["newer"], language)
+    assert title([], language) == title(["newer"], language)
+
+
+def test_only_values_beyond_a_limit_are_said_to_be() -> None:
+    assert title(["limit"]) == "Mätningar utanför gräns"
+    assert readings_told(["limit"], 3) == "3 mätningar utanför gräns"
+    assert readings_told(["limit", "repeat"], 2) == "2 mätningar utanför gräns"
+    for kind in set(KINDS) - {"repeat"}:
+        assert "gräns" not in readings_told([kind], 2)
+    assert "gräns" not in title(["change"])
+    assert readings_told(["change"], 1) == "1 mätning i larmet"
+
+
+@pytest.mark.parametrize(
+    ("rule_key", "expected"),
+    [
+        ("", "Ett värde till utanför gräns"),
+        ("change:body_weight:up:3d", "Avvikelsen håller i sig"),
+        ("missing:body_weight", "Mätningen saknas fortfarande"),
+        ("composite:a+b", "Flera saker händer fortfarande samtidigt"),
+    ],
+)
+def test_what_joins_is_told_by_the_family_of_the_alert(rule_key: str, expected: str) -> None:
+    assert joined(family(rule_key, Quantity.BODY_WEIGHT.facts.id)) == expected
+    assert joined("newer:x") == "Ännu en mätning hör till larmet"
+
+
+def test_the_kind_is_the_details_or_a_limit() -> None:
+    assert kinds([]) == frozenset()
+    assert kinds([{"detail": {}}, {"detail": {"kind": "change"}}]) == {"limit", "change"}
