@@ -97,13 +97,25 @@ create table attempt (
 create index attempt_by_key on attempt (provider_key) where provider_key is not null;
 create index attempt_of_channel on attempt (channel_id, began_at desc);
 
--- Several yellow ones in one message: who waits for her digest.
+-- When somebody wants to hear of yellow alerts; of red ones she hears at once. No row: as
+-- alerts.sending.reach has it.
+create table reach (
+    staff_id bigint primary key references staff,
+    gather_minutes smallint not null check (gather_minutes between 0 and 60),
+    quiet_from time,  -- by the clock on the wall; over midnight if it is after quiet_until
+    quiet_until time,
+    changed_at timestamptz not null default clock_timestamp(),
+    check ((quiet_from is null) = (quiet_until is null)),
+    check (quiet_from <> quiet_until)
+);
+-- Several yellow ones in one message: who waits for her digest. Those of one person and one time
+-- go together.
 create table digest (
     staff_id bigint not null references staff,
     notification_id bigint primary key references notification,
     send_at timestamptz not null
 );
-create index digest_due on digest (send_at);
+create index digest_together on digest (staff_id, send_at);
 
 -- What concerns boxes and devices and not a body: for technicians, with its own list.
 create table technical (

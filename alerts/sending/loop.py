@@ -11,6 +11,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from alerts.channels import message
 from alerts.channels.channel import Carriers
+from alerts.channels.message import Message
 from alerts.sending import store
 from alerts.sending.store import Claimed
 
@@ -65,8 +66,9 @@ async def start(
 async def _send(pool: Pool, carriers: Carriers, one: Claimed, clock: Clock) -> None:
     """Make one attempt and keep what came of it."""
     carrier = carriers.by_kind[one.way.kind]
-    text = message.of_alert(one.level, carriers.public_url)
-    outcome = await carrier.send(one.way.address, text, one.attempt_id)
+    outcome = await carrier.send(
+        one.way.address, _message(one, carriers.public_url), one.attempt_id
+    )
     _log.info(
         "sending.attempt",
         attempt=one.attempt_id,
@@ -81,3 +83,9 @@ async def _send(pool: Pool, carriers: Carriers, one: Claimed, clock: Clock) -> N
     except (psycopg.OperationalError, PoolTimeout) as error:
         # Its lease ends, and it is sent again: twice is better than never.
         _log.warning("sending.not_marked", attempt=one.attempt_id, problem=type(error).__name__)
+
+
+def _message(one: Claimed, public_url: str) -> Message:
+    if one.alerts > 1:
+        return message.of_several(one.alerts, public_url)
+    return message.of_alert(one.level, public_url)

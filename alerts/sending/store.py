@@ -16,7 +16,8 @@ from alerts import log
 from alerts.alert import Event, Level
 from alerts.alert import State as AlertState
 from alerts.channels.outcome import Fault, Outcome, State
-from alerts.sending import health, rows
+from alerts.sending import digest, health, rows
+from alerts.sending.digest import ALONE, Member
 from alerts.sending.move import LEASE, End, Ending, Move, Send, Wait, Way, next_move
 from alerts.sending.rows import Row
 
@@ -32,9 +33,8 @@ class Claimed:
 
     attempt_id: int
     notification_id: int
-    alert_id: int
     level: Level
-    why: str
+    alerts: int  # that the message is about
     way: Way
 
 
@@ -68,15 +68,11 @@ async def claim(connection: Connection, kinds: Sequence[str], at: datetime, most
         found = await rows.due(connection, at, most)
         if found:
             await _bury(connection, found, at)
-            tries = await rows.tries(connection, found)
-            ways = await rows.ways(connection, found, kinds)
-            for row in found:
-                move = _move(row, tries[row.notification_id], ways[row.staff_id, row.unit_id], at)
-                if isinstance(move, Send):
-                    number = len(tries[row.notification_id]) + 1
-                    to_send.append(await _begin(connection, row, move.way, number, at))
+            for look in await _looks(connection, found, kinds, at):
+                if isinstance(look.move, Send):
+                    to_send.append(await _begin(connection, look, look.move.way, at))
                 else:
-                    await _rest(connection, row, move, at)
+                    await _rest(connection, look.row, look.move, at)
     return Claim(to_send, len(found))
 
 
@@ -118,11 +114,49 @@ async def settle(connection: Connection, row: Row, at: datetime) -> None:
         await _postpone(connection, row, at, is_sent=is_sent)
 
 
-def _move(row: Row, tries: Sequence[Any], ways: Sequence[Way], at: datetime) -> Move:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """A notification, and what is to be done about it now."""
+
+    row: Row
+    move: Move
+    tries: int  # so far
+    alerts: int  # that a message now would be about
+
+
+async def _looks(
+    connection: Connection, found: Sequence[Row], kinds: Sequence[str], at: datetime
+) -> list[_Look]:
+    tries = await rows.tries(connection, found)
+    ways = await rows.ways(connection, found, kinds)
+    untold = [row for row in found if not tries[row.notification_id]]
+    held = await digest.hold(connection, untold, at)
+    parts = await digest.members(connection, found)
+    looks = []
+    for row in found:
+        its, part = tries[row.notification_id], parts.get(row.notification_id, ALONE)
+        move = _without_a_try(row, part, held.get(row.notification_id), at) or next_move(
+            is_red=row.level >= Level.RED,
+            tries=its,
+            ways=ways[row.staff_id, row.unit_id],
+            now=at,
+        )
+        looks.append(_Look(row=row, move=move, tries=len(its), alerts=part.alerts))
+    return looks
+
+
+def _without_a_try(
+    row: Row, part: Member, held_until: datetime | None, at: datetime
+) -> Wait | End | None:
+    """Return what is to be done if nothing is to be sent for this one itself."""
     # A raised alert is open again, and who is told then is told by another notification.
     if row.alert_state != AlertState.OPEN:
         return End(Ending.CANCELLED)
-    return next_move(is_red=row.level >= Level.RED, tries=tries, ways=ways, now=at)
+    if held_until is not None:
+        return Wait(held_until)
+    if part.speaks:
+        return None
+    return Wait(at + digest.LOOK_AGAIN) if part.ending is None else End(part.ending)
 
 
 async def _bury(connection: Connection, found: Sequence[Row], at: datetime) -> None:
@@ -140,20 +174,20 @@ async def _bury(connection: Connection, found: Sequence[Row], at: datetime) -> N
     )
 
 
-async def _begin(connection: Connection, row: Row, way: Way, number: int, at: datetime) -> Claimed:
+async def _begin(connection: Connection, look: _Look, way: Way, at: datetime) -> Claimed:
+    row = look.row
     written = await connection.execute(
         "insert into attempt (notification_id, channel_id, number, began_at) "
         "values (%s, %s, %s, %s) returning attempt_id",
-        (row.notification_id, way.channel_id, number, at),
+        (row.notification_id, way.channel_id, look.tries + 1, at),
     )
     (attempt_id,) = await written.fetchone() or (0,)
     await _postpone(connection, row, at + LEASE, is_sent=row.state == Ending.SENT)
     return Claimed(
         attempt_id=attempt_id,
         notification_id=row.notification_id,
-        alert_id=row.alert_id,
         level=Level(row.level),
-        why=row.why,
+        alerts=look.alerts,
         way=way,
     )
 

@@ -178,16 +178,21 @@ class Told:
         ]
 
 
+def alert_of(world: World, key: str, now: datetime) -> int:
+    """Open an alert of a patient's, whose level is of no consequence here."""
+    return int(
+        world.one(
+            "insert into alert (patient_id, rule, level, measured_at, opened_at, changed_at) "
+            "values (%s, 'limit:blood_pressure', 2, %s, %s, %s) returning alert_id",
+            world.patient(key),
+            now,
+            now,
+            now,
+        )
+    )
+
+
 @pytest.fixture
 async def told(world: World, pool: Pool, carriers: Carriers) -> Told:
     now = datetime.fromisoformat("2026-11-22T08:12:00+01:00")
-    patient = world.patient("marta")
-    alert_id = world.one(
-        "insert into alert (patient_id, rule, level, state, measured_at, opened_at, changed_at) "
-        "values (%s, 'limit:blood_pressure', 2, 'open', %s, %s, %s) returning alert_id",
-        patient,
-        now,
-        now,
-        now,
-    )
-    return Told(world, pool, carriers, now, alert_id)
+    return Told(world, pool, carriers, now, alert_of(world, "marta", now))

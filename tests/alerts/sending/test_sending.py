@@ -110,6 +110,7 @@ async def test_a_yellow_alert_that_a_mail_server_took_is_enough(
     told.channel("sms", NUMBER)
     told.notify(level=1)
     await told.turn()
+    await told.turn(5 * MINUTE)
     await told.turn(60 * MINUTE)
     assert (told.states(), elks.messages) == (["sent"], [])
     assert postbox.letters[0]["Subject"] == "Nytt larm i arbetslistan"

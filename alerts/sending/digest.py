@@ -1,0 +1,142 @@
+"""Yellow alerts of one person that go in one message: the first speaks for all.
+
+Each stays a notification of its own, with its own end and its own place in its alert's log; those
+that wait for the first to arrive end as it does.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from psycopg import AsyncConnection
+
+from alerts.alert import Level, State
+from alerts.sending.move import Ending
+from alerts.sending.reach import USUAL, Reach, send_at
+from alerts.sending.rows import Row
+
+Connection = AsyncConnection[Any]
+
+# How often one that is spoken for looks what came of it.
+LOOK_AGAIN: Final = timedelta(seconds=2)
+
+_REACH: Final = """
+select s.staff_id, r.gather_minutes, r.quiet_from, r.quiet_until,
+       (select max(d.send_at) from digest d where d.staff_id = s.staff_id and d.send_at > %s)
+from unnest(%s::bigint[]) as s (staff_id) left join reach r using (staff_id)
+"""
+_HELD: Final = (
+    "select notification_id, staff_id, send_at from digest where notification_id = any(%s)"
+)
+_HOLD: Final = """
+insert into digest (staff_id, notification_id, send_at)
+select * from unnest(%s::bigint[], %s::bigint[], %s::timestamptz[])
+"""
+# Those of alerts that somebody has taken meanwhile are not spoken of; one that was taken after its
+# message had gone has spoken for the others all the same.
+_TOGETHER: Final = """
+select d.staff_id, d.send_at, n.notification_id, n.due_at,
+       case n.state when 'cancelled' then 'sent' else n.state end
+from digest d join notification n using (notification_id) join alert a using (alert_id)
+where (d.staff_id, d.send_at) in (select * from unnest(%s::bigint[], %s::timestamptz[]))
+  and ((a.state = %s and n.state <> 'cancelled')
+       or (n.due_at is null and n.state <> 'cancelled')
+       or exists (select from attempt t where t.notification_id = n.notification_id
+                  and t.state in ('accepted', 'handed_over', 'delivered')))
+order by d.staff_id, d.send_at, n.notification_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One notification's part in a message.
+
+    Attributes:
+        speaks: It is this one that is sent.
+        alerts: How many the message is about.
+        ending: How the one that speaks has ended; none: it has not, or it is this one.
+    """
+
+    speaks: bool
+    alerts: int
+    ending: Ending | None = None
+
+
+ALONE: Final = Member(speaks=True, alerts=1)
+
+
+async def hold(connection: Connection, rows: Sequence[Row], at: datetime) -> Mapping[int, datetime]:
+    """Let yellow notifications wait for others.
+
+    Args:
+        connection: In the transaction that holds them.
+        rows: Of which nothing has been sent.
+        at: The database's time.
+
+    Returns:
+        Until when, by notification; one that is not there goes now.
+    """
+    new = [row for row in rows if _can_wait(row)]
+    held = await connection.execute(_HELD, ([row.notification_id for row in new],))
+    known = {notification_id for notification_id, _, _ in await held.fetchall()}
+    new = [row for row in new if row.notification_id not in known]
+    if not new:
+        return {}
+    times = await _times(connection, [row.staff_id for row in new if row.staff_id], at)
+    waits = [(row, times[row.staff_id]) for row in new if row.staff_id and times[row.staff_id] > at]
+    await connection.execute(
+        _HOLD,
+        (
+            [row.staff_id for row, _ in waits],
+            [row.notification_id for row, _ in waits],
+            [until for _, until in waits],
+        ),
+    )
+    return {row.notification_id: until for row, until in waits}
+
+
+async def members(connection: Connection, rows: Sequence[Row]) -> Mapping[int, Member]:
+    """Return the part of each notification that goes with others."""
+    held = await connection.execute(_HELD, ([row.notification_id for row in rows],))
+    groups = {(staff_id, send_at) for _, staff_id, send_at in await held.fetchall()}
+    cursor = await connection.execute(
+        _TOGETHER, ([staff for staff, _ in groups], [at for _, at in groups], State.OPEN)
+    )
+    together: dict[tuple[int, datetime], list[_Told]] = {}
+    for staff_id, at, notification_id, due_at, state in await cursor.fetchall():
+        ending = Ending(state) if due_at is None else None
+        together.setdefault((staff_id, at), []).append((notification_id, ending))
+    return {
+        notification_id: member
+        for group in together.values()
+        for notification_id, member in _parts(group).items()
+    }
+
+
+_Told = tuple[int, Ending | None]  # a notification, and how it has ended
+
+
+def _parts(group: Sequence[_Told]) -> Mapping[int, Member]:
+    first, ending = group[0]
+    parts = {one: Member(speaks=False, alerts=0, ending=ending) for one, _ in group}
+    return {**parts, first: Member(speaks=True, alerts=len(group))}
+
+
+async def _times(
+    connection: Connection, staff_ids: Sequence[int], at: datetime
+) -> Mapping[int, datetime]:
+    cursor = await connection.execute(_REACH, (at, sorted(set(staff_ids))))
+    times = {}
+    for staff_id, minutes, quiet_from, quiet_until, waiting_until in await cursor.fetchall():
+        wish = USUAL
+        if minutes is not None:
+            wish = Reach(
+                gather=timedelta(minutes=minutes), quiet_from=quiet_from, quiet_until=quiet_until
+            )
+        times[staff_id] = send_at(wish, waiting_until, at)
+    return times
+
+
+def _can_wait(row: Row) -> bool:
+    return row.level < Level.RED and row.staff_id is not None
