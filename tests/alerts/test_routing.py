@@ -185,6 +185,7 @@ def test_outside_hours_with_an_empty_rota_red_goes_to_a_substitute_who_works() -
     answer = route(facts, RED)
     assert where(answer) == (3, Why.SUBSTITUTE_OF_SUBSTITUTE)
     assert "för Anna är inte i tjänst" in answer.sentence
+    assert answer.warnings == ()  # somebody has it
 
 
 def test_outside_hours_red_for_a_team_goes_to_who_is_on_duty() -> None:
@@ -219,14 +220,18 @@ def test_yellow_waits_with_the_team_or_with_who_stands_in() -> None:
 
 
 def test_yellow_with_nobody_to_wait_for_lies_in_the_queue_and_wakes_nobody() -> None:
-    for facts in (around(contact=away(ANNA), duty=(DORIS,)), around(duty=(DORIS,))):
+    for facts in (
+        around(contact=away(ANNA), duty=(DORIS,)),
+        around(team=(away(ANNA),), duty=(DORIS,)),
+        around(duty=(DORIS,)),
+    ):
         answer = route(closed(facts), YELLOW)
         assert answer.in_queue
         assert answer.told == ()
 
 
 def test_the_unit_can_be_open_while_the_contacts_own_is_closed() -> None:
-    answer = route(around(contact=at_home(ANNA)), YELLOW)
+    answer = route(around(contact=at_home(ANNA), duty=(DORIS,)), YELLOW)
     assert where(answer) == (1, Why.WAITS_FOR_OPENING)
     assert answer.sentence == "Till Anna: fast vårdkontakt. Väntar till hennes enhet öppnar."
 
