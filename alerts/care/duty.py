@@ -33,7 +33,9 @@ class Refusal(enum.Enum):
         "Personen har redan jour för enheten under en del av tiden. "
         "Ta tillbaka den jouren, eller låt den nya börja när den slutar."
     )
-    NOT_THERE = "Jouren finns inte, är över, eller någon har redan tagit tillbaka den."
+    NOT_THERE = (
+        "Jouren finns inte, är över, eller någon har redan tagit tillbaka den. Ladda om sidan."
+    )
 
 
 @dataclass(frozen=True, slots=True)
