@@ -20,6 +20,7 @@ Connection = AsyncConnection[Any]
 
 # How often one that is spoken for looks what came of it.
 LOOK_AGAIN: Final = timedelta(seconds=2)
+_MINUTE: Final = timedelta(minutes=1)
 
 _REACH: Final = """
 select s.staff_id, r.gather_minutes, r.quiet_from, r.quiet_until,
@@ -64,6 +65,28 @@ class Member:
 
 
 ALONE: Final = Member(speaks=True, alerts=1)
+
+
+async def wish(connection: Connection, staff_id: int) -> Reach:
+    """Return when a staff member wants to hear of yellow alerts."""
+    cursor = await connection.execute(
+        "select gather_minutes, quiet_from, quiet_until from reach where staff_id = %s", (staff_id,)
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        return USUAL
+    return Reach(gather=timedelta(minutes=row[0]), quiet_from=row[1], quiet_until=row[2])
+
+
+async def keep(connection: Connection, staff_id: int, reach: Reach) -> None:
+    """Keep when she wants to; those that wait already go when it was said."""
+    await connection.execute(
+        "insert into reach (staff_id, gather_minutes, quiet_from, quiet_until) "
+        "values (%s, %s, %s, %s) on conflict (staff_id) do update set "
+        "gather_minutes = excluded.gather_minutes, quiet_from = excluded.quiet_from, "
+        "quiet_until = excluded.quiet_until, changed_at = clock_timestamp()",
+        (staff_id, reach.gather // _MINUTE, reach.quiet_from, reach.quiet_until),
+    )
 
 
 async def hold(connection: Connection, rows: Sequence[Row], at: datetime) -> Mapping[int, datetime]:

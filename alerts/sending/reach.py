@@ -38,7 +38,9 @@ class Reach:
         if (self.quiet_from is None) != (self.quiet_until is None):
             problem = "quiet hours have a beginning and an end"
             raise ValueError(problem)
-        if not timedelta() <= self.quiet <= QUIET_MAX:
+        if self.quiet_from is None:
+            return
+        if not timedelta() < self.quiet <= QUIET_MAX:
             problem = f"quiet hours are at most {QUIET_MAX}"
             raise ValueError(problem)
 

@@ -1,5 +1,6 @@
 """Mina kanaler: how the viewer is reached, and a test that shows whether it works."""
 
+from datetime import datetime, time, timedelta
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Form, HTTPException, Path, Request
@@ -8,7 +9,8 @@ from fastapi.responses import Response
 from alerts.channels import verify
 from alerts.channels.message import Kind
 from alerts.channels.verify import Asked, Confirmed
-from alerts.sending import store
+from alerts.sending import digest, store
+from alerts.sending.reach import Reach
 from alerts.web.guard import OwnForm, Staff
 from alerts.web.pages import page
 from alerts.web.services import Services, ServicesOf
@@ -32,8 +34,21 @@ _CONFIRMED: Final = {
     Confirmed.WRONG: "Koden stämmer inte. Läs den en gång till och försök igen.",
     Confirmed.TOO_LATE: "Koden gäller inte längre. Testa kanalen igen, så får du en ny.",
 }
+_WISH_KEPT: Final = "Sparat. Röda larm skickas alltid genast."
+_NO_WISH: Final = (
+    "Det gick inte att spara. Tyst tid har en början och ett slut, och är högst 14 timmar. "
+    "Inget har ändrats."
+)
+_GATHERS: Final = {
+    0: "Skicka varje larm genast",
+    5: "Samla i 5 minuter",
+    15: "Samla i 15 minuter",
+    30: "Samla i 30 minuter",
+    60: "Samla i en timme",
+}
 _GOOD: Final = (Asked.SENT, Confirmed.YES)
 _CODE_CHARS_MAX: Final = 40
+_CLOCK_CHARS_MAX: Final = 10
 
 
 @router.get("")
@@ -73,18 +88,55 @@ async def confirm(
     return await _page(request, services, found, said=_CONFIRMED[answer], is_good=answer in _GOOD)
 
 
+@router.post("/nar", dependencies=[OwnForm])
+async def keep_wish(
+    *,
+    request: Request,
+    services: Services,
+    found: Staff,
+    gather: Annotated[int, Form()],
+    quiet_from: Annotated[str, Form(max_length=_CLOCK_CHARS_MAX)] = "",
+    quiet_until: Annotated[str, Form(max_length=_CLOCK_CHARS_MAX)] = "",
+) -> Response:
+    """Keep when the viewer wants to hear of yellow alerts."""
+    try:
+        reach = Reach(
+            gather=timedelta(minutes=gather),
+            quiet_from=_clock(quiet_from),
+            quiet_until=_clock(quiet_until),
+        )
+    except (ValueError, OverflowError):
+        return await _page(request, services, found, said=_NO_WISH, is_good=False)
+    async with services.pool.connection() as connection:
+        await digest.keep(connection, _id(found), reach)
+    return await _page(request, services, found, said=_WISH_KEPT)
+
+
+def _clock(text: str) -> time | None:
+    """Return the time of day that a form says, to the minute; none if it says nothing.
+
+    Raises:
+        ValueError: It is no time of day.
+    """
+    return datetime.strptime(text.strip(), "%H:%M").time() if text.strip() else None  # noqa: DTZ007
+
+
 async def _page(
     request: Request, services: ServicesOf, found: Session, *, said: str = "", is_good: bool = True
 ) -> Response:
     async with services.pool.connection() as connection:
         at = await store.now(connection)
         mine = await verify.mine(connection, _id(found), at)
+        reach = await digest.wish(connection, _id(found))
     return page(
         request,
         "channels.html",
         status=200 if is_good else 409,
         session=found,
         mine=mine,
+        reach=reach,
+        gather=reach.gather // timedelta(minutes=1),
+        gathers=_GATHERS,
         kinds=_KINDS,
         carried=services.carriers.kinds if services.carriers else [],
         now=at,

@@ -106,6 +106,22 @@ async def test_a_sender_that_slept_through_its_lease_does_no_harm(
     assert told.states() == ["sent"]
 
 
+async def test_an_answer_that_comes_after_the_end_changes_nothing(
+    told: Told, postbox: Postbox
+) -> None:
+    told.channel("email", MAILBOX)
+    told.notify()
+    postbox.hangs = True
+    sending = asyncio.create_task(told.turn())
+    await until(lambda: len(postbox.letters) == 1)
+    told.world.connection.execute(
+        "update notification set state = 'cancelled', due_at = null, ended_at = now()"
+    )
+    postbox.freed.set()
+    await sending
+    assert (told.states(), told.attempts()) == (["cancelled"], [("email", "handed_over")])
+
+
 async def test_several_senders_send_each_message_once(told: Told, elks: Elks) -> None:
     told.channel("sms", NUMBER)
     told.now = told.world.one("select clock_timestamp()")
@@ -113,6 +129,7 @@ async def test_several_senders_send_each_message_once(told: Told, elks: Elks) ->
     senders = [asyncio.create_task(loop.run(told.pool, told.carriers)) for _ in range(4)]
     await until(lambda: told.attempts() == [("sms", "accepted")] * len(wanted))
     await end(senders)
+    assert all(sender.cancelled() for sender in senders)  # none had fallen over another
     sent = Counter(address for address in elks.receipts)
     assert len(sent) == len(wanted)
     assert set(sent.values()) == {1}

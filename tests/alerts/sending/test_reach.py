@@ -80,6 +80,7 @@ def test_it_is_told_of_outside_quiet_hours_and_within_a_day(reach: Reach, now: d
         {"quiet_from": time(21)},
         {"quiet_until": time(21)},
         {"quiet_from": time(8), "quiet_until": time(7)},
+        {"quiet_from": time(8), "quiet_until": time(8)},
     ],
 )
 def test_who_would_hear_of_nothing_cannot_wish_for_it(wish: dict[str, timedelta | time]) -> None:

@@ -138,3 +138,29 @@ async def test_a_key_in_an_address_is_shown_to_nobody(
     assert "Annan tjänst" in text
     assert "Används inte" in text  # nothing is sent from here
     assert "hemlig" not in text
+
+
+async def test_the_page_keeps_when_she_wants_to_hear_of_yellow_alerts(
+    told: Told, browse: Login
+) -> None:
+    kept = "select gather_minutes, quiet_from::text, quiet_until::text from reach"
+    async with browse("anna") as anna:
+        answer = await anna.submit(
+            "/kanaler/nar", gather="15", quiet_from="21:00", quiet_until="07:30"
+        )
+        assert (answer.status_code, "Sparat" in answer.text) == (200, True)
+        assert 'value="07:30"' in answer.text
+        assert '<option value="15" selected>' in answer.text
+        for wrong in (
+            {"gather": "61"},
+            {"gather": "-1"},
+            {"gather": str(10**30)},
+            {"gather": "0", "quiet_from": "21:00"},
+            {"gather": "0", "quiet_from": "25:00", "quiet_until": "07:00"},
+            {"gather": "0", "quiet_from": "08:00", "quiet_until": "07:00"},
+            {"gather": "0", "quiet_from": "08:00", "quiet_until": "08:00"},
+        ):
+            assert (await anna.submit("/kanaler/nar", **wrong)).status_code in (409, 422), wrong
+        assert told.world.rows(kept) == [(15, "21:00:00", "07:30:00")]
+        await anna.submit("/kanaler/nar", gather="0", quiet_from="", quiet_until="")
+    assert told.world.rows(kept) == [(0, None, None)]
