@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
+from alerts.audit.entry import Action
 from alerts.care import plan_spec
 from alerts.care.people import Viewer
 from alerts.care.plan_spec import PlanSpec
@@ -24,6 +25,7 @@ from alerts.care.proposal import (
     State,
     answered,
     hold,
+    log,
     may_answer,
     settle,
 )
@@ -80,9 +82,10 @@ async def agree(
     if isinstance(begins, Answer):
         return Done(answer=begins, proposal_id=proposal_id)
     async with connection.transaction():
-        found = await hold(connection, viewer, proposal_id)
-        if found is None:
+        held = await hold(connection, viewer, proposal_id)
+        if held is None:
             return Done(answer=Answer.NOT_FOUND)
+        found = held.proposal
         if not State(found.state).is_open:
             return answered(found)
         spec = _agreeable(found)
@@ -114,6 +117,14 @@ async def agree(
         )
         await settle(
             connection, done, how=how, relative_id=company, noted_by=viewer.staff_id, now=now
+        )
+        await log(
+            connection,
+            viewer,
+            held,
+            Action.PLAN_AGREED,
+            how=how.value,
+            plan_version_id=done.plan_version_id,
         )
     return done
 

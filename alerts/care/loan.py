@@ -11,6 +11,7 @@ database's.
 """
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -19,7 +20,10 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
-from alerts.care import people
+from alerts.access import Ground
+from alerts.audit.chain import append
+from alerts.audit.entry import Action, Entry
+from alerts.care.consent import may_speak
 from alerts.care.people import Viewer
 from alerts.care.proposal import is_care
 from alerts.fleet import actions as fleet
@@ -91,6 +95,16 @@ class Device:
     model: str = ""  # a row of devices.models; '': the gateway finds it
 
 
+@dataclass(frozen=True, slots=True)
+class _Deed:
+    """What was done with one patient's loan."""
+
+    patient_id: int
+    ground: Ground
+    loan_id: int | None
+    action: Action = Action.DEVICE_LENT
+
+
 async def lend(
     connection: Connection,
     viewer: Viewer,
@@ -110,9 +124,13 @@ async def lend(
     if not now - BACK_MAX <= from_at <= now + AHEAD_MAX:
         return Done(answer=Answer.TOO_FAR)
     async with connection.transaction():
-        if await people.patient(connection, viewer, patient_id) is None:
+        ground = await may_speak(connection, viewer, patient_id)
+        if ground is None:
             return Done(answer=Answer.NOT_FOUND)
-        return await _lend(connection, viewer, patient_id, device, from_at=from_at, now=now)
+        done = await _lend(connection, viewer, patient_id, device, from_at=from_at, now=now)
+        if done.answer is Answer.DONE:
+            await _log(connection, viewer, (_Deed(patient_id, ground, done.loan_id),))
+    return done
 
 
 async def give_back(
@@ -128,15 +146,18 @@ async def give_back(
         return Done(answer=Answer.NOT_YOURS)
     at = now if at is None else at
     async with connection.transaction():
-        loan = await _hold(connection, viewer, loan_id)
-        if loan is None:
+        held = await _hold(connection, viewer, loan_id)
+        if held is None:
             return Done(answer=Answer.NOT_FOUND)
+        loan, ground = held
         obstacle = await _cannot_end(connection, loan, at, now)
         if obstacle is not None:
             return obstacle
         await _end(connection, viewer, loan, at, now)
         if at <= now:
             await _clear_list(connection, viewer, loan, now)
+        deed = _Deed(loan.patient_id, ground, loan_id, Action.DEVICE_RETURNED)
+        await _log(connection, viewer, (deed,))
     return Done(answer=Answer.DONE, loan_id=loan_id)
 
 
@@ -156,9 +177,11 @@ async def move(
     if not now - BACK_MAX <= at <= now + AHEAD_MAX:
         return Done(answer=Answer.TOO_FAR)
     async with connection.transaction() as whole:
-        loan = await _hold(connection, viewer, loan_id)
-        if loan is None or await people.patient(connection, viewer, to_patient_id) is None:
+        held = await _hold(connection, viewer, loan_id)
+        to_ground = await may_speak(connection, viewer, to_patient_id)
+        if held is None or to_ground is None:
             return Done(answer=Answer.NOT_FOUND)
+        loan, ground = held
         if loan.patient_id == to_patient_id:
             return Done(answer=Answer.SAME, loan_id=loan_id)
         obstacle = await _cannot_end(connection, loan, at, now)
@@ -175,12 +198,14 @@ async def move(
         )
         if done.answer is not Answer.DONE:
             raise psycopg.Rollback(whole)
+        away = _Deed(loan.patient_id, ground, loan_id, Action.DEVICE_RETURNED)
+        await _log(connection, viewer, (away, _Deed(to_patient_id, to_ground, done.loan_id)))
     return done
 
 
 async def of_patient(connection: Connection, viewer: Viewer, patient_id: int) -> list[Loan]:
     """Return a patient's loans, the newest first; none for who may not see her."""
-    if await people.patient(connection, viewer, patient_id) is None:
+    if await may_speak(connection, viewer, patient_id) is None:
         return []
     cursor = connection.cursor(row_factory=class_row(Loan))
     await cursor.execute(f"{_LOAN} where l.patient_id = %s order by l.lent_from desc", [patient_id])
@@ -307,16 +332,34 @@ async def _lend(
     return Done(answer=Answer.DONE, loan_id=loan_id, has_gateway=has_gateway)
 
 
-async def _hold(connection: Connection, viewer: Viewer, loan_id: int) -> Loan | None:
-    """Return a loan that nobody else changes meanwhile, if *viewer* may see whose it is."""
+async def _hold(connection: Connection, viewer: Viewer, loan_id: int) -> tuple[Loan, Ground] | None:
+    """Return a loan that nobody else changes meanwhile, if *viewer* cares for whose it is."""
     cursor = connection.cursor(row_factory=class_row(Loan))
     await cursor.execute(f"{_LOAN} where l.loan_id = %s", [loan_id])
     found = await cursor.fetchone()
-    if found is None or await people.patient(connection, viewer, found.patient_id) is None:
+    ground = None if found is None else await may_speak(connection, viewer, found.patient_id)
+    if found is None or ground is None:
         return None
     await connection.execute(_LOCK, [found.device_id])
     await cursor.execute(f"{_LOAN} where l.loan_id = %s for update of l", [loan_id])
-    return await cursor.fetchone()
+    found = await cursor.fetchone()
+    return None if found is None else (found, ground)
+
+
+async def _log(connection: Connection, viewer: Viewer, deeds: Sequence[_Deed]) -> None:
+    """Write into the access log, the last of a transaction; chains in order, whoever writes."""
+    entries = [
+        Entry.by(
+            viewer,
+            deed.action,
+            deed.ground,
+            patient_id=deed.patient_id,
+            detail={"loan_id": deed.loan_id},
+        )
+        for deed in deeds
+    ]
+    for entry in sorted(entries, key=lambda one: one.chain):
+        await append(connection, entry)
 
 
 async def _cannot_end(

@@ -17,7 +17,10 @@ from typing import Any, Final
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
-from alerts.care import people
+from alerts.access import Ground
+from alerts.audit.chain import append
+from alerts.audit.entry import Action, Entry
+from alerts.care.consent import may_speak
 from alerts.care.people import Viewer
 from alerts.care.proposal import is_care
 
@@ -92,7 +95,8 @@ async def begin(
     if obstacle is not None:
         return Done(obstacle)
     async with connection.transaction():
-        if not await _hold(connection, viewer, patient_id):
+        ground = await _hold(connection, viewer, patient_id)
+        if ground is None:
             return Done(Answer.NOT_FOUND)
         for pause in await _not_over(connection, patient_id, now):
             if pause.from_at <= from_at and until_at <= pause.until_at:
@@ -102,6 +106,7 @@ async def begin(
         begun = await cursor.fetchone()
         assert begun is not None
         await _note(connection, begun, viewer, now, "began")
+        await _log(connection, viewer, patient_id, ground, Action.PAUSE_BEGUN)
     return Done(Answer.DONE, (begun,))
 
 
@@ -121,7 +126,8 @@ async def end(
     if at < now:
         return Done(Answer.IN_THE_PAST)
     async with connection.transaction():
-        if not await _hold(connection, viewer, patient_id):
+        ground = await _hold(connection, viewer, patient_id)
+        if ground is None:
             return Done(Answer.NOT_FOUND)
         ended = []
         for pause in _meeting(await _not_over(connection, patient_id, now), pause_id):
@@ -130,6 +136,8 @@ async def end(
                 ended.append(replace(pause, until_at=until_at))
                 await connection.execute(_END, [until_at, pause.pause_id])
                 await _note(connection, ended[-1], viewer, now, "ended")
+        if ended:
+            await _log(connection, viewer, patient_id, ground, Action.PAUSE_ENDED)
     return Done(Answer.DONE if ended else Answer.NO_PAUSE, tuple(ended))
 
 
@@ -137,7 +145,7 @@ async def of_patient(
     connection: Connection, viewer: Viewer, patient_id: int, now: datetime
 ) -> list[Pause]:
     """Return the pauses that are on or to come, by when they begin; none for who may not see."""
-    if await people.patient(connection, viewer, patient_id) is None:
+    if await may_speak(connection, viewer, patient_id) is None:
         return []
     return await _not_over(connection, patient_id, now)
 
@@ -184,14 +192,21 @@ def _meeting(pauses: Sequence[Pause], pause_id: int) -> list[Pause]:
     return silence if any(one.pause_id == pause_id for one in silence) else []
 
 
-async def _hold(connection: Connection, viewer: Viewer, patient_id: int) -> bool:
-    """Let nobody else change this patient's pauses meanwhile; false if *viewer* may not see her."""
-    if await people.patient(connection, viewer, patient_id) is None:
-        return False
+async def _hold(connection: Connection, viewer: Viewer, patient_id: int) -> Ground | None:
+    """Let nobody else change this patient's pauses meanwhile; none if she is not *viewer*'s."""
+    ground = await may_speak(connection, viewer, patient_id)
+    if ground is None:
+        return None
     await connection.execute(
         "select from patient where patient_id = %s for no key update", [patient_id]
     )
-    return True
+    return ground
+
+
+async def _log(
+    connection: Connection, viewer: Viewer, patient_id: int, ground: Ground, action: Action
+) -> None:
+    await append(connection, Entry.by(viewer, action, ground, patient_id=patient_id))
 
 
 async def _not_over(connection: Connection, patient_id: int, now: datetime) -> list[Pause]:

@@ -14,7 +14,10 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from alerts.care import people
+from alerts.access import Ground
+from alerts.audit.chain import append
+from alerts.audit.entry import Action, Entry
+from alerts.care.consent import may_speak
 from alerts.care.people import Viewer
 from alerts.care.plan_spec import PlanSpec
 from alerts.care.preview import Preview, preview
@@ -105,6 +108,14 @@ class Proposal:
         return PlanSpec.model_validate(self.spec)
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A proposal, and what opens it to who asks."""
+
+    proposal: Proposal
+    ground: Ground
+
+
 async def propose(
     connection: Connection,
     viewer: Viewer,
@@ -120,7 +131,8 @@ async def propose(
         return Done(answer=Answer.NOT_YOURS)
     if len(why) > WHY_CHARS_MAX:
         return Done(answer=Answer.NO_TEXT)
-    if await people.patient(connection, viewer, patient_id) is None:
+    ground = await may_speak(connection, viewer, patient_id)
+    if ground is None:
         return Done(answer=Answer.NOT_FOUND)
     values = [
         patient_id,
@@ -133,6 +145,13 @@ async def propose(
     try:
         async with connection.transaction():
             row = await _one(connection, _PROPOSE, values)
+            detail = {"proposal_id": row[0]}
+            await append(
+                connection,
+                Entry.by(
+                    viewer, Action.PLAN_PROPOSED, ground, patient_id=patient_id, detail=detail
+                ),
+            )
     except psycopg.errors.UniqueViolation:
         return Done(answer=Answer.OPEN_ALREADY)
     return Done(answer=Answer.DONE, proposal_id=row[0], state=State.PROPOSED)
@@ -142,16 +161,19 @@ async def show_past(
     connection: Connection, viewer: Viewer, proposal_id: int, now: datetime
 ) -> tuple[Done, Preview | None]:
     """Hold the proposal against her last 90 days, and keep what came of it beside it."""
-    found = await _find(connection, viewer, proposal_id)
-    if found is None:
+    held = await _find(connection, viewer, proposal_id)
+    if held is None:
         return Done(answer=Answer.NOT_FOUND), None
+    found = held.proposal
     if not State(found.state).is_open:
         return answered(found), None
     seen = await preview(connection, found.patient_id, found.plan(), now)
-    kept = await connection.execute(_KEEP_PREVIEW, [Jsonb(seen.as_json()), now, proposal_id])
-    if not kept.rowcount:  # somebody answered meanwhile
-        again = await _find(connection, viewer, proposal_id)
-        return answered(again or found), None
+    async with connection.transaction():
+        kept = await connection.execute(_KEEP_PREVIEW, [Jsonb(seen.as_json()), now, proposal_id])
+        if not kept.rowcount:  # somebody answered meanwhile
+            again = await _find(connection, viewer, proposal_id)
+            return answered(again.proposal if again else found), None
+        await log(connection, viewer, held, Action.PLAN_PREVIEWED)
     return Done(answer=Answer.DONE, proposal_id=proposal_id, state=State(found.state)), seen
 
 
@@ -165,16 +187,17 @@ async def ask(
     if not 0 < len(text) <= QUESTION_CHARS_MAX:
         return Done(answer=Answer.NO_TEXT)
     async with connection.transaction():
-        found = await hold(connection, viewer, proposal_id)
-        if found is None:
+        held = await hold(connection, viewer, proposal_id)
+        if held is None:
             return Done(answer=Answer.NOT_FOUND)
-        if not State(found.state).is_open:
-            return answered(found)
+        if not State(held.proposal.state).is_open:
+            return answered(held.proposal)
         await connection.execute(_ASK, {"text": text, "proposal_id": proposal_id})
         await connection.execute(
             "insert into message (patient_id, text, written_at) values (%s, %s, %s)",
-            [found.patient_id, f"Fråga om den föreslagna planen: {text}", now],
+            [held.proposal.patient_id, f"Fråga om den föreslagna planen: {text}", now],
         )
+        await log(connection, viewer, held, Action.PLAN_QUESTIONED)
     return Done(answer=Answer.DONE, proposal_id=proposal_id, state=State.QUESTIONED)
 
 
@@ -200,7 +223,7 @@ async def of_patient(
     connection: Connection, viewer: Viewer, patient_id: int, most: int = 50
 ) -> list[Proposal]:
     """Return a patient's proposals, the newest first; none for who may not see her."""
-    if viewer.relative_id or await people.patient(connection, viewer, patient_id) is None:
+    if await may_speak(connection, viewer, patient_id) is None:
         return []
     cursor = connection.cursor(row_factory=class_row(Proposal))
     await cursor.execute(
@@ -210,6 +233,10 @@ async def of_patient(
     return await cursor.fetchall()
 
 
+_ENDED: Final = {
+    State.DECLINED: Action.PLAN_DECLINED,
+    State.WITHDRAWN: Action.PLAN_WITHDRAWN,
+}
 _COLUMNS: Final = ", ".join(Proposal.__dataclass_fields__)
 _PROPOSAL: Final = f"select {_COLUMNS} from plan_proposal"  # noqa: S608 - our own names
 _PROPOSE: Final = """
@@ -243,26 +270,38 @@ def may_answer(viewer: Viewer, how: How) -> bool:
     return viewer.patient_id is not None if how is How.SELF else is_care(viewer)
 
 
-async def _find(connection: Connection, viewer: Viewer, proposal_id: int) -> Proposal | None:
+async def _find(connection: Connection, viewer: Viewer, proposal_id: int) -> Held | None:
     """Return the proposal, if *viewer* is its patient or of her care."""
     cursor = connection.cursor(row_factory=class_row(Proposal))
     await cursor.execute(f"{_PROPOSAL} where proposal_id = %s", [proposal_id])
     found = await cursor.fetchone()
-    if found is None or viewer.relative_id is not None:
-        return None
-    seen = await people.patient(connection, viewer, found.patient_id)
-    return found if seen is not None else None
-
-
-async def hold(connection: Connection, viewer: Viewer, proposal_id: int) -> Proposal | None:
-    """Return it as it is once nobody else changes this patient's plans; in a transaction."""
-    found = await _find(connection, viewer, proposal_id)
     if found is None:
         return None
+    ground = await may_speak(connection, viewer, found.patient_id)
+    return None if ground is None else Held(found, ground)
+
+
+async def hold(connection: Connection, viewer: Viewer, proposal_id: int) -> Held | None:
+    """Return it as it is once nobody else changes this patient's plans; in a transaction."""
+    held = await _find(connection, viewer, proposal_id)
+    if held is None:
+        return None
     await connection.execute(
-        "select from patient where patient_id = %s for no key update", [found.patient_id]
+        "select from patient where patient_id = %s for no key update", [held.proposal.patient_id]
     )
     return await _find(connection, viewer, proposal_id)
+
+
+async def log(
+    connection: Connection, viewer: Viewer, held: Held, action: Action, **detail: object
+) -> None:
+    """Write what was done with a proposal into the access log: the last of a transaction."""
+    found = held.proposal
+    detail = {"proposal_id": found.proposal_id, **detail}
+    await append(
+        connection,
+        Entry.by(viewer, action, held.ground, patient_id=found.patient_id, detail=detail),
+    )
 
 
 async def _end(
@@ -275,13 +314,14 @@ async def _end(
     now: datetime,
 ) -> Done:
     async with connection.transaction():
-        found = await hold(connection, viewer, proposal_id)
-        if found is None:
+        held = await hold(connection, viewer, proposal_id)
+        if held is None:
             return Done(answer=Answer.NOT_FOUND)
-        if not State(found.state).is_open:
-            return answered(found)
+        if not State(held.proposal.state).is_open:
+            return answered(held.proposal)
         done = Done(answer=Answer.DONE, proposal_id=proposal_id, state=state)
         await settle(connection, done, how=how, noted_by=viewer.staff_id, now=now)
+        await log(connection, viewer, held, _ENDED[state])
     return done
 
 

@@ -6,6 +6,7 @@ nobody again, and an alert that rests on it is a person's to end.
 """
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -13,7 +14,10 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 
-from alerts.care import people
+from alerts.access import Ground
+from alerts.audit.chain import append
+from alerts.audit.entry import Action, Entry
+from alerts.care.consent import may_speak
 from alerts.care.people import Viewer
 from alerts.care.proposal import is_care
 from ingest import pg_binary, review
@@ -72,9 +76,12 @@ async def move(
     pg_binary.register(connection)  # as ingest's own connections are
     async with connection.transaction():
         owner_id = await _owner(connection, reading_id)
+        grounds: dict[int, Ground] = {}
         for patient_id in (owner_id, to_patient_id):
-            if patient_id is None or not await people.patient(connection, viewer, patient_id):
+            ground = patient_id and await may_speak(connection, viewer, patient_id)
+            if not patient_id or not ground:
                 return Done(answer=Answer.NOT_FOUND)
+            grounds[patient_id] = ground
         if owner_id == to_patient_id:
             return Done(answer=Answer.SAME)
         try:
@@ -89,6 +96,7 @@ async def move(
         )
         cursor = await connection.execute(_RESTING, {"reading_id": reading_id})
         alert_ids = tuple(row[0] for row in await cursor.fetchall())
+        await _log(connection, viewer, grounds)
     return Done(answer=Answer.DONE, new_reading_id=new_id, alert_ids=alert_ids)
 
 
@@ -106,6 +114,16 @@ select a.alert_id from alert a join (
 ) resting using (alert_id)
 where a.state <> 'closed' order by 1
 """
+
+
+async def _log(connection: Connection, viewer: Viewer, grounds: Mapping[int, Ground]) -> None:
+    """Write into the access log of both; neither entry names the other. Chains in order."""
+    entries = [
+        Entry.by(viewer, Action.READING_MOVED, ground, patient_id=patient_id)
+        for patient_id, ground in grounds.items()
+    ]
+    for entry in sorted(entries, key=lambda one: one.chain):
+        await append(connection, entry)
 
 
 async def _owner(connection: Connection, reading_id: UUID) -> int | None:
