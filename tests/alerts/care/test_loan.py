@@ -179,6 +179,10 @@ async def test_a_device_moves_without_a_gap_or_not_at_all(
         (marta, datetime.fromisoformat(SINCE), now, None),
         (kalle, now, None, number),
     ]
+    assert sorted(world.rows("select action, patient_id, detail -> 'loan_id' from access_log")) == [
+        ("device_lent", kalle, done.loan_id),
+        ("device_returned", marta, number),
+    ]
     after = world.one("select clock_timestamp()")
     await world.measure_soon("marta", NORMAL, at=after)  # of the device
     assert world.rows("select patient_id from reading") == [(kalle,)]

@@ -75,6 +75,11 @@ async def test_rules_are_silent_until_its_end_and_storage_is_not(
         (world.staff("anna"), now + 3 * DAY, "began"),
         (None, ends, "ended"),
     ]
+    log = "select action, ground, patient_id from access_log order by at"
+    assert world.rows(log) == [
+        ("pause_begun", "contact", world.patient("marta")),
+        ("pause_ended", "self", world.patient("marta")),
+    ]
 
 
 @pytest.mark.parametrize(

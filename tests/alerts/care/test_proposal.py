@@ -71,6 +71,14 @@ def versions(world: World, key: str = "marta") -> list[Any]:
     )
 
 
+def logged(world: World) -> list[Any]:
+    """Return what stands of her in the access log."""
+    return world.rows(
+        "select action, ground from access_log where patient_id = %s order by at",
+        world.patient("marta"),
+    )
+
+
 async def in_force(db: Connection, world: World, at: datetime) -> PlanSpec:
     version = await plan_spec.version_at(db, world.patient("marta"), at)
     assert version is not None
@@ -93,6 +101,11 @@ async def test_what_she_agrees_to_is_in_force_whole(
     assert (kept.why, kept.templates, kept.answered_at) == ("Ny medicin", ["bp:1"], now)
     assert kept.proposed_by == world.staff("anna")
     assert kept.plan() == STRICTER
+    assert logged(world) == [
+        ("plan_proposed", "contact"),
+        ("plan_previewed", "contact"),
+        ("plan_agreed", "self"),
+    ]
 
 
 async def test_a_proposal_alone_changes_nothing(
@@ -257,6 +270,7 @@ async def test_a_question_waits_for_an_answer_as_a_message(
     assert versions(world)[-1][2] == "per telefon"
     late = await proposal.ask(db, marta, number, "Vänta!", now)
     assert (late.answer, late.state) == (Answer.ANSWERED, State.AGREED)
+    assert [action for action, _ in logged(world)].count("plan_questioned") == 2
     assert world.one("select count(*) from message") == 2
 
 
@@ -276,6 +290,11 @@ async def test_one_proposal_at_a_time_waits_for_her(
     await proposed(db, world, now, OTHER, key="kalle")
     kept = await proposal.of_patient(db, marta, world.patient("marta"))
     assert {one.state for one in kept} == {"withdrawn", "declined"}
+    seen = ["plan_proposed", "plan_previewed"]
+    assert [action for action, _ in logged(world)] == [
+        *(*seen, "plan_withdrawn"),
+        *(*seen, "plan_declined"),
+    ]
     assert len(versions(world)) == 1
 
 

@@ -92,6 +92,9 @@ async def test_it_is_rejected_where_it_was_and_judged_where_it_belongs(
             *(now, world.staff("anna"), "Kalle vägde sig"),
         )
     ]
+    assert sorted(world.rows("select patient_id, action, detail from access_log")) == [
+        (world.patient(key), "reading_moved", {}) for key in ("marta", "kalle")
+    ]
     columns = "device_id, slot, measured_at, received_at, arrived_at, payload, source, loan_id"
     same = f"select distinct {columns} from reading where reading_id in (%s, %s)"
     assert len(world.rows(same, reading_id, done.new_reading_id)) == 1
