@@ -145,23 +145,23 @@ returning t.patient_id
 
 async def tasks(connection: Connection, viewer: Viewer) -> list[Task]:
     """Return what a staff member is to do, the longest waiting first."""
-    if viewer.staff_id is None:
+    if viewer.staff_id is None or viewer.is_technician:
         return []
     async with connection.cursor(row_factory=class_row(Task)) as cursor:
         await cursor.execute(_SELECT, {**viewing(viewer), "most": TASKS_MAX})
         return await cursor.fetchall()
 
 
-async def end(connection: Connection, viewer: Viewer, task_id: int, ending: Ending) -> bool:
-    """End a task; false if there is none that *viewer* may end: it may have ended already."""
-    if viewer.staff_id is None or ending not in BY_HAND:
-        return False
+async def end(connection: Connection, viewer: Viewer, task_id: int, ending: Ending) -> int | None:
+    """End a task; return its patient, none if there is no task that *viewer* may end."""
+    if viewer.staff_id is None or viewer.is_technician or ending not in BY_HAND:
+        return None
     values = {**viewing(viewer), "task_id": task_id, "by": viewer.staff_id, "outcome": ending}
     async with connection.transaction():
         done = await connection.execute(_DONE, values)
         rows = await done.fetchall()
         await tell(connection, [patient_id for (patient_id,) in rows])
-    return bool(rows)
+    return int(rows[0][0]) if rows else None
 
 
 async def keep_phoning(connection: Connection, streaks: Iterable[Streak], now: datetime) -> Kept:

@@ -18,7 +18,7 @@ from alerts.actions import Answer, Done
 from alerts.alert import Outcome
 from alerts.audit.chain import append
 from alerts.audit.entry import Action, Entry
-from alerts.care import people, plan
+from alerts.care import messages, people, plan, tasks
 from alerts.trend import Lane, Point, Window, figure, legend_day
 from alerts.web.guard import Anyone, OwnForm, Staff, let_in, note_listed
 from alerts.web.pages import page
@@ -51,7 +51,10 @@ async def first_page(request: Request, services: Services, found: Anyone) -> Res
         listed = await worklist(connection, viewer)
         await log.append_shown(connection, viewer.staff_id, [row.alert_id for row in listed.rows])
         everybody = await people.patients(connection, viewer)
-        shown = {row.patient_id for row in listed.rows} | {one.patient_id for one in everybody}
+        letters = await messages.waiting(connection, viewer)
+        todo = await tasks.tasks(connection, viewer)
+        shown = {one.patient_id for one in (*letters, *todo)}
+        shown |= {row.patient_id for row in listed.rows} | {one.patient_id for one in everybody}
         await note_listed(connection, viewer, shown)
     everybody.sort(key=lambda one: swedish_order(f"{one.family_name} {one.given_name}"))
     return page(
@@ -61,6 +64,8 @@ async def first_page(request: Request, services: Services, found: Anyone) -> Res
         worklist=listed,
         rows=row_contexts(listed, viewer),
         patients=everybody,
+        letters=letters,
+        todo=todo,
         closed="closed" in request.query_params,
     )
 
