@@ -50,6 +50,7 @@ async def test_a_receipt_in_time_ends_it(told: Told, elks: Elks, web: httpx.Asyn
     assert await say(web, elks.receipts[0], **delivered) == 204
     assert await say(web, elks.receipts[0], id=elks.keys[0], status="failed") == 204
     assert (told.states(), told.events()) == (["delivered"], ["delivered"])
+    assert told.attempts() == [("sms", "delivered")]
     assert await told.turn(timedelta(hours=1)) == 0
 
 
