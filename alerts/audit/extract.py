@@ -27,3 +27,24 @@ async def extract(
     values = {"patient_id": patient_id, "from_at": from_at, "until_at": until_at}
     async for look in looks(connection, _OF_PATIENT, values, _IN_TIME):
         yield look
+
+
+_NEWEST: Final = sql.SQL("""
+select * from ({all}) hers where actor <> 'patient:' || %(patient_id)s::bigint
+order by at desc, chain, number desc limit %(most)s
+""").format(all=_OF_PATIENT)
+_LATEST_FIRST: Final = sql.SQL("l.at desc, l.chain, l.number desc")
+
+
+async def newest(
+    connection: AsyncConnection, patient_id: int, from_at: datetime, most: int
+) -> list[Look]:
+    """Return what others did with the patient since *from_at*, the newest first."""
+    values = {
+        "patient_id": patient_id,
+        "from_at": from_at,
+        "until_at": datetime.max.replace(tzinfo=from_at.tzinfo),
+        "most": most,
+    }
+    async with connection.transaction():
+        return [look async for look in looks(connection, _NEWEST, values, _LATEST_FIRST)]

@@ -68,6 +68,15 @@ class Consent:
     noted_name: str | None  # none: by herself
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relative:
+    """Somebody close to the patient."""
+
+    relative_id: int
+    name: str
+    relation: str
+
+
 _HOLDER: Final = """
 select coalesce(p.unit_id = %(unit_id)s::bigint, false)
 from person p
@@ -197,6 +206,17 @@ async def held(connection: AsyncConnection, patient_id: int) -> list[Consent]:
     """Return the patient's consents that are in force, or will be."""
     cursor = connection.cursor(row_factory=class_row(Consent))
     await cursor.execute(_HELD, (patient_id, HELD_MAX))
+    return await cursor.fetchall()
+
+
+async def relatives(connection: AsyncConnection, patient_id: int) -> list[Relative]:
+    """Return who is close to the patient."""
+    cursor = connection.cursor(row_factory=class_row(Relative))
+    await cursor.execute(
+        "select relative_id, name, relation from relative where patient_id = %s "
+        "order by relative_id limit %s",
+        (patient_id, HELD_MAX),
+    )
     return await cursor.fetchall()
 
 

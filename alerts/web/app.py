@@ -21,8 +21,10 @@ from alerts.web.routes import (
     oidc,
     patient,
     relative,
+    sharing,
     staff,
     technician,
+    thread,
 )
 from alerts.web.security import SecurityMiddleware
 from alerts.web.services import ServicesOf
@@ -51,12 +53,14 @@ def create_app(services: ServicesOf) -> FastAPI:
         staff,
         patient,
         relative,
+        sharing,
         emergency,
         events,
         delivery,
         enrolment,
         faults,
         technician,
+        thread,
     ):
         app.include_router(module.router)
     app.mount("/static", _Static(directory=STATIC), name="static")

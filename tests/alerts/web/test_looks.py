@@ -146,7 +146,7 @@ async def test_a_unit_sees_the_part_that_is_shared_and_no_button(
         listed = (await client.get("/")).text
     assert ("<svg" in text) == (scope == "values")
     assert ("Mätvärdena delas inte" in text) == (scope != "values")
-    assert ("Mätningar utanför gräns" in text) == (scope == "alerts")
+    assert (f'id="alert-{world.alert("marta")}"' in text) == (scope == "alerts")
     assert ("Larmen delas inte" in text) == (scope != "alerts")
     assert ("<dt>Plan</dt>" in text) == ("<dt>Diagnos</dt>" in text) == (scope == "plan")
     assert ("<dt>Fast vårdkontakt</dt>" in text) == (scope == "contact")
@@ -260,3 +260,69 @@ async def test_a_number_stands_in_no_address_and_no_log(
     assert NUMBER not in caplog.text
     logged = world.rows("select row_to_json(l)::text from access_log l")
     assert not any(NUMBER in text or WHY in text for (text,) in logged)
+
+
+async def test_a_patient_shares_changes_and_stops_on_her_own_page(
+    world: World, browse: Login
+) -> None:
+    make = People(world.dsn, world.connection)
+    marta = world.viewer("marta")
+    daughter = make.relative(marta)
+    make.run(
+        "insert into account (username, relative_id) values ('dotter', %s)", daughter.relative_id
+    )
+    stranger = make.relative(world.viewer("ingrid"))
+    share(world, "values", unit=world.viewer("lisa").unit_id)
+    to_daughter = {"relative_id": str(daughter.relative_id)}
+    async with browse("marta") as client, browse("dotter") as hers:
+        page = (await client.get("/me/delning")).text
+        assert "Ser ingenting nu" in page
+        assert "Testköpings hälsocentral" in page
+        for fields, code, told in (
+            (to_daughter, 409, "Kryssa i"),
+            ({**to_daughter, "scope": "values", "until": "2020-01-01"}, 409, "har redan varit"),
+            ({**to_daughter, "scope": "allt"}, 422, ""),
+            ({"relative_id": str(stranger.relative_id), "scope": "values"}, 409, "finns inte"),
+            ({"relative_id": "9" * 30, "scope": "values"}, 422, ""),
+        ):
+            answer = await client.submit("/me/delning/dela", **fields)
+            assert (answer.status_code, told in answer.text) == (code, True), fields
+        assert (await hers.get("/narstaende")).status_code == 404
+        for until in ("", "2999-12-31", "9999-12-31"):
+            fields = {**to_daughter, "scope": "values", "until": until}
+            answer = await client.submit("/me/delning/dela", **fields)
+            assert answer.status_code == 303, answer.text
+            assert answer.headers["location"] == "/me/delning?klart=delar"
+            page = (await client.get("/me/delning?klart=delar")).text
+            assert "Ser nu: mina värden" in page
+            assert ("Till och med 2999-12-31" in page) == (until == "2999-12-31")
+            assert (await hers.get("/narstaende")).status_code == 200
+        for fields in (to_daughter, {"unit_id": str(world.viewer("lisa").unit_id)}):
+            answer = await client.submit("/me/delning/sluta", **fields)
+            assert answer.status_code == 303, answer.text
+            assert answer.headers["location"] == "/me/delning?klart=slut"
+            assert (await client.submit("/me/delning/sluta", **fields)).status_code == 409
+        assert (await hers.get("/narstaende")).status_code == 404
+    async with browse("lisa") as client:
+        assert (await client.get(f"/patients/{world.patient('marta')}")).status_code == 404
+
+
+async def test_a_patient_reads_who_has_looked_at_her(world: World, browse: Login) -> None:
+    marta = world.patient("marta")
+    async with browse("marta") as hers:
+        assert "Ingen har tittat." in (await hers.get("/me/logg")).text
+        for name in ("anna", "lisa"):
+            async with browse(name) as client:
+                await client.get("/")
+                await client.get(f"/patients/{marta}")
+        text = (await hers.get("/me/logg")).text
+    lines = [
+        " ".join(re.sub("<[^>]*>", " ", line).split()[3:])
+        for line in re.findall(r"<li>(.*?)</li>", text, re.DOTALL)
+    ]
+    anna = "Anna Provberg, distriktssköterska, Provbyns hemsjukvård"
+    assert lines == [
+        "Lisa Testek, distriktssköterska, Testköpings hälsocentral öppnade din sida Nekades",
+        f"{anna} öppnade din sida Din fasta vårdkontakt",
+        f"{anna} såg dig i sin lista Deltar i din vård",
+    ]
