@@ -124,17 +124,19 @@ where b.patient_id = p.patient_id and b.state <> 'closed' and (
 )
 """).format(teams=TEAMS, now=NOW)
 
-# The viewer's relation to person p. Parameters: ``relation``.
+# The viewer's relation to person p. Who works here no more has none. Parameters: ``relation``.
 RELATION: Final = sql.SQL("""
-(p.patient_id = %(patient_id)s or (%(staff_id)s::bigint is not null and exists (
-    select from (values (1)) as one (one) {contact}
-    where c.staff_id = %(staff_id)s
-       or c.team_id in ({teams})
-       or (c.staff_id is null and c.team_id is null and p.unit_id = %(unit_id)s)
-       or exists ({stands_in})
-       or exists ({alerted})
-)))
-""").format(contact=CONTACT, teams=TEAMS, stands_in=_STANDS_IN, alerted=_ALERTED)
+(p.patient_id = %(patient_id)s or exists (
+    select from staff me {contact}
+    where me.staff_id = %(staff_id)s and (me.ended_at is null or me.ended_at > {now}) and (
+        c.staff_id = %(staff_id)s
+        or c.team_id in ({teams})
+        or (c.staff_id is null and c.team_id is null and p.unit_id = %(unit_id)s)
+        or exists ({stands_in})
+        or exists ({alerted})
+    )
+))
+""").format(contact=CONTACT, teams=TEAMS, stands_in=_STANDS_IN, alerted=_ALERTED, now=NOW)
 
 _SELECT: Final = sql.SQL("""
 select p.patient_id, p.given_name, p.family_name, p.personal_number, p.born_on, p.phone,
@@ -153,7 +155,8 @@ where p.patient_id = %(wanted)s and {relation}
 _PATIENT: Final = _SELECT.format(contact=CONTACT, relation=RELATION)
 _KNOWN: Final = _SELECT.format(contact=CONTACT, relation=sql.SQL("true"))
 
-# First whom she could see by lasting relation, each by an index of hers; then those she may.
+# First whom she could see by lasting relation, each by an index of hers; then those she may. Of a
+# long queue there is a part; whose contact she is are all there.
 _LISTED: Final = sql.SQL("""
 with candidate as (
     select patient_id from care_contact where staff_id = %(staff_id)s
@@ -164,9 +167,11 @@ with candidate as (
     union
     select h.patient_id from substitute s join care_contact h on h.staff_id = s.for_staff_id
     where s.staff_id = %(staff_id)s
-    union
-    select q.patient_id from person q where q.unit_id = %(unit_id)s and not exists (
-        select from care_contact n where n.patient_id = q.patient_id and n.until_at is null)
+    union (
+        select q.patient_id from person q where q.unit_id = %(unit_id)s and not exists (
+            select from care_contact n where n.patient_id = q.patient_id and n.until_at is null)
+        limit %(most)s
+    )
 )
 select p.patient_id, p.given_name, p.family_name, p.born_on, p.diagnosis,
        num_nonnulls(c.staff_id, c.team_id) > 0 as has_contact,
@@ -175,6 +180,7 @@ select p.patient_id, p.given_name, p.family_name, p.born_on, p.diagnosis,
 from candidate join person p using (patient_id)
 {contact}
 where {relation}
+order by num_nonnulls(c.staff_id, c.team_id) desc, p.patient_id
 limit %(most)s
 """).format(teams=TEAMS, contact=CONTACT, relation=RELATION)
 

@@ -68,15 +68,19 @@ async def test_who_stands_in_has_it_while_the_contact_is_away_and_no_longer(
         assert await follows(connection, world, "kalle") == {"anna", "eva"}
         world.connection.execute("update absence set withdrawn_at = now()")
         assert await who_has(connection, world) == await follows(connection, world) == {"anna"}
+        rota.away(world, "anna", NOW + HOUR, NOW + 2 * HOUR)
+        assert await who_has(connection, world) == await follows(connection, world) == {"anna"}
         world.connection.execute("update staff set ended_at = now() where name like 'Anna%'")
-        assert await follows(connection, world) == {"anna", "eva", "lisa"}
+        assert await who_has(connection, world) == await follows(connection, world)
+        assert await who_has(connection, world) == {"eva", "lisa"}  # she herself is out
         world.connection.execute("update substitute set until_at = now()")
-        assert await who_has(connection, world) == {"anna"}
+        assert await who_has(connection, world) == set()
 
 
 async def test_a_team_has_it_as_long_as_one_is_of_the_team(world: World, pool: Pool) -> None:
     team_id = rota.team(world, "anna", "eva", "lisa")
     rota.contact(world, "marta", team_id=team_id)
+    rota.stands_in(world, "anna", patient="marta")  # and sees her only if all of the team are away
     await world.measure_soon("marta", RED)
     async with pool.connection() as connection:
         await engine.advance(connection)
@@ -184,6 +188,21 @@ async def test_a_contact_named_for_a_coming_day_waits_for_it(world: World, pool:
         seen = await people.patient(connection, marta, world.patient("marta"))
         assert seen is not None
         assert seen.contact_name == "Anna Provberg"
+
+
+async def test_a_long_queue_takes_no_place_from_those_whose_contact_she_is(
+    world: World, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(people, "PATIENTS_MAX", 2)
+    rota.contact(world, "sven", "anna")  # the last of all, and the first two wait in the queue
+    for key in ("marta", "kalle"):
+        rota.contact(world, key)
+    async with pool.connection() as connection:
+        listed = await people.patients(connection, world.viewer("anna"))
+    assert [(one.given_name == "Sven", one.has_contact) for one in listed] == [
+        (True, True),
+        (False, False),
+    ]
 
 
 async def test_nobody_sees_through_what_has_no_number(world: World, pool: Pool) -> None:
