@@ -72,3 +72,7 @@ def _joined(parts: Sequence[tuple[str, str]]) -> str:
 def _and(words: Sequence[str]) -> str:
     *first, last = words
     return f"{', '.join(first)} och {last}" if first else last
+
+
+# Of a unit that has told nothing.
+USUAL_SAID: Final = sentence(USUAL, date.min)

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, mo
 
 from alerts.care import hsa_id
 from alerts.care.field import Key, Line, Part, Password, Username, doubles
+from alerts.care.hours_words import USUAL_SAID
 from alerts.care.substitutes import SUBSTITUTES_MAX
 
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -132,7 +133,7 @@ class Unit(Part):
     key: Key
     name: Line
     phone: Line
-    hours: Line | None = None  # in words: "vardagar 8–16"; by default made of its opening
+    hours: Line | None = None  # in words, for the patient; by default made of its opening
     huvudman: Key | None = None  # null, here and below: left as it is
     municipality: Line | None = None
     hsa_id: HsaId | None = None
@@ -149,8 +150,11 @@ class Unit(Part):
         return self
 
     def _problems(self) -> Iterator[str]:
-        if self.hours is not None and self.opening:
-            yield "hours and opening say it twice: leave hours out, it is made of opening"
+        if self.opening is None and self.hours not in (None, USUAL_SAID):
+            yield (
+                f"hours {self.hours!r} are words, which alerts cannot go by: give opening too "
+                f"(without it alerts go by {USUAL_SAID!r})"
+            )
         for first, second in combinations(self.opening or (), 2):
             if first.meets(second):
                 yield (

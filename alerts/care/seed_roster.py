@@ -242,12 +242,12 @@ def _write_day(connection: Connection, unit_id: int, told: Day) -> None:
 
 
 def _write_hours_said(connection: Connection, unit_id: int, told: str | None, today: date) -> None:
-    """Say the hours in words: those of the rows, if there are any."""
+    """Say the hours in words: the unit's own, or else those that its rows make."""
     week = tuple(
         Window(weekday=weekday, opens=clock(opens), closes=clock(closes), on_holidays=on_holidays)
         for weekday, opens, closes, on_holidays in _opening_rows(connection, unit_id)
     )
-    said = told if told is not None and not week else sentence(Hours(week=week), today)
+    said = sentence(Hours(week=week), today) if told is None else told
     connection.execute(
         "update unit set hours = %s where unit_id = %s and hours <> %s", (said, unit_id, said)
     )

@@ -30,19 +30,25 @@ class Town:
         return await cursor.fetchall()
 
 
-@pytest.fixture(scope="session")
-def quiet(plain_postgres: Postgres, template: str) -> Iterator[World]:
-    """A world that nobody changes."""
+def copy(postgres: Postgres, template: str) -> str:
+    """Return the address of a new database like the template."""
     name = f"town_{uuid.uuid4().hex}"
-    with psycopg.connect(plain_postgres.dsn("postgres"), autocommit=True) as admin:
+    with psycopg.connect(postgres.dsn("postgres"), autocommit=True) as admin:
         admin.execute(
             sql.SQL("create database {} template {}").format(
                 sql.Identifier(name), sql.Identifier(template)
             )
         )
-    with psycopg.connect(plain_postgres.dsn(name), autocommit=True) as connection:
+    return postgres.dsn(name)
+
+
+@pytest.fixture(scope="session")
+def quiet(plain_postgres: Postgres, template: str) -> Iterator[World]:
+    """A world that nobody changes."""
+    dsn = copy(plain_postgres, template)
+    with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("delete from unit_hours")
-        yield World(plain_postgres.dsn(name), connection)
+        yield World(dsn, connection)
 
 
 @pytest.fixture
