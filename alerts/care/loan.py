@@ -10,89 +10,35 @@ a gateway at the patient's home. Every function opens a transaction of its own. 
 database's.
 """
 
-import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Final
+from datetime import datetime
+from typing import Final
 
 import psycopg
-from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
 from alerts.access import Ground
 from alerts.audit.chain import append
 from alerts.audit.entry import Action, Entry
 from alerts.care.consent import may_speak
+from alerts.care.lent import (
+    AHEAD_MAX,
+    BACK_MAX,
+    LOCK,
+    Answer,
+    Connection,
+    Device,
+    Done,
+    Loan,
+    cannot_end,
+    clear_list,
+    end,
+    problem,
+    put,
+)
 from alerts.care.people import Viewer
 from alerts.care.proposal import is_care
-from alerts.fleet import actions as fleet
-from devices.models import model_named
-from devices.wire import LENT_MAX
-from ingest.lending import LENT
-
-Connection = AsyncConnection[Any]
-
-# Readings of before are found in quarantine; what came earlier than this is another matter.
-BACK_MAX: Final = timedelta(days=31)
-AHEAD_MAX: Final = timedelta(days=366)
-SLOT_MAX: Final = 255
-SERIAL_CHARS_MAX: Final = 64
-
-
-class Answer(enum.StrEnum):
-    """What became of it."""
-
-    DONE = "done"
-    NOT_FOUND = "not_found"  # there is no such patient or loan that you may see
-    NOT_YOURS = "not_yours"  # whose a device is, care says
-    NO_ADDRESS = "no_address"
-    NO_MODEL = "no_model"
-    NO_SLOT = "no_slot"  # there is no such user slot
-    NO_SERIAL = "no_serial"  # too long to be one
-    TOO_FAR = "too_far"  # too long ago, or too far ahead
-    LENT = "lent"  # the device, or that slot of it, is lent to somebody then
-    LENT_ELSEWHERE = "lent_elsewhere"  # it is on the list of a gateway that is not hers
-    FULL = "full"  # her gateway has no room for another device
-    HAS_READINGS = "has_readings"  # readings that are stored would be nobody's, or another's
-    RETURNED = "returned"  # it was given back before
-    SAME = "same"  # it is hers already
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loan:
-    """One loan; *returned_at* is exclusive, none: it lasts."""
-
-    loan_id: int
-    patient_id: int
-    device_id: str
-    slot: int | None
-    lent_from: datetime
-    returned_at: datetime | None
-    serial: str
-    model: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
-    """The answer, and what it is about."""
-
-    answer: Answer
-    loan_id: int | None = None
-    # Stored readings that stand in the way: the newest of them was measured then.
-    newest_at: datetime | None = None
-    # None stands at her home: nothing of the device arrives before one does.
-    has_gateway: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
-    """What is lent: a device, or one user slot of it."""
-
-    address: str  # as a person types it
-    slot: int | None = None  # none: whatever slot it names
-    serial: str = ""
-    model: str = ""  # a row of devices.models; '': the gateway finds it
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +63,9 @@ async def lend(
     """Let what the device measures from *from_at* (none: now) be the patient's."""
     if not is_care(viewer):
         return Done(answer=Answer.NOT_YOURS)
-    problem = _problem(device)
-    if problem is not None:
-        return Done(answer=problem)
+    obstacle = problem(device)
+    if obstacle is not None:
+        return Done(answer=obstacle)
     from_at = now if from_at is None else from_at
     if not now - BACK_MAX <= from_at <= now + AHEAD_MAX:
         return Done(answer=Answer.TOO_FAR)
@@ -127,7 +73,7 @@ async def lend(
         ground = await may_speak(connection, viewer, patient_id)
         if ground is None:
             return Done(answer=Answer.NOT_FOUND)
-        done = await _lend(connection, viewer, patient_id, device, from_at=from_at, now=now)
+        done = await put(connection, viewer, patient_id, device, from_at=from_at, now=now)
         if done.answer is Answer.DONE:
             await _log(connection, viewer, (_Deed(patient_id, ground, done.loan_id),))
     return done
@@ -150,12 +96,12 @@ async def give_back(
         if held is None:
             return Done(answer=Answer.NOT_FOUND)
         loan, ground = held
-        obstacle = await _cannot_end(connection, loan, at, now)
+        obstacle = await cannot_end(connection, loan, at, now)
         if obstacle is not None:
             return obstacle
-        await _end(connection, viewer, loan, at, now)
+        await end(connection, viewer, loan, at, now)
         if at <= now:
-            await _clear_list(connection, viewer, loan, now)
+            await clear_list(connection, viewer, loan, now)
         deed = _Deed(loan.patient_id, ground, loan_id, Action.DEVICE_RETURNED)
         await _log(connection, viewer, (deed,))
     return Done(answer=Answer.DONE, loan_id=loan_id)
@@ -184,16 +130,16 @@ async def move(
         loan, ground = held
         if loan.patient_id == to_patient_id:
             return Done(answer=Answer.SAME, loan_id=loan_id)
-        obstacle = await _cannot_end(connection, loan, at, now)
+        obstacle = await cannot_end(connection, loan, at, now)
         if obstacle is not None:
             return obstacle
-        await _end(connection, viewer, loan, at, now)
+        await end(connection, viewer, loan, at, now)
         if at <= now:
-            await _clear_list(connection, viewer, loan, now, stays_at=to_patient_id)
+            await clear_list(connection, viewer, loan, now, stays_at=to_patient_id)
         device = Device(
             address=loan.device_id, slot=loan.slot, serial=loan.serial, model=loan.model
         )
-        done = await _lend(
+        done = await put(
             connection, viewer, to_patient_id, device, from_at=at, now=now, moved_from=loan_id
         )
         if done.answer is not Answer.DONE:
@@ -217,119 +163,6 @@ select l.loan_id, l.patient_id, l.device_id, l.slot, l.lent_from, l.returned_at,
     coalesce(n.serial, '') as serial, coalesce(n.model, '') as model
 from device_loan l left join loan_note n using (loan_id)
 """
-# Technicians take the same lock before they lend a device.
-_LOCK: Final = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
-_OVERLAPS: Final = """
-select exists (
-    select from device_loan where device_id = %(device_id)s
-        and (slot is null or %(slot)s::smallint is null or slot = %(slot)s)
-        and coalesce(returned_at, 'infinity') > %(from_at)s
-), (
-    select max(r.measured_at) from device_loan l
-    join reading r on r.patient_id = l.patient_id and r.loan_id = l.loan_id
-        and r.measured_at >= %(from_at)s
-    where l.device_id = %(device_id)s
-        and (l.slot is null or %(slot)s::smallint is null or l.slot = %(slot)s)
-)
-"""
-_HOME: Final = """
-select gateway_id from gateway_home
-where patient_id = %(patient_id)s and (until_at is null or until_at > %(now)s)
-"""
-_LISTED: Final = f"""
-with home as ({_HOME}),
-listed as (
-    select gateway_id from gateway_device where device_id = %(device_id)s and returned_at is null
-)
-select exists (select from home),
-    exists (select from listed where gateway_id not in (select gateway_id from home)),
-    exists (
-        select from ({LENT}) lent where gateway_id in (select gateway_id from home)
-        group by gateway_id
-        having count(distinct device_id) >= {LENT_MAX} and bool_and(device_id <> %(device_id)s)
-    )
-"""  # noqa: S608 - our own texts
-_LEND: Final = """
-with lent as (
-    insert into device_loan (patient_id, device_id, slot, lent_from)
-    values (%(patient_id)s, %(device_id)s, %(slot)s, %(from_at)s) returning loan_id
-)
-insert into loan_note (loan_id, serial, model, lent_by, lent_at, moved_from)
-select loan_id, %(serial)s, %(model)s, %(staff_id)s, %(now)s, %(moved_from)s from lent
-returning loan_id
-"""
-_NEWEST: Final = """
-select max(measured_at) from reading
-where patient_id = %s and loan_id = %s and measured_at >= %s
-"""
-_END: Final = "update device_loan set returned_at = %s where loan_id = %s"
-_NOTE_END: Final = """
-insert into loan_note as n (loan_id, lent_at, returned_by, returned_at)
-values (%(loan_id)s, %(lent_from)s, %(staff_id)s, %(now)s)
-on conflict (loan_id) do update
-set returned_by = excluded.returned_by, returned_at = excluded.returned_at
-"""
-_UNUSED: Final = f"""
-select gateway_id from gateway_device d
-where device_id = %(device_id)s and returned_at is null and gateway_id in ({_HOME})
-    and not exists (
-        select from gateway_home h
-        where h.patient_id = %(stays_at)s and h.gateway_id = d.gateway_id
-            and (h.until_at is null or h.until_at > %(now)s)
-    )
-    and not exists (
-        select from device_loan l
-        where l.device_id = d.device_id and coalesce(l.returned_at, 'infinity') > %(now)s
-    )
-"""  # noqa: S608 - our own texts
-
-
-def _problem(device: Device) -> Answer | None:
-    if fleet.address(device.address) is None:
-        return Answer.NO_ADDRESS
-    if device.slot is not None and not 0 <= device.slot <= SLOT_MAX:
-        return Answer.NO_SLOT
-    if len(device.serial) > SERIAL_CHARS_MAX:
-        return Answer.NO_SERIAL
-    if device.model and model_named(device.model) is None:
-        return Answer.NO_MODEL
-    return None
-
-
-async def _lend(
-    connection: Connection,
-    viewer: Viewer,
-    patient_id: int,
-    device: Device,
-    *,
-    from_at: datetime,
-    now: datetime,
-    moved_from: int | None = None,
-) -> Done:
-    names = {
-        "patient_id": patient_id,
-        "device_id": fleet.address(device.address),
-        "slot": device.slot,
-        "from_at": from_at,
-        "now": now,
-        "serial": device.serial.strip(),
-        "model": device.model,
-        "staff_id": viewer.staff_id,
-        "moved_from": moved_from,
-    }
-    await connection.execute(_LOCK, [names["device_id"]])
-    overlaps, newest_at = await _one(connection, _OVERLAPS, names)
-    if overlaps:
-        return Done(answer=Answer.LENT)
-    if newest_at is not None:
-        return Done(answer=Answer.HAS_READINGS, newest_at=newest_at)
-    has_gateway, is_elsewhere, is_full = await _one(connection, _LISTED, names)
-    if is_elsewhere:
-        return Done(answer=Answer.LENT_ELSEWHERE)
-    if is_full:
-        return Done(answer=Answer.FULL)
-    (loan_id,) = await _one(connection, _LEND, names)
-    return Done(answer=Answer.DONE, loan_id=loan_id, has_gateway=has_gateway)
 
 
 async def _hold(connection: Connection, viewer: Viewer, loan_id: int) -> tuple[Loan, Ground] | None:
@@ -340,7 +173,7 @@ async def _hold(connection: Connection, viewer: Viewer, loan_id: int) -> tuple[L
     ground = None if found is None else await may_speak(connection, viewer, found.patient_id)
     if found is None or ground is None:
         return None
-    await connection.execute(_LOCK, [found.device_id])
+    await connection.execute(LOCK, [found.device_id])
     await cursor.execute(f"{_LOAN} where l.loan_id = %s for update of l", [loan_id])
     found = await cursor.fetchone()
     return None if found is None else (found, ground)
@@ -360,67 +193,3 @@ async def _log(connection: Connection, viewer: Viewer, deeds: Sequence[_Deed]) -
     ]
     for entry in sorted(entries, key=lambda one: one.chain):
         await append(connection, entry)
-
-
-async def _cannot_end(
-    connection: Connection, loan: Loan, at: datetime, now: datetime
-) -> Done | None:
-    if loan.returned_at is not None and loan.returned_at <= at:
-        return Done(answer=Answer.RETURNED, loan_id=loan.loan_id)
-    if not loan.lent_from < at <= now + AHEAD_MAX:
-        return Done(answer=Answer.TOO_FAR, loan_id=loan.loan_id)
-    (newest_at,) = await _one(connection, _NEWEST, [loan.patient_id, loan.loan_id, at])
-    if newest_at is not None:
-        return Done(answer=Answer.HAS_READINGS, loan_id=loan.loan_id, newest_at=newest_at)
-    return None
-
-
-async def _end(
-    connection: Connection, viewer: Viewer, loan: Loan, at: datetime, now: datetime
-) -> None:
-    await connection.execute(_END, [at, loan.loan_id])
-    names = {
-        "loan_id": loan.loan_id,
-        "lent_from": loan.lent_from,
-        "staff_id": viewer.staff_id,
-        "now": now,
-    }
-    await connection.execute(_NOTE_END, names)
-
-
-async def _clear_list(
-    connection: Connection,
-    viewer: Viewer,
-    loan: Loan,
-    now: datetime,
-    *,
-    stays_at: int | None = None,
-) -> None:
-    """Take a device that is lent to nobody any more off the list of her gateways.
-
-    Args:
-        connection: In a transaction.
-        viewer: A staff member.
-        loan: Ended.
-        now: The database's.
-        stays_at: A patient who has the device next; it stays on the list of a gateway of both.
-    """
-    assert viewer.staff_id is not None
-    names = {
-        "device_id": loan.device_id,
-        "patient_id": loan.patient_id,
-        "stays_at": stays_at,
-        "now": now,
-    }
-    cursor = await connection.execute(_UNUSED, names)
-    for (gateway_id,) in await cursor.fetchall():
-        await fleet.take_back(connection, viewer.staff_id, gateway_id, loan.device_id)
-
-
-async def _one(
-    connection: Connection, query: str, values: dict[str, Any] | list[Any]
-) -> tuple[Any, ...]:
-    cursor = await connection.execute(query, values)
-    row: tuple[Any, ...] | None = await cursor.fetchone()
-    assert row is not None
-    return row

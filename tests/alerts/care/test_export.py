@@ -1,8 +1,11 @@
 """Everything about one patient is in the document, nothing of another, and no secret."""
 
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +14,7 @@ from psycopg import AsyncConnection
 from alerts.care import export, loan, pause, proposal, reading_owner
 from alerts.care.agreement import agree
 from alerts.care.export import LEFT_OUT, PARTS
-from alerts.care.loan import Device
+from alerts.care.lent import Answer, Device
 from alerts.care.plan_spec import PlanSpec
 from alerts.care.proposal import How
 from tests.alerts.world import PATIENTS, D, S, W, World, device
@@ -93,7 +96,7 @@ async def a_life(db: Connection, world: World, key: str, now: datetime) -> None:
     lent = await loan.lend(
         db, anna, patient, Device(address=f"C4:99:00:00:00:{patient:02d}", serial=serial), now=now
     )
-    assert lent.answer is loan.Answer.DONE
+    assert lent.answer is Answer.DONE
     text, words = f"text om {key}", ("message", "relative")
     for table, column in zip(words, ("text", "name"), strict=True):
         world.connection.execute(
@@ -199,3 +202,36 @@ async def test_the_table_of_measurements_opens_in_a_spreadsheet(
 async def test_of_nobody_there_is_no_document(db: Connection, world: World) -> None:
     with pytest.raises(LookupError):
         await export.export(db, 10**9, datetime.now(UTC))
+
+
+def command(world: World, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    config = directory / "alerts.toml"
+    config.write_text(f'[database]\ndsn = "{world.dsn}"\n')
+    return subprocess.run(
+        [sys.executable, "-m", "alerts", "export", *arguments, "--config", str(config)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[3],
+    )
+
+
+def test_the_command_writes_both_files_once_and_it_is_logged(world: World, tmp_path: Path) -> None:
+    marta, out = str(world.patient("marta")), tmp_path / "out"
+    unknown = command(world, tmp_path, "999999999", "--to", str(out))
+    assert (unknown.returncode, list(out.iterdir())) == (1, [])
+    assert "there is no such patient" in unknown.stderr
+    assert world.one("select count(*) from access_log") == 0
+    done = command(world, tmp_path, marta, "--to", str(out))
+    assert done.returncode == 0, done.stderr
+    document = json.loads((out / "patient.json").read_text())
+    assert document["tables"]["person"][0]["given_name"] == "Märta"
+    assert {path.name: path.stat().st_mode & 0o777 for path in out.iterdir()} == {
+        "patient.json": 0o600,
+        "matningar.csv": 0o600,
+    }
+    assert "Märta" not in done.stdout + done.stderr
+    again = command(world, tmp_path, marta, "--to", str(out))
+    assert (again.returncode, "name an empty directory" in again.stderr) == (1, True)
+    logged = world.rows("select action, actor, ground, patient_id from access_log")
+    assert logged == [("exported", "system", "operator", int(marta))]

@@ -9,7 +9,7 @@ import pytest
 from psycopg import AsyncConnection
 
 from alerts.care import loan
-from alerts.care.loan import Answer, Device, Done
+from alerts.care.lent import Answer, Device, Done
 from alerts.fleet import actions as fleet
 from devices.wire import LENT_MAX
 from tests.alerts.world import GATEWAY, SINCE, D, S, World, device

@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from alerts.care import plan_spec, reading_owner
 from alerts.care.plan_spec import PlanSpec
 from alerts.care.reading_owner import Answer, Done
-from ingest import pg_binary, rejudge
+from ingest import pg_binary, recheck, rejudge
 from ingest.plausibility import Suspicion
 from ingest.registry import Registry
 from tests.alerts.world import D, S, W, World
@@ -84,6 +84,8 @@ async def test_it_is_rejected_where_it_was_and_judged_where_it_belongs(
     assert (done.answer, done.alert_ids) == (Answer.DONE, (alert_id,))
     await judge_again(db)
     assert (counting(world, "marta"), counting(world, "kalle")) == ([], [77.0, 85.0])
+    seen = await recheck.run(db, now - DAY, now + DAY)
+    assert (seen.readings, seen.differences) == (3, 0)
     assert [row[1] for row in breaches(world, "kalle")] == [85.0]
     assert len(breaches(world, "marta")) == 1  # what was found is not hidden
     assert world.rows("select * from reading_move") == [
