@@ -85,6 +85,7 @@ MATRIX: dict[tuple[str, str], Row] = {
     ("POST", "/nodatkomst"): staff(422),
     # Nothing is sent from here, and the channel is another's.
     ("GET", "/kanaler"): staff(200),
+    ("POST", "/kanaler/nar"): staff(422),  # it does not say when
     ("POST", "/kanaler/{channel_id}/testa"): staff(NONE),
     ("POST", "/kanaler/{channel_id}/kod"): staff(NONE),
     # For the provider of SMS, which proves itself in the address; none is set up here.
