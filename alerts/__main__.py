@@ -12,7 +12,8 @@ import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool
 
-from alerts import account_commands, engine
+from alerts import account_commands, engine, roles
+from alerts.care import export_command
 from alerts.care.file import CareRecordError, read
 from alerts.care.seed import seed
 from alerts.config import Config
@@ -48,6 +49,7 @@ app = cyclopts.App(name="alerts", help="From a breached limit to a person: routi
 app.command(commands.ca)
 app.command(commands.gateway)
 app.command(account_commands.account)
+app.command(export_command.app)
 
 ConfigFile = Annotated[Path | None, cyclopts.Parameter(name="--config")]
 
@@ -81,6 +83,24 @@ def migrate_command(*, config: ConfigFile = None) -> None:
     except psycopg.OperationalError as error:
         _fail(_database_away(settings, error))
     _log.info("schema.migrated", edition=done.edition.value, applied=list(done.applied))
+
+
+@app.command(name="roles")
+def roles_command(*, config: ConfigFile = None) -> None:
+    """Make the roles of the database what they should be; after each "migrate", as a superuser."""
+    settings = _load(config)
+    try:
+        with psycopg.connect(
+            settings.database.conninfo(), connect_timeout=CONNECT_S_MAX
+        ) as connection:
+            roles.apply(connection)
+    except psycopg.OperationalError as error:
+        _fail(_database_away(settings, error))
+    except psycopg.errors.UndefinedTable:
+        _fail("schema: it is not up to date → run: python -m alerts migrate")
+    except psycopg.errors.InsufficientPrivilege:
+        _fail("database.dsn: this account may not make roles → give a superuser's")
+    print(f"{', '.join((*roles.GRANTS, roles.MIGRATOR))}: as they should be")
 
 
 @app.command(name="seed")

@@ -1,0 +1,294 @@
+"""What each role may do in the database: as much as its code does, and nothing that it must not."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import errors
+from psycopg.conninfo import make_conninfo
+
+from alerts import roles
+from alerts.roles import GRANTS, INGEST, MIGRATOR, NOTIFIER, WEB
+from alerts.schema import SOURCES
+from ingest.schema.migrate import migrate
+from tests.alerts.world import D, S, World
+
+ROOT = Path(__file__).parents[2]
+RED = {S: 192.0, D: 112.0}
+
+
+@pytest.fixture
+def guarded(world: World) -> World:
+    """A world whose database knows the roles."""
+    roles.apply(world.connection)
+    return world
+
+
+def as_role(world: World, role: str) -> str:
+    """Return how to connect as a role."""
+    return make_conninfo(world.dsn, options=f"-c role={role}")
+
+
+def say(world: World, role: str, statement: str) -> Any:
+    with psycopg.connect(as_role(world, role), autocommit=True) as connection:
+        cursor = connection.execute(statement.encode())
+        return cursor.fetchall() if cursor.description else cursor.rowcount
+
+
+DENIED: dict[str, tuple[str, ...]] = {
+    INGEST: (
+        "select from person",
+        "select from account",
+        "select from staff",
+        "select from relative",
+        "select from message",
+        "select from login_session",
+        "select from access_log",
+        "select from enrolment_code",
+        "insert into patient default values",
+        "insert into device_loan (patient_id, device_id, lent_from) values (1, 'x', now())",
+        "update plan_limit set red_high = 1000",
+        "insert into plan_version (patient_id, in_force_from) values (1, now())",
+        "update patient set is_canary = true",
+        "update alert_log set event = 'x'",
+        "delete from alert_log",
+        "truncate alert_log",
+        "delete from reading",
+        "delete from sample",
+        "delete from quarantine",
+        "delete from alert",
+        "alter table alert_log disable trigger all",
+        "drop table reading",
+        "create table mine (id integer)",
+        "create temporary table mine (id integer)",
+        "copy reading to program 'cat'",
+    ),
+    WEB: (
+        "insert into reading (reading_id) values (gen_random_uuid())",
+        "update reading set measured_at = now()",
+        "delete from reading",
+        "update sample set value = 120",
+        "delete from sample",
+        "update breach set level = 0",
+        "delete from breach",
+        "delete from alert",
+        "delete from alert_case",
+        "update alert_log set event = 'x'",
+        "delete from alert_log",
+        "truncate alert_log",
+        "update access_log set ground = 'x'",
+        "delete from access_log",
+        "truncate access_log",
+        "delete from access_chain",
+        "insert into access_chain (chain) values (99)",
+        "alter table access_log disable trigger all",
+        "update plan_version set in_force_from = now()",
+        "update plan_limit set red_high = 1000",
+        "delete from plan_limit",
+        "insert into account (username, staff_id) values ('x', 1)",
+        "delete from account",
+        "insert into staff (unit_id, name, role, phone) values (1, 'x', 'x', 'x')",
+        "insert into person select * from person",
+        "delete from person",
+        "delete from consent",
+        "update pause_log set pause_id = 1",
+        "delete from pause_log",
+        "select remove_old_readings(now(), 1000)",
+        "create table mine (id integer)",
+        "create function mine() returns void language sql as ''",
+        "create role mine",
+    ),
+    NOTIFIER: (
+        "select from account",
+        "select from login_session",
+        "select from login_step",
+        "select from access_log",
+        "select from sample",
+        "select from message",
+        "select from relative",
+        "insert into access_log (chain) values (1)",
+        "update care_contact set staff_id = null",
+        "insert into duty (unit_id) values (1)",
+        "update policy set level = 1",
+        "update device_loan set returned_at = now()",
+        "update alert_log set event = 'x'",
+        "delete from alert_log",
+        "delete from notification",
+        "delete from attempt",
+        "update person set phone = ''",
+        "select remove_old_readings(now(), 1000)",
+        "create table mine (id integer)",
+    ),
+}
+
+
+@pytest.mark.parametrize("role", DENIED)
+def test_what_a_role_must_not_do_is_denied(guarded: World, role: str) -> None:
+    guarded.measure("marta", RED)
+    allowed = []
+    for statement in DENIED[role]:
+        try:
+            say(guarded, role, statement)
+        except errors.InsufficientPrivilege:
+            continue
+        allowed.append(statement)
+    assert allowed == []
+    assert guarded.one("select count(*) from alert_log") > 0
+
+
+def test_a_role_is_no_more_than_a_login(guarded: World) -> None:
+    rights = guarded.rows(
+        "select rolname, rolcanlogin, rolsuper or rolcreatedb or rolcreaterole or rolreplication"
+        " or rolbypassrls from pg_roles where rolname like 'egenmonitor\\_%%' order by 1"
+    )
+    assert rights == [(role, True, False) for role in (INGEST, MIGRATOR, NOTIFIER, WEB)]
+    member_of = guarded.rows(
+        "select roleid::regrole::text, member::regrole::text from pg_auth_members"
+        " where member::regrole::text like 'egenmonitor\\_%%'"
+    )
+    assert member_of == [("pg_read_all_settings", MIGRATOR)]
+
+
+def test_again_changes_nothing_and_takes_back_what_was_given_beside(guarded: World) -> None:
+    before = grants(guarded)
+    guarded.connection.execute(f"grant delete, truncate on access_log to {WEB}".encode())
+    guarded.connection.execute(f"grant select on person to {INGEST}".encode())
+    guarded.connection.execute(f"grant update (name) on staff to {INGEST}".encode())
+    assert grants(guarded) != before
+    roles.apply(guarded.connection)
+    roles.apply(guarded.connection)
+    assert grants(guarded) == before
+
+
+def grants(world: World) -> list[tuple[Any, ...]]:
+    return world.rows(
+        "select relname, relacl::text, relowner::regrole::text from pg_class"
+        " where relnamespace = 'public'::regnamespace order by 1"
+    ) + world.rows(
+        "select attrelid::regclass::text, attname, attacl::text from pg_attribute"
+        " where attacl is not null order by 1, 2"
+    )
+
+
+def test_the_migrator_owns_everything_and_migrates(guarded: World) -> None:
+    strange = guarded.rows(
+        "select relname from pg_class where relnamespace = 'public'::regnamespace"
+        " and relowner <> %s::regrole",
+        MIGRATOR,
+    )
+    assert strange == []
+    migrate(as_role(guarded, MIGRATOR), SOURCES)
+    say(guarded, MIGRATOR, "alter table staff add column mine integer")
+    with pytest.raises(errors.InsufficientPrivilege):
+        migrate(as_role(guarded, WEB), SOURCES)
+
+
+async def test_ingest_stores_judges_and_removes_under_its_role(guarded: World) -> None:
+    at_work = World(as_role(guarded, INGEST), guarded.connection)
+    await at_work.measure_soon("marta", RED)
+    await at_work.measure_soon("marta", None)
+    assert guarded.one("select count(*) from sample") == 2
+    assert guarded.one("select level from alert") == 2
+    assert say(guarded, INGEST, "select remove_old_readings(now() - interval '1 year', 10)")
+
+
+def statements(path: Path) -> Iterator[str]:
+    """Yield every text of a file that may be SQL."""
+    if path.suffix == ".sql":
+        yield path.read_text()
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+VERBS = {
+    "insert": r"\binsert into ([a-z_]+)",
+    "update": r"\bupdate ([a-z_]+) (?:[a-z] )?set\b",
+    "delete": r"\bdelete from ([a-z_]+)",
+    "select": r"\b(?:from|join) ([a-z_]+)\b",
+}
+
+
+# Its "on conflict", and not that of the next insert.
+UPSERT = r"\binsert into ([a-z_]+)(?:(?!insert into|do nothing).)*?do update"
+
+
+def needs(path: Path, tables: set[str]) -> set[tuple[str, str]]:
+    """Return what the statements of a file need, as far as a glance at them tells."""
+    found = {
+        (verb, table)
+        for text in statements(path)
+        for verb, pattern in VERBS.items()
+        for table in re.findall(pattern, re.sub(r"\s+", " ", text))
+    }
+    for text in statements(path):
+        found |= {("update", table) for table in re.findall(UPSERT, text, re.DOTALL)}
+    return {(verb, table) for verb, table in found if table in tables}
+
+
+def files(room: str, *without: str) -> list[Path]:
+    return [
+        path
+        for path in sorted((ROOT / room).rglob("*"))
+        if path.suffix in (".py", ".sql")
+        and not any(str(path.relative_to(ROOT)).startswith(each) for each in without)
+    ]
+
+
+# Who sets up people, templates, the canary and retention does so at the command line, as migrator.
+AT_THE_COMMAND_LINE = (
+    "alerts/schema",
+    "alerts/care/seed",
+    "alerts/enrolment/commands",
+    "ingest/schema",
+    "ingest/canary/patient",
+    "ingest/commands",
+)
+
+
+def test_the_code_says_nothing_that_no_role_of_its_process_may(guarded: World) -> None:
+    tables = {
+        name
+        for (name,) in guarded.rows(
+            "select relname from pg_class where relnamespace = 'public'::regnamespace"
+            " and relkind in ('r', 'p')"
+        )
+    }
+    may = {role: set(granted.items()) for role, granted in GRANTS.items()}
+    for room, allowed in (("ingest", may[INGEST]), ("alerts", may[WEB] | may[NOTIFIER])):
+        missing = {
+            f"{path.relative_to(ROOT)}: {verb} {table}"
+            for path in files(room, *AT_THE_COMMAND_LINE)
+            for verb, table in needs(path, tables) - allowed
+        }
+        assert missing == set(), "grant it in alerts/roles.py, or say it in another way"
+
+
+def test_no_role_may_do_what_no_code_does(guarded: World) -> None:
+    """Rights that only triggers and locks need are few, and written down here."""
+    beside = {
+        *((verb, table) for verb in ("select", "update") for table in ("registry",)),
+        ("insert", "registry_change"),
+        ("select", "registry_change"),
+        ("insert", "patient_pause_was"),
+        ("select", "schema_migration"),
+        # By functions of ingest's that alerts calls.
+        *((verb, "incident") for verb in ("select", "insert", "update")),
+    }
+    everything = {table for granted in GRANTS.values() for _, table in granted.items()}
+    for room, names in (("ingest", (INGEST,)), ("alerts", (WEB, NOTIFIER))):
+        said = {need for path in files(room) for need in needs(path, everything)}
+        written = {table for verb, table in said if verb != "select"}
+        for role in names:
+            useless = {
+                (verb, table)
+                for verb, table in set(GRANTS[role].items()) - said - beside
+                # What is written is also read, by "returning" and "on conflict".
+                if not (verb == "select" and table in written)
+            }
+            assert useless == set(), role
