@@ -18,7 +18,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from alerts import audience, policy
+from alerts import audience, engine, policy
 from alerts.alert import Level, State
 from alerts.care.availability import around
 from alerts.escalation import Because, Receiver
@@ -138,7 +138,7 @@ async def run(pool: AsyncConnectionPool) -> None:
     while True:
         try:
             async with pool.connection() as connection:
-                while await advance(connection) == CLAIM_ROWS_MAX:
+                while await advance(connection):
                     pass
         except (psycopg.OperationalError, PoolTimeout) as error:
             _log.warning("course.database_away", problem=type(error).__name__)
@@ -165,6 +165,10 @@ async def advance(connection: AsyncConnection, now: datetime | None = None) -> i
             await connection.execute(_LOCK, (alert_ids,))
             turns = await _turns(connection, alert_ids, moment)
             await _store(connection, turns, moment)
+            # The level, or who may be told, is another than when it was routed.
+            await engine.follow(
+                connection, [turn.alert_id for turn in turns if turn.begins], moment
+            )
     return len(alert_ids)
 
 

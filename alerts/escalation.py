@@ -217,7 +217,7 @@ def _take(course: Course, policy: Policy, around: Around, now: datetime) -> Step
 def _why(course: Course, policy: Policy, number: int, nobody: list[Nobody]) -> Because:
     if number == 0:
         return course.because
-    if course.in_vain and not policy.repeats(number):
+    if course.in_vain:
         return Because.NOT_REACHED
     if not course.told:
         return Because.NOBODY_BEFORE if nobody else course.because

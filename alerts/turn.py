@@ -90,12 +90,14 @@ def look(standing: Standing, policy: Policy, around: Around, now: datetime) -> T
     because = _begins(standing, policy, now)
     if because is None and (until := _rests_until(standing, policy)) is not None:
         return _rest(standing, until)
-    course = _course(standing, because, now)
+    if because not in (None, Because.OPENED):
+        return _begin(standing, because, now)
+    course = _course(standing, because)
     step = advance(course, policy, around, now)
     if step is None:
         assert course.next_at is not None
         return _keep(standing, course, course.next_at)
-    return _go(standing, course, step, because)
+    return _go(standing, course, step, is_new=because is not None)
 
 
 def _begins(standing: Standing, policy: Policy, now: datetime) -> Because | None:
@@ -125,13 +127,11 @@ def _rests_until(standing: Standing, policy: Policy) -> datetime | None:
     return (standing.acknowledged_at or standing.changed_at) + policy.acknowledged
 
 
-def _course(standing: Standing, because: Because | None, now: datetime) -> Course:
+def _course(standing: Standing, because: Because | None) -> Course:
     if because is not None:
-        of_level = because in (Because.OPENED, Because.RAISED)
-        began_at = standing.level_since if of_level else now
         return Course(
             level=standing.level,
-            began_at=began_at,
+            began_at=standing.level_since,
             because=because,
             staff_id=standing.staff_id,
             team_id=standing.team_id,
@@ -166,6 +166,25 @@ def _rest(standing: Standing, until: datetime) -> Turn:
     )
 
 
+def _begin(standing: Standing, because: Because, now: datetime) -> Turn:
+    """Return that it begins anew. Its receiver is found before the first step is taken."""
+    return Turn(
+        alert_id=standing.alert_id,
+        level=standing.level,
+        began_at=standing.level_since if because is Because.RAISED else now,
+        because=because,
+        step=0,
+        next_at=None,
+        due_at=now,
+        routed_at=standing.routed_at,
+        changed_at=standing.changed_at,
+        begins=True,
+        opens=standing.state is State.ACKNOWLEDGED,
+        ends_snooze=standing.snoozed_until is not None,
+        entries=_began(standing, because),
+    )
+
+
 def _keep(standing: Standing, course: Course, due_at: datetime) -> Turn:
     return Turn(
         alert_id=standing.alert_id,
@@ -180,8 +199,7 @@ def _keep(standing: Standing, course: Course, due_at: datetime) -> Turn:
     )
 
 
-def _go(standing: Standing, course: Course, step: Step, because: Because | None) -> Turn:
-    began = () if because is None else _began(standing, because)
+def _go(standing: Standing, course: Course, step: Step, *, is_new: bool) -> Turn:
     number = step.number
     if number is None:  # one for each receiver it gets, by when she got it
         number = -1 - int((standing.routed_at - course.began_at).total_seconds())
@@ -195,14 +213,12 @@ def _go(standing: Standing, course: Course, step: Step, because: Because | None)
         due_at=step.next_due_at,
         routed_at=None if step.is_rerouted else standing.routed_at,
         changed_at=standing.changed_at,
-        begins=because is not None,
-        opens=because is not None and standing.state is State.ACKNOWLEDGED,
-        ends_snooze=because is not None and standing.snoozed_until is not None,
+        begins=is_new,
         number=number,
         tell=step.tell,
         why=step.why,
         warns=any(one.step == 0 for one in step.nobody) or (bool(step.nobody) and not step.tell),
-        entries=(*began, *_said(step)),
+        entries=_said(step),
     )
 
 

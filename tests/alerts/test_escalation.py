@@ -284,9 +284,9 @@ def test_if_no_way_works_those_that_failed_are_tried_all_the_same_and_it_is_said
         "Mon 08:12 steg 3: ingen (no_channel)",
         "Mon 08:12 Anna, enheten (nobody_before)",
         "Mon 08:42 steg 4: ingen (no_channel)",
-        "Mon 08:42 Anna, enheten (nobody_before)",
+        "Mon 08:42 Anna, enheten (not_reached)",
         "Mon 09:12 steg 5: ingen (no_channel)",
-        "Mon 09:12 Anna, enheten (nobody_before)",
+        "Mon 09:12 Anna, enheten (not_reached)",
     ]
 
 

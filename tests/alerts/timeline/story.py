@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 from psycopg import AsyncConnection
 
 from alerts import actions, course, engine, snooze
@@ -129,7 +130,7 @@ class Story:
     def expects(self, *lines: str) -> None:
         """Take what has been heard on the telephones; it is these lines and no other."""
         heard, self.heard = self.heard, []
-        assert heard == list(lines)
+        assert heard == list(lines), f"heard: {heard}"
 
     def log(self, *events: str) -> list[str]:
         """Return what the log says of these events, in order, with why."""
@@ -251,7 +252,7 @@ class Story:
             looked = await course.advance(self.connection, self.now)
             if not looked and not await self._sends():
                 return
-        raise AssertionError("a turn that never ends")
+        pytest.fail("a turn that never ends")
 
     # How
 

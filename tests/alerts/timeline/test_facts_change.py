@@ -64,7 +64,7 @@ async def test_what_somebody_has_taken_is_not_told_again_when_her_colleague_leav
     await story.at("12:11")
     story.expects()
     await story.at("12:15")
-    story.expects("12:12 bo: ack_expired")
+    story.expects("12:12 bo: ack_expired")  # Anna has left
 
 
 async def test_a_handover_that_is_offered_leaves_all_with_the_giver(story: Story) -> None:

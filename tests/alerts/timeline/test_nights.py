@@ -38,7 +38,7 @@ async def test_red_at_night_goes_to_who_is_on_duty_and_in_the_morning_to_the_con
         "07:55 enheten: repeated",
     )
     await story.at("08:24")
-    story.expects("08:00 anna: rerouted")
+    story.expects("08:00 anna: rerouted", "08:00 bo: repeated")
 
 
 async def test_red_on_midsummers_night_with_nobody_on_duty_is_the_units_till_it_opens(
@@ -54,7 +54,7 @@ async def test_red_on_midsummers_night_with_nobody_on_duty_is_the_units_till_it_
     ]
     story.unit_phone()
     await story.at("00:40", day=date(2027, 6, 26))
-    story.expects("00:00 enheten: repeated", "00:30 enheten: repeated")
+    story.expects("00:00 enheten: not_reached", "00:30 enheten: repeated")
 
 
 async def test_yellow_on_midsummers_eve_waits_till_monday(story: Story) -> None:

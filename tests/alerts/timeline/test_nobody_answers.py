@@ -122,7 +122,7 @@ async def test_no_telephone_works_and_all_are_tried_again_and_again(story: Story
     assert story.log("not_delivered") == ["not_delivered failed"] * 9
     story.phones["bo"] = Phone.RINGS
     await story.at("09:20")
-    story.expects("09:12 bo: repeated")
+    story.expects("09:12 bo: not_reached")
 
 
 async def test_nobody_can_be_told_and_that_is_said(story: Story) -> None:

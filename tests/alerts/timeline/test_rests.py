@@ -117,9 +117,10 @@ async def test_a_worse_value_breaks_the_snooze(story: Story) -> None:
     await story.measures("marta", RED, ago=timedelta(seconds=40))
     await story.measures("marta", FINE, ago=timedelta(seconds=35))
     await story.measures("marta", YELLOW, ago=timedelta(seconds=30))
+    await story.at("09:01")
     story.expects()
     await story.measures("marta", {S: 196.0, D: 112.0}, ago=timedelta(seconds=20))
-    story.expects("09:00 anna: snooze_broken")
+    story.expects("09:01 anna: snooze_broken")
     assert story.log("snooze_broken", "snooze_ended") == ["snooze_broken"]
 
 
