@@ -82,7 +82,7 @@ limit 1
 """
 _UNCLOSED: Final = """
 select alert_id from alert where patient_id = %s and state <> 'closed'
-order by alert_id for update
+order by alert_id for no key update
 """
 # Who has taken one, or let it rest, can see the patient no more: her word ends here.
 _NOBODY_ACTS: Final = """
