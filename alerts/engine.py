@@ -9,7 +9,7 @@ again in turn.
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import psycopg
@@ -182,13 +182,15 @@ async def _report_unknown(connection: AsyncConnection) -> None:
 
 
 async def _moment(connection: AsyncConnection, now: datetime | None) -> datetime:
-    """Return *now*, or the database's: of this statement, and so later than locks we waited for."""
-    if now is not None:
-        return now
-    cursor = await connection.execute("select clock_timestamp()")
-    (moment,) = await cursor.fetchone() or (None,)
-    assert isinstance(moment, datetime)
-    return moment
+    """Return *now*, or the database's: of this statement, and so later than locks we waited for.
+
+    In UTC: in a zone with summer time, moments of one night add and compare by the wall.
+    """
+    if now is None:
+        cursor = await connection.execute("select clock_timestamp()")
+        (now,) = await cursor.fetchone() or (None,)
+        assert now is not None
+    return now.astimezone(UTC)
 
 
 async def _settle(

@@ -256,6 +256,20 @@ async def test_all_are_looked_at_again_a_part_at_a_time_and_then_not_for_a_while
         assert world.one(queued) == 5
 
 
+async def test_the_hour_that_comes_twice_stops_nobody_from_looking_again(
+    world: World, pool: Pool
+) -> None:
+    before = datetime(2027, 10, 31, 2, 59, 50, tzinfo=ZONE)  # summer time
+    after = datetime(2027, 10, 31, 2, 0, 25, tzinfo=ZONE, fold=1)  # 35 seconds later
+    await world.measure_soon("marta", RED)
+    async with pool.connection() as connection:
+        await engine.advance(connection, now=before)
+        await engine.look_again(connection, before)
+        rota.contact(world, "marta", "eva")
+        await engine.look_again(connection, after)
+    assert routed(world)[0][1] == world.staff("eva")
+
+
 async def test_one_looks_again_at_a_time(world: World, pool: Pool) -> None:
     await world.measure_soon("marta", RED)
     async with pool.connection() as connection, pool.connection() as other:
