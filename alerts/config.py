@@ -10,10 +10,12 @@ from pydantic_settings import SettingsConfigDict
 
 from alerts.channels.settings import MailSettings, SmsSettings, WebAddress
 from ingest.settings import (
+    ConfigError,
     DatabaseSettings,
     LogSettings,
     Part,
     Port,
+    Problem,
     SecretFile,
     Settings,
     read_secret,
@@ -172,6 +174,7 @@ class Config(Settings):
     @model_validator(mode="after")
     def _messages_lead_here(self) -> Self:
         if (self.mail or self.sms) and self.web.public_url is None:
-            problem = "web.public_url is needed with mail or sms: messages lead there"
-            raise ValueError(problem)
+            # Not a ValueError: that would show what the whole configuration is.
+            cure = "set it: messages of mail and sms lead there"
+            raise ConfigError([Problem("web.public_url", "missing", cure)])
         return self

@@ -1,19 +1,37 @@
 """What the ways to reach a person are told. Secrets stand in files, and are read when used."""
 
+import re
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from ingest.settings import Part, Port, SecretFile
 
 # No user name, password, query or fragment; a path may follow.
-_ADDRESS = r"^https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/\-]*)?$"
-WebAddress = Annotated[str, Field(pattern=_ADDRESS, max_length=200)]
+_ADDRESS: Final = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/\-]*)?")
 # One mailbox, without a name. What a server makes of it is the server's to say.
-MAILBOX: Final = r'^[^@\s<>,;:"\x00-\x1f]{1,64}@[^@\s<>,;:"\x00-\x1f]{1,189}$'
-MailAddress = Annotated[str, Field(pattern=MAILBOX)]
-# A name of 3 to 11 characters, or a number with its country.
-SmsSender = Annotated[str, Field(pattern=r"^([A-Za-z][A-Za-z0-9]{2,10}|\+[1-9][0-9]{6,14})$")]
+MAILBOX: Final = re.compile(r'[^@\s<>,;:"\x00-\x1f]{1,64}@[^@\s<>,;:"\x00-\x1f]{1,189}')
+# What networks show as the sender of an SMS.
+_SENDER: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{2,10}|\+[1-9][0-9]{6,14}")
+
+
+def _must_be(pattern: re.Pattern[str], words: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if pattern.fullmatch(text) is None:
+            problem = f"must be {words}"
+            raise ValueError(problem)
+        return text
+
+    return AfterValidator(check)
+
+
+WebAddress = Annotated[
+    str, Field(max_length=200), _must_be(_ADDRESS, "an address such as https://egenmonitor.example")
+]
+MailAddress = Annotated[str, _must_be(MAILBOX, "one mail address")]
+SmsSender = Annotated[
+    str, _must_be(_SENDER, "3 to 11 letters and digits, or a number such as +46701740605")
+]
 
 
 class MailSettings(Part):

@@ -31,6 +31,9 @@ async def run(pool: Pool, carriers: Carriers, clock: Clock = store.now) -> None:
     """Send for ever. Cancelled in the middle of a try, it is as if the process had died."""
     flying: set[asyncio.Task[None]] = set()
     _log.info("sending.ready", kinds=carriers.kinds)
+    if not carriers.kinds:
+        cure = "set web.public_url, and mail or sms"
+        _log.warning("sending.nobody_is_told", cure=cure)
     async with asyncio.TaskGroup() as tasks:
         while True:
             looked_at = 0

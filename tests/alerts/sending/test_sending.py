@@ -2,9 +2,11 @@
 
 from datetime import timedelta
 
+import pytest
+
 from alerts.sending import store
-from tests.alerts.sending.conftest import Told
-from tests.alerts.sending.post import Behaviour, Elks, Postbox
+from tests.alerts.sending.conftest import RECEIPT_SECRET, Told
+from tests.alerts.sending.post import ELKS_PASSWORD, Behaviour, Elks, Postbox
 
 MINUTE = timedelta(minutes=1)
 NUMBER, MAILBOX = "+46700000001", "anna@region.example"
@@ -214,8 +216,8 @@ async def test_red_goes_before_yellow(told: Told, elks: Elks) -> None:
     assert [one.notification_id for one in claim.to_send] == [red]
 
 
-async def test_nothing_of_a_patient_leaves_with_a_message(
-    told: Told, elks: Elks, postbox: Postbox
+async def test_nothing_of_a_patient_leaves_with_a_message_and_no_address_is_logged(
+    told: Told, elks: Elks, postbox: Postbox, capfd: pytest.CaptureFixture[str]
 ) -> None:
     told.channel("sms", NUMBER)
     told.channel("email", MAILBOX)
@@ -226,6 +228,10 @@ async def test_nothing_of_a_patient_leaves_with_a_message(
     assert "larm" in left
     for secret in ("Märta", "Provlind", "1890", "Hjärtsvikt", "192", "kvitton-bevisas", "Provby"):
         assert secret not in left
+    logged = "".join(capfd.readouterr())
+    assert "sending.attempt" in logged
+    for secret in ("Märta", NUMBER, MAILBOX, ELKS_PASSWORD, RECEIPT_SECRET, "/delivery/"):
+        assert secret not in logged
 
 
 async def test_three_refused_addresses_in_a_row_mark_a_channel_until_it_works_again(
