@@ -1,15 +1,17 @@
 """The access log is whole, and every way to change it afterwards is seen."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, MutableMapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 import structlog
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool
 
 from alerts.audit import anchor
 from alerts.audit.chain import ChainMissing, append
@@ -352,3 +354,26 @@ async def test_the_heads_are_told_in_the_processs_log(log: Log) -> None:
         await anchor.log_heads(log.connection)
     assert [line["event"] for line in lines] == ["audit.anchor"]
     assert lines[0]["heads"]["1"] == [5, log.heads[1].hash.hex()]
+
+
+async def test_the_heads_are_logged_by_the_process_itself_and_its_trouble_too(filled: str) -> None:
+    said: list[str] = []
+    happened = asyncio.Event()
+
+    def note(_: object, __: str, event: MutableMapping[str, Any]) -> str:
+        said.append(str(event["event"]))
+        happened.set()
+        raise structlog.DropEvent
+
+    structlog.configure(processors=[note])
+    pool: Pool = AsyncConnectionPool(filled, min_size=1, open=False)
+    for expected in ("audit.anchor_not_logged", "audit.anchor"):
+        happened.clear()
+        running = asyncio.create_task(anchor.run(pool))
+        async with asyncio.timeout(10):
+            await happened.wait()
+        running.cancel()
+        assert said[-1] == expected
+        if pool.closed:  # the database was away, and comes back
+            await pool.open()
+    await pool.close()
