@@ -53,7 +53,7 @@ async def first_page(request: Request, services: Services, found: Anyone) -> Res
         everybody = await people.patients(connection, viewer)
         letters = await messages.waiting(connection, viewer)
         todo = await tasks.tasks(connection, viewer)
-        shown = {one.patient_id for one in (*letters, *todo)}
+        shown = {one.patient_id for one in letters} | {one.patient_id for one in todo}
         shown |= {row.patient_id for row in listed.rows} | {one.patient_id for one in everybody}
         await note_listed(connection, viewer, shown)
     everybody.sort(key=lambda one: swedish_order(f"{one.family_name} {one.given_name}"))
