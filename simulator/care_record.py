@@ -19,19 +19,31 @@ from simulator.people import PEOPLE, Limit, Person
 _LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"
 _PASSWORD_LENGTH: Final = 12  # 31^12: 59 bits
 
+_WEEK: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_HUVUDMEN: Final = (
+    {"key": "kommun", "kind": "kommun", "name": "Demobyns kommun"},
+    {"key": "region", "kind": "region", "name": "Region Demo"},
+)
 # Units, staff and their telephone numbers are invented; 0980-319 200 to 299 is kept for fiction.
 _UNITS: Final = (
     {
         "key": "hemsjukvard",
         "name": "Demobyns hemsjukvård",
         "phone": "0980-319 200",
-        "hours": "vardagar 8–16",
+        "huvudman": "kommun",
+        "municipality": "Demobyn",
+        # Home nursing is there day and night: the demo works whenever somebody tries it.
+        "opening": [
+            {"weekdays": _WEEK, "opens": "00:00", "closes": "24:00", "on_holidays": True},
+        ],
     },
     {
         "key": "halsocentral",
         "name": "Demobyns hälsocentral",
         "phone": "0980-319 201",
-        "hours": "vardagar 8–17",
+        "huvudman": "region",
+        "municipality": "Demobyn",
+        "opening": [{"weekdays": _WEEK[:5], "opens": "08:00", "closes": "17:00"}],
     },
 )
 _STAFF: Final = (
@@ -42,6 +54,7 @@ _STAFF: Final = (
         "role": "Distriktssköterska",
         "phone": "0980-319 202",
         "username": "anna",
+        "substitutes": ["lisa"],
     },
     {
         "key": "lisa",
@@ -50,6 +63,7 @@ _STAFF: Final = (
         "role": "Sjuksköterska",
         "phone": "0980-319 203",
         "username": "lisa",
+        "substitutes": ["anna"],
     },
     {
         "key": "tove",
@@ -128,6 +142,7 @@ def build(
         now: When the record is made.
     """
     return {
+        "huvudmen": [dict(huvudman) for huvudman in _HUVUDMEN],
         "units": [dict(unit) for unit in _UNITS],
         "staff": [{**member, "password": _password()} for member in _STAFF],
         "gateways": list(gateways),
@@ -144,7 +159,7 @@ def logins(record: dict[str, Any]) -> list[Login]:
 
 def contact_name(key: str) -> str:
     """Return the name of the staff member with *key*."""
-    return next(member["name"] for member in _STAFF if member["key"] == key)
+    return str(next(member["name"] for member in _STAFF if member["key"] == key))
 
 
 def _staff_logins(record: dict[str, Any]) -> Iterator[Login]:

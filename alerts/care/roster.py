@@ -6,7 +6,14 @@ from datetime import date, timedelta
 from itertools import combinations
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from alerts.care import hsa_id
 from alerts.care.field import Key, Line, Part, Password, Username, doubles
@@ -71,6 +78,27 @@ class Opening(Part):
         """Return whether both are open at the same time."""
         is_same_day = not set(self.weekdays).isdisjoint(other.weekdays)
         return is_same_day and self.opens < other.closes and other.opens < self.closes
+
+
+_WORDS: Final = re.compile(
+    r"vardagar ([0-9]{1,2})(?:[:.]([0-9]{2}))?[–-]([0-9]{1,2})(?:[:.]([0-9]{2}))?"
+)
+
+
+def _understood(words: str | None) -> Opening | None:
+    """Return the week that words like "vardagar 8–17" tell; None for any other."""
+    found = _WORDS.fullmatch(words or "")
+    if found is None:
+        return None
+    opens_h, opens_min, closes_h, closes_min = found.groups(default="00")
+    try:
+        return Opening(
+            weekdays=("mon", "tue", "wed", "thu", "fri"),
+            opens=f"{opens_h:0>2}:{opens_min}",
+            closes=f"{closes_h:0>2}:{closes_min}",
+        )
+    except ValidationError:  # there is no such time, or it ends before it begins
+        return None
 
 
 class Day(Part):
@@ -150,10 +178,10 @@ class Unit(Part):
         return self
 
     def _problems(self) -> Iterator[str]:
-        if self.opening is None and self.hours not in (None, USUAL_SAID):
+        if self.hours is not None and self.opening is None and not self._is_understood():
             yield (
-                f"hours {self.hours!r} are words, which alerts cannot go by: give opening too "
-                f"(without it alerts go by {USUAL_SAID!r})"
+                f"hours {self.hours!r} are words that alerts cannot go by: give opening too, "
+                f"or write them like {USUAL_SAID!r}"
             )
         for first, second in combinations(self.opening or (), 2):
             if first.meets(second):
@@ -163,6 +191,17 @@ class Unit(Part):
                 )
         for day in doubles(day.day for day in self.days):
             yield f"days: {day} stands more than once"
+
+    def _is_understood(self) -> bool:
+        return self.hours == USUAL_SAID or _understood(self.hours) is not None
+
+    @property
+    def week(self) -> tuple[Opening, ...] | None:
+        """The week it tells, in its opening or its words; None: left as it is, or the usual one."""
+        if self.opening is not None or self.hours in (None, USUAL_SAID):
+            return self.opening
+        understood = _understood(self.hours)
+        return None if understood is None else (understood,)
 
 
 class Staff(Part):

@@ -48,8 +48,8 @@ def unit(connection: Connection, told: Unit, huvudman_id: int | None) -> int:
     )
     unit_id: int = cursor.fetchone() or 0
     today = _today(connection)
-    if told.opening is not None:
-        _write_opening(connection, unit_id, told.opening, today)
+    if told.week is not None:
+        _write_opening(connection, unit_id, told.week, today)
     for day in told.days:
         _write_day(connection, unit_id, day)
     _write_hours_said(connection, unit_id, told.hours, today)

@@ -293,10 +293,38 @@ def test_everything_wrong_between_the_parts_is_told_at_once() -> None:
         ({"channels": [{"kind": "email", "address": "anna"}]}, "must look like"),
         ({"channels": [{"kind": "fax", "address": "1"}]}, "kind"),
         ({"hsa_id": "SE2321000017-1003"}, "check digit"),
-        ({"hours": "vardagar 8–17"}, "words, which alerts cannot go by"),
+        ({"hours": "vardagar 8–17, lunch 12–13"}, "words that alerts cannot go by"),
+        ({"hours": "vardagar 8–25"}, "words that alerts cannot go by"),
+        ({"hours": "vardagar 17–8"}, "words that alerts cannot go by"),
     ],
 )
 def test_a_unit_that_cannot_be_is_refused(unit: dict[str, Any], problem: str) -> None:
     record = care_record()
     record["units"][0] |= unit
     assert problem in problems(record)
+
+
+@pytest.mark.parametrize(
+    ("words", "opens", "closes"),
+    [("vardagar 8–17", "08:00", "17:00"), ("vardagar 7.30-16:15", "07:30", "16:15")],
+)
+def test_plain_words_are_understood(
+    connection: Connection, words: str, opens: str, closes: str
+) -> None:
+    record = organised()
+    record["units"][1]["hours"] = words
+    write(connection, record)
+    assert rows(
+        connection,
+        "select weekday, left(opens::text, 5), left(closes::text, 5), hours from unit_hours "
+        "join unit using (unit_id) where name = 'Testköpings hälsocentral' order by weekday",
+    ) == [(weekday, opens, closes, words) for weekday in range(1, 6)]
+
+
+def test_a_unit_may_have_words_of_its_own_beside_its_opening(connection: Connection) -> None:
+    record = organised()
+    record["units"][0]["hours"] = "telefon vardagar 8–9"
+    write(connection, record)
+    assert rows(connection, "select hours from unit order by unit_id limit 1") == [
+        ("telefon vardagar 8–9",)
+    ]
