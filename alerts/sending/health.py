@@ -25,7 +25,7 @@ proof as (
     select t.state in ('delivered', 'handed_over') as works
     from attempt t join this using (channel_id)
     where t.state in ('delivered', 'handed_over') or (t.state = 'failed' and t.fault = %(address)s)
-    order by t.answered_at desc, t.attempt_id desc limit %(most)s
+    order by t.began_at desc, t.attempt_id desc limit %(most)s
 )
 update channel c set failing_since = case
     when (select works from proof limit 1) then null
