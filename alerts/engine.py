@@ -21,6 +21,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from alerts import audience
 from alerts.alert import Event
 from alerts.placement import ROUTABLE, Placed, placed
+from alerts.pulse import Part, beat
 from alerts.routing import Route
 from alerts.signal import notify_worklists
 
@@ -34,7 +35,8 @@ LOOK_AGAIN_S: Final = 30
 
 _log = structlog.get_logger()
 
-# Alerts that have no case yet, or that have changed since the worklists were told.
+# Alerts that have no case yet, or that have changed since the worklists were told. The weaker lock:
+# who only refers to an alert, as its log does, hides it from nobody.
 _DUE: Final = f"""
 select a.alert_id {ROUTABLE} and (k.alert_id is null or k.told_at < a.changed_at)
 order by a.level desc, a.opened_at
@@ -84,6 +86,7 @@ async def run(pool: AsyncConnectionPool, alert: asyncio.Event) -> None:
                 while await look_again(connection):
                     await _drain(connection)
                 await _report_unknown(connection)
+                await beat(connection, Part.ROUTING)
         except (psycopg.OperationalError, PoolTimeout) as error:
             _log.warning("alerts.database_away", problem=type(error).__name__)
         with suppress(TimeoutError):  # not wait_for: in Python 3.11 it can swallow a cancellation
@@ -93,7 +96,7 @@ async def run(pool: AsyncConnectionPool, alert: asyncio.Event) -> None:
 
 async def _drain(connection: AsyncConnection) -> None:
     while await advance(connection) == CLAIM_ROWS_MAX:
-        pass
+        await beat(connection, Part.ROUTING)
 
 
 async def advance(

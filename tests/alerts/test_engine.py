@@ -362,6 +362,23 @@ async def test_a_locked_alert_is_left_to_who_holds_it(world: World, pool: Pool) 
     assert [row[0] for row in routed(world)] == [world.alert("kalle")]
 
 
+async def test_an_alert_that_somebody_writes_a_log_of_is_routed_all_the_same(
+    world: World, pool: Pool
+) -> None:
+    """A row that refers to it locks it weakly; who acts on it meanwhile needs its case."""
+    await world.measure_soon("marta", RED)
+    with psycopg.connect(world.dsn) as other:
+        other.execute(
+            "insert into alert_log (alert_id, event, staff_id) values (%s, 'shown', %s)",
+            (world.alert("marta"), world.staff("anna")),
+        )
+        async with pool.connection() as connection:
+            assert await engine.advance(connection, world.alert("marta")) == 1
+            await world.measure_soon("marta", {S: 195.0, D: 115.0})
+            assert await engine.advance(connection) == 1
+    assert routed(world) == [(world.alert("marta"), world.staff("anna"), "fixed_contact")]
+
+
 async def test_a_lost_notification_is_made_good_by_polling(
     world: World, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
