@@ -1,7 +1,7 @@
-"""The receipt of a patient's measurement: ``mottaget 08:12 · sett av Anna Berg 08:40``.
+"""The receipt of a patient's measurement: ``mottaget 08:12 · visat för Anna Berg 08:40``.
 
-It promises no more than the log knows: "seen" is somebody who had it before her, and a time by
-which she is answered is there only where her plan's level gives one.
+It promises no more than the log knows: what somebody had before her she may not have read; and by
+when she is answered is there only while somebody has taken it.
 """
 
 from dataclasses import dataclass
@@ -87,21 +87,19 @@ def line(receipt: Receipt, now: datetime) -> str:
     """Return it in Swedish, on one line; what nobody has done is not there."""
     parts = [f"mottaget {_at(receipt.received_at, now)}"]
     if receipt.closed_at is not None:
-        parts.append(_by("klart", receipt.closed_by, _at(receipt.closed_at, now)))
+        who = f"{receipt.closed_by} avslutade det" if receipt.closed_by else "avslutat"
+        parts.append(f"{who} {_at(receipt.closed_at, now)}")
         return " · ".join(parts)
     if receipt.taken_at is not None:
-        parts.append(_by("omhändertaget", receipt.taken_by, _at(receipt.taken_at, now)))
+        who = f"{receipt.taken_by} tog hand om det" if receipt.taken_by else "omhändertaget"
+        parts.append(f"{who} {_at(receipt.taken_at, now)}")
     elif receipt.seen_at is not None:
-        parts.append(_by("sett", receipt.seen_by, _at(receipt.seen_at, now)))
+        parts.append(f"visat för {receipt.seen_by} {_at(receipt.seen_at, now)}")
     elif receipt.has_alert:
         parts.append("väntar på att någon ser det")
     if receipt.answer_by is not None and receipt.answer_by > now:
         parts.append(f"svar senast {_until(receipt.answer_by, now)}")
     return " · ".join(parts)
-
-
-def _by(what: str, name: str | None, at: str) -> str:
-    return f"{what} av {name} {at}" if name else f"{what} {at}"
 
 
 def _at(at: datetime, now: datetime) -> str:

@@ -1,16 +1,13 @@
 """The patient's own page: how today looks, what to do, whom to call."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
 
-from alerts import log, measurements
-from alerts.alert import Event
+from alerts import measurements
 from alerts.audit.entry import Action
-from alerts.care import people, plan
-from alerts.case import Case
+from alerts.care import people, plan, receipt_line
 from alerts.today import today
 from alerts.web.guard import Patient, let_in
 from alerts.web.pages import page
@@ -36,7 +33,7 @@ async def my_page(request: Request, services: Services, found: Patient) -> Respo
         readings = await measurements.readings(connection, patient_id, now - _LOOK_BACK)
         advice = await plan.advice(connection, patient_id)
         bands = await plan.bands(connection, patient_id)
-        entries = await log.entries(connection, patient_id)
+        receipt = await receipt_line.newest(connection, patient_id)
     if patient is None:
         raise HTTPException(404)
     limited = {band.quantity for band in bands if band.is_in_force(now)}
@@ -48,30 +45,6 @@ async def my_page(request: Request, services: Services, found: Patient) -> Respo
         patient=patient,
         today=today(cases, readings, advice, limited, now),
         latest=measurements.latest(readings),
-        newest=readings[0] if readings else None,
-        seen=_seen(cases, entries),
-        taken=_taken(cases),
+        receipt=receipt_line.line(receipt, now) if receipt else "",
         advice=advice,
-    )
-
-
-def _taken(cases: Sequence[Case]) -> Case | None:
-    """Return the alert that was taken last, if somebody has taken all that there is to take."""
-    if any(case.is_open or case.changed_since_taken for case in cases):
-        return None
-    return max(cases, key=lambda case: case.acknowledged_at or case.opened_at, default=None)
-
-
-def _seen(cases: Sequence[Case], entries: Sequence[log.Entry]) -> log.Entry | None:
-    """Return the newest showing of an alert in which no value has come since."""
-    newest = {case.alert_id: case.newest_found_at or case.opened_at for case in cases}
-    return next(
-        (
-            entry
-            for entry in entries
-            if entry.event == Event.SHOWN
-            and entry.alert_id in newest
-            and entry.at >= newest[entry.alert_id]
-        ),
-        None,
     )

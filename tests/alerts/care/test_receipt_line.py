@@ -22,7 +22,7 @@ ANNA = "Anna Provberg"
         ({"has_alert": True}, "mottaget 08:12 · väntar på att någon ser det"),
         (
             {"has_alert": True, "seen_by": ANNA, "seen_at": CAME + timedelta(minutes=28)},
-            "mottaget 08:12 · sett av Anna Provberg 08:40",
+            "mottaget 08:12 · visat för Anna Provberg 08:40",
         ),
         (
             {
@@ -33,11 +33,11 @@ ANNA = "Anna Provberg"
                 "taken_at": CAME + timedelta(minutes=28),
                 "answer_by": NOW + timedelta(days=4),
             },
-            "mottaget 08:12 · omhändertaget av Anna Provberg 08:40 · svar senast fredag",
+            "mottaget 08:12 · Anna Provberg tog hand om det 08:40 · svar senast fredag",
         ),
         (
             {"has_alert": True, "taken_by": ANNA, "taken_at": CAME, "answer_by": NOW},
-            "mottaget 08:12 · omhändertaget av Anna Provberg 08:12",  # that time has gone by
+            "mottaget 08:12 · Anna Provberg tog hand om det 08:12",  # that time has gone by
         ),
         (
             {
@@ -48,11 +48,11 @@ ANNA = "Anna Provberg"
                 "closed_at": NOW,
                 "answer_by": NOW + timedelta(days=1),
             },
-            "mottaget 08:12 · klart av Anna Provberg 12:00",
+            "mottaget 08:12 · Anna Provberg avslutade det 12:00",
         ),
         (
             {"has_alert": True, "closed_at": NOW},  # by nobody
-            "mottaget 08:12 · klart 12:00",
+            "mottaget 08:12 · avslutat 12:00",
         ),
     ],
 )

@@ -218,9 +218,9 @@ async def test_the_patients_page_says_what_to_do_and_whom_to_call(
 async def test_the_patient_sees_who_has_seen_and_taken(world: World, browse: Login) -> None:
     await world.measure_soon("marta", {S: 192.0, D: 112.0})
     async with browse("marta") as patient, browse("anna") as nurse:
-        assert "Visat för" not in (await patient.get("/me")).text
+        assert "visat för" not in (await patient.get("/me")).text
         await nurse.get("/")
-        assert "Visat för Anna Provberg" in (await patient.get("/me")).text
+        assert "visat för Anna Provberg" in (await patient.get("/me")).text
         await nurse.submit(f"/alerts/{world.alert('marta')}/acknowledge")
         assert "Anna Provberg tog hand om det" in (await patient.get("/me")).text
 
@@ -293,9 +293,9 @@ async def test_a_value_that_came_since_is_not_said_to_be_seen(world: World, brow
     await world.measure_soon("marta", {S: 165.0, D: 80.0}, ago=timedelta(hours=1))
     async with browse("marta") as patient, browse("anna") as nurse:
         await nurse.get("/")
-        assert "Visat för Anna Provberg" in (await patient.get("/me")).text
+        assert "visat för Anna Provberg" in (await patient.get("/me")).text
         await world.measure_soon("marta", {S: 192.0, D: 112.0})
-        assert "Visat för" not in (await patient.get("/me")).text
+        assert "visat för" not in (await patient.get("/me")).text
 
 
 async def test_values_without_a_plan_are_not_said_to_be_within_limits(
