@@ -1,21 +1,36 @@
 """What each role may do in the database: as much as its code does, and nothing that it must not."""
 
 import ast
+import asyncio
+import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
+import httpx
 import psycopg
 import pytest
 from psycopg import errors
 from psycopg.conninfo import make_conninfo
+from psycopg_pool import AsyncConnectionPool
 
-from alerts import roles
+from alerts import course, engine, roles
+from alerts.channels.channel import open_carriers
+from alerts.channels.settings import MailSettings
+from alerts.config import Local, LoginSettings, SecondFactor, WebSettings
 from alerts.roles import GRANTS, INGEST, MIGRATOR, NOTIFIER, WEB
 from alerts.schema import SOURCES
+from alerts.sending import loop, store
+from alerts.signal import Hub
+from alerts.technical import watch
+from alerts.web.app import create_app
+from alerts.web.services import ServicesOf
 from ingest.schema.migrate import migrate
-from tests.alerts.world import D, S, World
+from simulator.embedded.child import free_port
+from tests.alerts.conftest import Pool
+from tests.alerts.world import GATEWAY, PASSWORD, D, S, World
 
 ROOT = Path(__file__).parents[2]
 RED = {S: 192.0, D: 112.0}
@@ -107,9 +122,9 @@ DENIED: dict[str, tuple[str, ...]] = {
         "select from login_session",
         "select from login_step",
         "select from access_log",
-        "select from sample",
         "select from message",
         "select from relative",
+        "update sample set value = 120",
         "insert into access_log (chain) values (1)",
         "update care_contact set staff_id = null",
         "insert into duty (unit_id) values (1)",
@@ -194,6 +209,88 @@ async def test_ingest_stores_judges_and_removes_under_its_role(guarded: World) -
     assert guarded.one("select count(*) from sample") == 2
     assert guarded.one("select level from alert") == 2
     assert say(guarded, INGEST, "select remove_old_readings(now() - interval '1 year', 10)")
+
+
+@contextlib.asynccontextmanager
+async def pool_of(world: World, role: str) -> AsyncIterator[Pool]:
+    async with AsyncConnectionPool(
+        as_role(world, role), min_size=1, max_size=4, open=False, kwargs={"autocommit": True}
+    ) as opened:
+        yield opened
+
+
+async def submit(client: httpx.AsyncClient, path: str, **fields: str) -> httpx.Response:
+    """Send a form with the token that the page before it carried."""
+    page = await client.get("/konto")
+    token = re.search(r'name="csrf" value="([^"]+)"', page.text)
+    assert token, page.text
+    return await client.post(path, data={"csrf": token[1], **fields})
+
+
+async def log_in(client: httpx.AsyncClient, username: str) -> None:
+    await client.get("/login")
+    said = {"username": username, "password": PASSWORD, "csrf": client.cookies["login"]}
+    assert (await client.post("/login", data=said)).status_code == 303
+
+
+async def test_the_pages_work_under_their_role(guarded: World) -> None:
+    await guarded.measure_soon("marta", RED)
+    marta = guarded.patient("marta")
+    async with pool_of(guarded, NOTIFIER) as pool, pool.connection() as connection:
+        await engine.advance(connection)
+    async with pool_of(guarded, WEB) as pool:
+        app = create_app(
+            ServicesOf(
+                pool=pool,
+                hub=Hub(),
+                web=WebSettings(cookie_secure=False),
+                hashing=anyio.CapacityLimiter(2),
+                login=LoginSettings(local=Local.ALL, second_factor=SecondFactor.OFFERED),
+            )
+        )
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        seen = []
+        for username, paths in (
+            ("anna", ("/", f"/patients/{marta}", f"/patients/{marta}?days=365")),
+            ("marta", ("/me",)),
+            ("tove", ("/teknik", f"/teknik/{GATEWAY}")),
+        ):
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                await log_in(client, username)
+                seen += [(path, (await client.get(path)).status_code) for path in paths]
+                if username == "anna":
+                    case = f"/alerts/{guarded.alert('marta')}"
+                    await submit(client, f"{case}/acknowledge")
+                    await submit(client, f"{case}/close", outcome="contacted", seen="1000")
+                assert (await submit(client, "/konto/avsluta-alla")).status_code == 303
+    assert [each for each in seen if each[1] != 200] == []
+    assert guarded.one("select outcome from alert_case") == "contacted"
+    assert guarded.one("select count(*) from access_log") > 0
+
+
+async def test_the_notifier_routes_escalates_sends_and_watches_under_its_role(
+    guarded: World,
+) -> None:
+    guarded.connection.execute(
+        "insert into channel (staff_id, kind, address, verified_at)"
+        " values (%s, 'email', 'anna@region.example', now())",
+        (guarded.staff("anna"),),
+    )
+    await guarded.measure_soon("marta", RED)
+    nobody = MailSettings(host="127.0.0.1", port=free_port(), tls="none", sender="a@b.example")
+    async with (
+        pool_of(guarded, NOTIFIER) as pool,
+        open_carriers(nobody, None, "https://vard.example") as carriers,
+    ):
+        async with pool.connection() as connection:
+            await engine.advance(connection)
+            await engine.look_again(connection)
+            assert await course.advance(connection) == 1
+            assert await watch.look(connection) is not None
+        async with asyncio.TaskGroup() as tasks:
+            await loop.start(pool, carriers, tasks, set(), store.now)
+    assert guarded.rows("select state from attempt") == [("failed",)]
+    assert guarded.one("select count(*) from incident where closed_at is null") == 1
 
 
 def statements(path: Path) -> Iterator[str]:

@@ -199,27 +199,44 @@ async def test_a_token_that_the_provider_did_not_sign_is_refused(
     assert refused.value.reason is Reason.NOT_BELIEVED
 
 
-def _plain(status: int, body: bytes, **headers: str) -> Callable[[], Any]:
-    return lambda: (status, headers, body)
+def _plain(status: int, body: bytes, **headers: str) -> Callable[[Liar], Any]:
+    return lambda _: (status, headers, body)
 
 
-AWAY: dict[str, tuple[str, Callable[[], Any]]] = {
+def _json(value: object, status: int = 200) -> Callable[[Liar], Any]:
+    return lambda _: as_json(value, status)
+
+
+def _believable(status: int, after: bytes = b"", **headers: str) -> Callable[[Liar], Any]:
+    """Answer what would be believed if it did not come in this way."""
+    return lambda liar: (
+        status,
+        headers,
+        json.dumps({"access_token": "a", "id_token": liar.signed(liar.claims)}).encode() + after,
+    )
+
+
+def _to_encrypt(liar: Liar) -> Any:
+    return as_json({"keys": [{**liar.key.as_dict(private=False), "use": "enc"}]})
+
+
+AWAY: dict[str, tuple[str, Callable[[Liar], Any]]] = {
     "no description": ("/.well-known/openid-configuration", _plain(404, b"")),
-    "a description that lacks": (
-        "/.well-known/openid-configuration",
-        lambda: as_json({"issuer": "x"}),
-    ),
-    "no keys": ("/keys", lambda: as_json({"keys": []})),
-    "keys that are none": ("/keys", lambda: as_json({"keys": [{"kty": "EC"}, 7]})),
-    "secrets as keys": ("/keys", lambda: as_json({"keys": [{"kty": "oct", "k": "c2VjcmV0"}]})),
+    "a description that lacks": ("/.well-known/openid-configuration", _json({"issuer": "x"})),
+    "no keys": ("/keys", _json({"keys": []})),
+    "keys that are none": ("/keys", _json({"keys": [{"kty": "EC"}, 7]})),
+    "secrets as keys": ("/keys", _json({"keys": [{"kty": "oct", "k": "c2VjcmV0" * 8}]})),
+    "keys to encrypt with": ("/keys", _to_encrypt),
     "broken": ("/token", _plain(500, b"oh no")),
+    "broken, with a token": ("/token", _believable(500)),
     "a page": ("/token", _plain(200, b"<html>")),
-    "a list": ("/token", lambda: as_json([])),
-    "no id token": ("/token", lambda: as_json({"access_token": "a"})),
-    "an id token that is no text": ("/token", lambda: as_json({"id_token": 7})),
-    "wrong secret": ("/token", lambda: as_json({"error": "invalid_client"}, 401)),
-    "elsewhere": ("/token", _plain(302, b"", Location="http://127.0.0.1:9/")),
-    "without end": ("/token", _plain(200, b" " * (256 * 1024 + 1))),
+    "a list": ("/token", _json([])),
+    "no id token": ("/token", _json({"access_token": "a"})),
+    "an id token that is no text": ("/token", _json({"id_token": 7})),
+    "wrong secret": ("/token", _json({"error": "invalid_client"}, 401)),
+    "refused, with a token": ("/token", _believable(403)),
+    "elsewhere": ("/token", _believable(302, Location="http://127.0.0.1:9/")),
+    "without end": ("/token", _believable(200, b" " * (256 * 1024))),
 }
 
 
@@ -228,7 +245,7 @@ async def test_a_provider_that_does_not_answer_as_one_is_away(
     provider: Provider, liar: Liar, name: str
 ) -> None:
     path, reply = AWAY[name]
-    liar.replies[path] = reply
+    liar.replies[path] = lambda: reply(liar)
     with pytest.raises(ProviderAway) as away:
         await identify(provider)
     assert "oh no" not in str(away.value)
