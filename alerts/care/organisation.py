@@ -1,5 +1,9 @@
-"""Units as they are at a moment: their hours and whether they can be told. Queries only."""
+"""Who gives care at a moment: units with their hours, who works there, in which teams.
 
+Queries only. Written by ``alerts.care.seed``.
+"""
+
+import enum
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -35,6 +39,59 @@ from unit u
 where u.unit_id = any(%(units)s)
 """).format(works=WORKS)
 
+_STAFF: Final = """
+select s.staff_id, s.name, s.role, s.hsa_id, array(
+           select f.name from staff_function f
+           where f.staff_id = s.staff_id and f.from_at <= %(now)s
+             and (f.until_at is null or f.until_at > %(now)s)
+           order by f.name
+       ) as functions
+from staff s
+where s.unit_id = %(unit_id)s and (s.ended_at is null or s.ended_at > %(now)s)
+order by s.name, s.staff_id
+"""
+_TEAMS: Final = """
+select t.team_id, t.name, array(
+           select s.staff_id from team_member m join staff s using (staff_id)
+           where m.team_id = t.team_id and m.from_at <= %(now)s
+             and (m.until_at is null or m.until_at > %(now)s)
+             and (s.ended_at is null or s.ended_at > %(now)s)
+           order by s.name, s.staff_id
+       ) as members
+from team t
+where t.unit_id = %(unit_id)s and (t.ended_at is null or t.ended_at > %(now)s)
+order by t.name, t.team_id
+"""
+
+
+class Function(enum.StrEnum):
+    """What a staff member may do beside what her relation to a patient allows."""
+
+    CARE = "care"  # have patients, stand in, be on duty
+    COORDINATOR = "coordinator"  # appoint, note absence and duty
+    TECHNICIAN = "technician"  # look after gateways and devices; sees no patient
+    REVIEWER = "reviewer"  # look at who has looked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Colleague:
+    """Somebody who works at a unit."""
+
+    staff_id: int
+    name: str
+    role: str
+    hsa_id: str | None
+    functions: frozenset[Function]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Team:
+    """Several who look after patients together; they may be of other units."""
+
+    team_id: int
+    name: str
+    members: tuple[int, ...]  # staff ids, by name
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
@@ -66,6 +123,32 @@ async def units(
     cursor = connection.cursor(row_factory=class_row(_Row))
     await cursor.execute(_UNITS, {"units": list(unit_ids), "today": today})
     return {row.unit_id: _unit(row, today) for row in await cursor.fetchall()}
+
+
+async def colleagues(
+    connection: AsyncConnection, unit_id: int, now: datetime
+) -> tuple[Colleague, ...]:
+    """Return who works at the unit, by name; also who is away."""
+    cursor = await connection.execute(_STAFF, {"unit_id": unit_id, "now": now})
+    return tuple(
+        Colleague(
+            staff_id=staff_id,
+            name=name,
+            role=role,
+            hsa_id=hsa_id,
+            functions=frozenset(Function(function) for function in functions),
+        )
+        for staff_id, name, role, hsa_id, functions in await cursor.fetchall()
+    )
+
+
+async def teams(connection: AsyncConnection, unit_id: int, now: datetime) -> tuple[Team, ...]:
+    """Return the unit's teams, by name."""
+    cursor = await connection.execute(_TEAMS, {"unit_id": unit_id, "now": now})
+    return tuple(
+        Team(team_id=team_id, name=name, members=tuple(members))
+        for team_id, name, members in await cursor.fetchall()
+    )
 
 
 def _unit(row: _Row, today: date) -> Unit:
