@@ -1,12 +1,14 @@
 """What is shown is logged first; what is shared is seen, as far as it goes and while it lasts."""
 
 import re
+from datetime import timedelta
 
 import pytest
 import structlog
 from fastapi import FastAPI
 
 from alerts.access import Scope
+from alerts.audit.chain import listed_lately
 from alerts.audit.verify import verify
 from alerts.care import consent
 from alerts.care.consent import Holder, How
@@ -125,6 +127,11 @@ async def test_a_stream_logs_whom_the_page_has_not(world: World, pool: Pool, app
     await world.measure_soon("kalle", {S: 192.0, D: 112.0})
     await _look(services, found, sent, whole=False)
     assert entries(world)[1:] == [("worklist_seen", "relation", [kalle])]
+    async with pool.connection() as connection:
+        lisa = world.staff("lisa")
+        assert await listed_lately(connection, lisa, timedelta(minutes=5)) == {ingrid, kalle}
+        assert await listed_lately(connection, lisa, timedelta()) == set()
+        assert await listed_lately(connection, world.staff("anna"), timedelta(days=1)) == set()
 
 
 def share(world: World, *scopes: str, unit: int | None = None, relative: int | None = None) -> None:
