@@ -19,6 +19,7 @@ from alerts.care import hsa_id
 from alerts.care.field import Key, Line, Part, Password, Username, doubles
 from alerts.care.hours_words import USUAL_SAID
 from alerts.care.substitutes import SUBSTITUTES_MAX
+from alerts.channels.settings import SERVICES
 
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -30,7 +31,7 @@ Function = Literal["care", "coordinator", "technician", "reviewer"]
 _ADDRESS: Final = {
     "sms": re.compile(r"\+[1-9][0-9]{6,14}"),
     "email": re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+"),
-    "apprise": re.compile(r"[a-z][a-z0-9+.-]*://\S+"),
+    "apprise": re.compile(rf"({'|'.join(sorted(SERVICES))})://\S+"),
 }
 
 
@@ -129,7 +130,11 @@ class Channel(Part):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if not _ADDRESS[self.kind].fullmatch(self.address):
-            shown = {"sms": "+46701740605", "email": "namn@example.org", "apprise": "ntfy://host/x"}
+            shown = {
+                "sms": "+46701740605",
+                "email": "namn@example.org",
+                "apprise": "ntfys://host/x",
+            }
             problem = f"address of {self.kind} must look like {shown[self.kind]}"
             raise ValueError(problem)
         return self

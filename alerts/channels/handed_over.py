@@ -13,13 +13,9 @@ import apprise
 
 from alerts.channels.message import Message
 from alerts.channels.outcome import Fault, Outcome, State, failed, unknown
+from alerts.channels.settings import SERVICES
 
 SEND_S_MAX: Final = 20.0
-# Only services over HTTPS: an address must not start programs or write files here.
-SCHEMES: Final = frozenset(
-    {"gchat", "jsons", "matrixs", "mmosts", "ntfys", "rockets", "slack", "workflows"}
-)
-
 # It logs answers with what it sent in them.
 logging.getLogger("apprise").addHandler(logging.NullHandler())
 logging.getLogger("apprise").propagate = False
@@ -36,7 +32,7 @@ def load() -> None:
 class HandedOver:
     """Sends by whatever service the address names."""
 
-    schemes: frozenset[str] = SCHEMES
+    schemes: frozenset[str] = SERVICES
     wait_s: float = SEND_S_MAX
 
     async def send(self, address: str, message: Message, attempt_id: int | None) -> Outcome:

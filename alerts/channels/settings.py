@@ -14,6 +14,12 @@ MAILBOX: Final = re.compile(r'[^@\s<>,;:"\x00-\x1f]{1,64}@[^@\s<>,;:"\x00-\x1f]{
 # What networks show as the sender of an SMS.
 _SENDER: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{2,10}|\+[1-9][0-9]{6,14}")
 
+# What apprise may carry: services over HTTPS. An address of another kind could start programs or
+# write files here, or tell its key to everybody on the way.
+SERVICES: Final = frozenset(
+    {"gchat", "jsons", "matrixs", "mmosts", "ntfys", "rockets", "slack", "workflows"}
+)
+
 
 def _must_be(pattern: re.Pattern[str], words: str) -> AfterValidator:
     def check(text: str) -> str:
