@@ -65,6 +65,8 @@ class Story:
         shown = datetime.combine(self.day, time.fromisoformat(clock), STOCKHOLM)
         until = shown.replace(fold=fold).astimezone(UTC)
         assert until >= self.now, "time does not go back"
+        if not self._alerts():
+            self.now = until  # nothing has happened that time could change
         await self.turn()
         while (upcoming := self._next()) <= until:
             self.now = upcoming
@@ -267,7 +269,11 @@ class Story:
                 is_heard = phone is Phone.RINGS
                 outcome = Sent(state=State.DELIVERED if is_heard else State.ACCEPTED)
                 if is_heard:
-                    self.heard.append(f"{shown(self.now)} {who}: {one.why}")
+                    why = self.world.one(
+                        "select why from notification where notification_id = %s",
+                        one.notification_id,
+                    )
+                    self.heard.append(f"{shown(self.now)} {who}: {why}")
             await store.mark(self.connection, one.attempt_id, outcome, self.now)
         return claim.looked_at
 
@@ -315,7 +321,10 @@ def shown(at: datetime) -> str:
 
 
 def settle_in(world: World) -> None:
-    """Let units have the usual hours, more colleagues be there, and everybody have a telephone."""
+    """Let units have the usual hours, more colleagues be there, and everybody have a telephone.
+
+    All want to hear of each alert at once.
+    """
     usual_hours(world)
     for name in MORE.values():
         world.connection.execute(
@@ -326,4 +335,7 @@ def settle_in(world: World) -> None:
     world.connection.execute(
         "insert into channel (staff_id, kind, address, verified_at) "
         "select staff_id, 'sms', '+467000' || staff_id, now() from staff"
+    )
+    world.connection.execute(
+        "insert into reach (staff_id, gather_minutes) select staff_id, 0 from staff"
     )

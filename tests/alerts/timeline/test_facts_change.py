@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from alerts.care import handover
+from alerts.care.move import Contact
 from tests.alerts.timeline.story import RED, YELLOW, Phone, Story
 
 DAY = timedelta(days=1)
@@ -67,13 +69,21 @@ async def test_what_somebody_has_taken_is_not_told_again_when_her_colleague_leav
     story.expects("12:12 bo: ack_expired")  # Anna has left
 
 
-async def test_a_handover_that_is_offered_leaves_all_with_the_giver(story: Story) -> None:
-    story.world.connection.execute(
-        "insert into handover (patient_id, from_unit_id, to_unit_id, offered_by) "
-        "select p.patient_id, p.unit_id, s.unit_id, %s from person p, staff s "
-        "where p.patient_id = %s and s.staff_id = %s",
-        (story.staff("anna"), story.world.patient("marta"), story.staff("lisa")),
+async def test_a_handover_half_done_leaves_all_with_the_giver_and_done_tells_the_new_contact(
+    story: Story,
+) -> None:
+    lisa, patient_id = story.viewer("lisa"), story.world.patient("marta")
+    offered = await handover.offer(
+        story.connection, story.viewer("anna"), patient_id, lisa.unit_id or 0, now=story.now
     )
+    assert isinstance(offered, int)
     await story.at("08:12")
     await story.measures("marta", RED)
     story.expects("08:12 anna: opened")
+    await story.takes("anna")
+    await story.at("08:30")
+    contact = Contact(staff_id=lisa.staff_id)
+    refused = await handover.accept(story.connection, lisa, offered, contact, now=story.now)
+    assert refused is None
+    await story.at("08:35")
+    story.expects("08:30 lisa: ack_expired")

@@ -1,0 +1,147 @@
+"""Any number of workers, nurses who are faster than each other, and a worker that dies."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import AsyncConnection
+
+from alerts import actions, course, engine
+from alerts.alert import Outcome
+from alerts.care.people import Viewer
+from alerts.held import Answer
+from tests.alerts.timeline.story import RED, Story
+
+TEN = timedelta(minutes=10)
+
+
+async def opens(story: Story, alerts: int) -> None:
+    """Let so many alerts of Märta's be open and routed."""
+    story.world.connection.execute(
+        "insert into alert (patient_id, rule, level, measured_at, opened_at, level_since, "
+        "changed_at) select %s, 'limit:' || n, 2, %s, %s, %s, %s from generate_series(1, %s) n",
+        (story.world.patient("marta"), *[story.now] * 4, alerts),
+    )
+    await engine.advance(story.connection, now=story.now)
+
+
+async def work(story: Story, workers: int, now: datetime) -> None:
+    """Let so many workers do what is due, at once."""
+
+    async def one() -> None:
+        async with story.pool.connection() as connection:
+            for _ in range(50):
+                if not await course.advance(connection, now):
+                    return
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(workers):
+            tasks.create_task(one())
+
+
+def counted(story: Story) -> list[tuple[Any, ...]]:
+    return story.world.rows(
+        "select step, count(*), count(distinct alert_id) from notification group by 1 order by 1"
+    )
+
+
+@pytest.mark.parametrize("workers", [2, 8])
+async def test_workers_on_the_same_rows_take_each_step_once(
+    story: Story, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setattr(course, "CLAIM_ROWS_MAX", 3)
+    story.stands_in("bo")
+    await story.at("08:12")
+    await opens(story, 30)
+    for number in range(2):
+        await work(story, workers, story.now + number * TEN)
+        await work(story, workers, story.now + number * TEN)
+    assert counted(story) == [(0, 30, 30), (1, 30, 30)]
+    assert story.world.one("select count(*) from alert_log where event = 'notified'") == 60
+
+
+async def test_a_worker_that_dies_leaves_its_step_to_the_next(story: Story) -> None:
+    await story.at("08:12")
+    await opens(story, 1)
+    async with await AsyncConnection.connect(story.world.dsn, autocommit=True) as dying:
+        with pytest.raises(psycopg.OperationalError):
+            await _dies(story, dying)
+    await work(story, 2, story.now)
+    assert counted(story) == [(0, 1, 1)]
+
+
+async def _dies(story: Story, dying: AsyncConnection[Any]) -> None:
+    """Take the step, and end before it is written for good."""
+    async with dying.transaction():
+        assert await course.advance(dying, story.now) == 1
+        await work(story, 2, story.now)
+        assert counted(story) == []  # it is held by who is at it
+        story.world.connection.execute("select pg_terminate_backend(%s)", [dying.info.backend_pid])
+
+
+async def test_of_fifty_at_once_one_takes_it_the_others_are_told_who_and_nobody_is_told_more(
+    story: Story,
+) -> None:
+    story.unit_phone()
+    await story.at("08:12")
+    await story.measures("sven", RED)
+    story.expects("08:12 enheten: opened")
+    story.now += 2 * TEN  # the next step is due at this moment
+    unit_id, alert_id = story.viewer("anna").unit_id, story.world.alert("sven")
+    staff = story.world.rows(
+        "insert into staff (unit_id, name, role, phone) select %s, 'Prov ' || n, 'x', '' "
+        "from generate_series(1, 50) n returning staff_id, name",
+        unit_id,
+    )
+
+    async def takes(staff_id: int, name: str) -> actions.Done:
+        viewer = Viewer(name=name, staff_id=staff_id, unit_id=unit_id)
+        async with story.pool.connection() as connection:
+            return await actions.acknowledge(connection, viewer, alert_id, now=story.now)
+
+    answers, _ = await asyncio.gather(
+        asyncio.gather(*(takes(*one) for one in staff)), work(story, 4, story.now)
+    )
+    (winner,) = (one for one in answers if one.answer is Answer.DONE)
+    others = [one for one in answers if one is not winner]
+    assert {(one.answer, one.name) for one in others} == {(Answer.TAKEN, winner.name)}
+    rang = len(story.heard)
+    await story.turn()
+    await story.at("12:31")
+    assert len(story.heard) == rang
+    assert story.state("sven") == "acknowledged"
+
+
+async def test_a_course_that_meets_an_end_or_a_taking_is_over_or_rests(story: Story) -> None:
+    story.stands_in("bo")
+    await story.at("08:12")
+    await opens(story, 12)
+    await work(story, 1, story.now)
+    later = story.now + TEN
+    alert_ids = [row[0] for row in story.world.rows("select alert_id from alert order by 1")]
+
+    async def ends(alert_id: int) -> None:
+        async with story.pool.connection() as connection:
+            viewer = story.viewer("anna")
+            if alert_id % 2:
+                await actions.acknowledge(connection, viewer, alert_id, now=later)
+            else:
+                await actions.close(
+                    connection,
+                    viewer,
+                    alert_id,
+                    outcome=Outcome.OTHER,
+                    seen_breach_id=0,
+                    now=later,
+                )
+
+    await asyncio.gather(*(ends(one) for one in alert_ids), work(story, 4, later))
+    before = counted(story)
+    await work(story, 4, later + 2 * TEN)
+    assert counted(story) == before
+    assert story.world.rows(
+        "select a.state, c.due_at from alert a left join alert_course c using (alert_id) "
+        "group by 1, 2 order by 1"
+    ) == [("acknowledged", later + timedelta(hours=4)), ("closed", None)]
