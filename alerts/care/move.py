@@ -86,7 +86,8 @@ order by alert_id for no key update
 """
 # Who has taken one, or let it rest, can see the patient no more: her word ends here.
 _NOBODY_ACTS: Final = """
-update alert_case k set acknowledged_until = %(now)s, snoozed_until = least(snoozed_until, %(now)s)
+update alert_case k set acknowledged_until = %(now)s,
+    snoozed_until = case when k.snoozed_until is not null then least(k.snoozed_until, %(now)s) end
 from alert a
 where a.alert_id = k.alert_id and k.alert_id = any(%(alerts)s)
   and (a.state = 'acknowledged' or k.snoozed_until > %(now)s)
