@@ -22,6 +22,7 @@ from alerts import audience, engine, policy
 from alerts.alert import Level, State
 from alerts.care.availability import around
 from alerts.escalation import Because, Receiver
+from alerts.pulse import Part, beat
 from alerts.turn import Standing, Turn, look
 
 # A claim holds row locks that ingest may wait for.
@@ -139,7 +140,8 @@ async def run(pool: AsyncConnectionPool) -> None:
         try:
             async with pool.connection() as connection:
                 while await advance(connection):
-                    pass
+                    await beat(connection, Part.COURSE)
+                await beat(connection, Part.COURSE)
         except (psycopg.OperationalError, PoolTimeout) as error:
             _log.warning("course.database_away", problem=type(error).__name__)
         await asyncio.sleep(POLL_S)

@@ -197,3 +197,9 @@ create table reminder_attempt (
     reply text not null default '',
     primary key (reminder_id, number)
 );
+
+-- When each part of alerts last did its work; who is silent is told of on every page.
+create table pulse (
+    part text primary key,
+    at timestamptz not null
+);

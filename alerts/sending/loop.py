@@ -12,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from alerts.channels import message
 from alerts.channels.channel import Carriers
 from alerts.channels.message import Message
+from alerts.pulse import Part, beat
 from alerts.sending import store
 from alerts.sending.store import Claimed
 
@@ -54,6 +55,7 @@ async def start(
 ) -> int:
     """Begin to send what is due, as far as there is room; return how many were looked at."""
     async with pool.connection() as connection:
+        await beat(connection, Part.SENDING)
         at = await clock(connection)
         room = AT_ONCE_MAX - len(flying)
         claim = await store.claim(connection, carriers.kinds, at, room)

@@ -17,6 +17,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from alerts.care import tasks
 from alerts.care.people import TECHNICIAN
 from alerts.fleet import queries
+from alerts.pulse import Part, beat
 from alerts.technical import failures
 from alerts.technical.fault import (
     WAITING,
@@ -85,6 +86,7 @@ async def run(pool: Pool) -> None:
         try:
             async with pool.connection() as connection:
                 looked = await look(connection)
+                await beat(connection, Part.TECHNICAL)
         except (psycopg.OperationalError, PoolTimeout) as error:
             _log.warning("technical.database_away", problem=type(error).__name__)
         else:

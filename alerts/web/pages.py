@@ -16,6 +16,7 @@ from alerts.alert import Event, Level, Outcome
 from alerts.care.identity import parse as parse_identity
 from alerts.log import Entry
 from alerts.trend import title
+from alerts.web import banner
 from alerts.web.services import ServicesOf
 from alerts.web.session import Session
 from alerts.whose import whose
@@ -97,11 +98,14 @@ def page(
 ) -> HTMLResponse:
     """Return a whole page."""
     services: ServicesOf = request.app.state.services
+    now = datetime.now(UTC)
+    viewer = None if session is None else session.viewer
     text = fragment(
         template,
         session=session,
         demo_banner=services.web.demo_banner,
-        **{"now": datetime.now(UTC), **context},
+        silent=banner.told(services.pulse.silences, viewer, now),
+        **{"now": now, **context},
     )
     return HTMLResponse(text, status, headers)
 

@@ -1,6 +1,6 @@
 """What the routes work with: one value, made once, carried by the application."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, cast
 
 from anyio import CapacityLimiter
@@ -10,6 +10,7 @@ from psycopg_pool import AsyncConnectionPool
 from alerts.channels.channel import Carriers
 from alerts.config import LoginSettings, WebSettings
 from alerts.enrolment.registrar import Registrar
+from alerts.pulse import Watch
 from alerts.signal import Hub
 from alerts.totp import Seal
 from alerts.web.oidc import Provider
@@ -30,6 +31,7 @@ class ServicesOf:
     login: LoginSettings = _NOBODY
     seal: Seal | None = None  # none: no one-time codes
     provider: Provider | None = None  # none: no login by an identity provider
+    pulse: Watch = field(default_factory=Watch)
 
 
 def _services(request: Request) -> ServicesOf:

@@ -1,0 +1,50 @@
+"""What every page says while a part of the chain is silent: what, since when, what to do now."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import Final
+
+from alerts.care.people import Viewer
+from alerts.pulse import Part, Silence
+from alerts.words import when
+
+_CARE: Final[Mapping[Part, str]] = MappingProxyType(
+    {
+        Part.INGEST: "Inga nya mätvärden tas emot{since}. De sparas hemma hos patienterna och"
+        " kommer senare. Ring den du är orolig för.",
+        Part.ROUTING: "Nya larm kommer inte till arbetslistan{since}. Titta på värdena hos dem du"
+        " är orolig för.",
+        Part.COURSE: "Ingen får meddelanden om larm{since}. Håll arbetslistan öppen.",
+        Part.SENDING: "Inga meddelanden om larm skickas{since}. Håll arbetslistan öppen.",
+        Part.WAY: "Provmätningen som görs var femte minut kommer inte fram{since}. Larm kan dröja."
+        " Ring den du är orolig för.",
+    }
+)
+_TECHNICIAN: Final[Mapping[Part, str]] = MappingProxyType(
+    {
+        Part.INGEST: "Ingest är tyst{since}. Titta på processen och databasen.",
+        Part.ROUTING: "Larm fördelas inte{since}. Titta på processen alerts.",
+        Part.COURSE: "Larm trappas inte upp{since}. Titta på processen alerts.",
+        Part.SENDING: "Inga meddelanden skickas{since}. Titta på processen alerts.",
+        Part.TECHNICAL: "Boxar och mätare bevakas inte{since}. Titta på processen alerts.",
+        Part.WAY: "Provmätningen kommer inte fram{since}. Börja med mäklaren och ingest.",
+    }
+)
+_PATIENT: Final = (
+    "Just nu kommer mätvärden inte fram till vården. De sparas i boxen hemma och skickas senare."
+    " Mår du sämre? Ring 1177. Vid fara för livet: ring 112."
+)
+_REACHES_HER: Final = frozenset({Part.INGEST, Part.ROUTING, Part.WAY})
+
+
+def told(silences: Sequence[Silence], viewer: Viewer | None, now: datetime) -> list[str]:
+    """Return the sentences for *viewer*; none: nobody is logged in, and care is meant."""
+    if viewer is not None and viewer.staff_id is None:
+        return [_PATIENT] if any(one.part in _REACHES_HER for one in silences) else []
+    texts = _TECHNICIAN if viewer is not None and viewer.is_technician else _CARE
+    return [
+        texts[one.part].format(since=f" sedan {when(one.since, now)}")
+        for one in silences
+        if one.part in texts
+    ]
