@@ -71,8 +71,8 @@ GRANTS: Final = {
         absence access_chain access_log access_review account alert alert_case alert_course
         alert_log attempt block breach breach_reading canary_beat care_contact care_relation channel
         channel_test clock_turn consent device_loan digest duty emergency_access enrolment_code
-        gateway gateway_certificate gateway_config gateway_device gateway_event gateway_home gateway_status
-        handover huvudman loan_note login_failure login_session login_step message
+        gateway gateway_certificate gateway_config gateway_device gateway_event gateway_home
+        gateway_status handover huvudman loan_note login_failure login_session login_step message
         notification pairing_request patient patient_channel patient_pause person person_unit
         plan_advice plan_limit plan_proposal plan_rule plan_schedule plan_template plan_version
         policy pulse quantity quarantine reach reading reading_move {_NOTED} relative repeat_wait
@@ -97,12 +97,13 @@ GRANTS: Final = {
     ),
     NOTIFIER: Grants(
         select="""
-        absence alert alert_case alert_course alert_log attempt breach canary_beat care_contact
-        channel clock_turn device_loan digest duty gateway gateway_config gateway_device
-        gateway_event gateway_home gateway_status incident notification pairing_request patient
-        patient_channel patient_pause person person_unit plan_rule policy pulse quantity quarantine
-        reach reading reminder reminder_attempt route_turn rule_due sample staff staff_function
-        substitute task team team_member technical technical_turn unit unit_day unit_hours""",
+        absence access_chain alert alert_case alert_course alert_log attempt breach canary_beat
+        care_contact channel clock_turn device_loan digest duty gateway gateway_certificate
+        gateway_config gateway_device gateway_event gateway_home gateway_status incident
+        notification pairing_request patient patient_channel patient_pause person person_unit
+        plan_rule policy pulse quantity quarantine reach reading reminder reminder_attempt
+        route_turn rule_due sample staff staff_function substitute task team team_member technical
+        technical_turn unit unit_day unit_hours""",
         insert="""
         alert_case alert_course alert_log attempt digest incident notification pulse
         reminder_attempt task technical technical_turn""",

@@ -5,6 +5,10 @@ from typing import Any
 
 import psycopg
 
+_INSTALLED = """
+select exists (select from pg_extension where extname = 'timescaledb'),
+       current_setting('timescaledb.license', true)
+"""
 _AVAILABLE = """
 select exists (select from pg_extension where extname = 'timescaledb'),
        exists (select from pg_available_extensions where name = 'timescaledb'),
@@ -27,6 +31,13 @@ class Edition(enum.StrEnum):
         return order.index(other) <= order.index(self)
 
 
+def installed(connection: psycopg.Connection[Any]) -> Edition:
+    """Return the edition of the connected database as it is, for one who may not change it."""
+    row = connection.execute(_INSTALLED).fetchone()
+    assert row is not None
+    return _edition(*row)
+
+
 def detect(connection: psycopg.Connection[Any]) -> Edition:
     """Return the edition of the connected database.
 
@@ -35,7 +46,11 @@ def detect(connection: psycopg.Connection[Any]) -> Edition:
     """
     row = connection.execute(_AVAILABLE).fetchone()
     assert row is not None
-    installed, available, loaded, licence = row
-    if not (installed or (available and loaded)):
+    is_there, available, loaded, licence = row
+    return _edition(is_there or (available and loaded), licence)
+
+
+def _edition(has_extension: bool, licence: str | None) -> Edition:  # noqa: FBT001 - as queried
+    if not has_extension:
         return Edition.PLAIN
     return Edition.COMMUNITY if licence == "timescale" else Edition.TIMESCALEDB

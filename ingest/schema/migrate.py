@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from ingest.schema.edition import Edition, detect
+from ingest.schema.edition import Edition, detect, installed
 from ingest.schema.quantity import fill_quantity
 
 # One number for every migrator of one database ("egen" in ASCII).
@@ -95,7 +95,8 @@ def migrate(
 
     Raises:
         MigrationError: An applied file was edited or is unknown here, a file is malformed,
-            or another migrator holds the lock.
+            another migrator holds the lock, or something is new and this account may not
+            change the schema (one that may not and need not goes on).
         psycopg.Error: The database is away, or refuses a statement; the file that failed
             is rolled back and the ones before it stay.
     """
@@ -103,6 +104,8 @@ def migrate(
     scripts = [read_scripts(source) for source in complete]
     with psycopg.connect(dsn, autocommit=True, connect_timeout=CONNECT_S_MAX) as connection:
         _lock(connection, lock_wait_s)
+        if not _may_change(connection):
+            return _as_it_is(connection, scripts)
         connection.execute(f"set lock_timeout = '{TABLE_LOCK_WAIT_S}s'")
         connection.execute(_LEDGER)
         edition = detect(connection)
@@ -119,6 +122,29 @@ def migrate(
             if source.after:
                 source.after(connection)
     return Migrated(edition, tuple(applied), tuple(skipped))
+
+
+def _may_change(connection: psycopg.Connection[Any]) -> bool:
+    row = connection.execute("select has_schema_privilege('public', 'create')").fetchone()
+    return bool(row and row[0])
+
+
+def _as_it_is(connection: psycopg.Connection[Any], sources: Sequence[Sequence[Script]]) -> Migrated:
+    """Return what is there, if that is all that is wanted."""
+    edition = installed(connection)
+    new = [
+        f"{script.source}/{script.name}"
+        for scripts in sources
+        for script in _pending(connection, scripts[0].source, scripts)
+        if edition.includes(script.edition)
+    ]
+    if new:
+        problem = (
+            f"{', '.join(new)} is not applied, and this account may not change the schema;"
+            " run migrate with the one that may"
+        )
+        raise MigrationError(problem)
+    return Migrated(edition, (), ())
 
 
 def read_scripts(source: Source) -> list[Script]:

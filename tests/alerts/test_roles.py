@@ -27,7 +27,8 @@ from alerts.signal import Hub
 from alerts.technical import watch
 from alerts.web.app import create_app
 from alerts.web.services import ServicesOf
-from ingest.schema.migrate import migrate
+from ingest.schema.migrate import INGEST as INGEST_FILES
+from ingest.schema.migrate import MigrationError, Source, migrate
 from simulator.embedded.child import free_port
 from tests.alerts.conftest import Pool
 from tests.alerts.world import GATEWAY, PASSWORD, D, S, World
@@ -198,8 +199,18 @@ def test_the_migrator_owns_everything_and_migrates(guarded: World) -> None:
     assert strange == []
     migrate(as_role(guarded, MIGRATOR), SOURCES)
     say(guarded, MIGRATOR, "alter table staff add column mine integer")
-    with pytest.raises(errors.InsufficientPrivilege):
-        migrate(as_role(guarded, WEB), SOURCES)
+
+
+def test_who_may_not_change_the_schema_goes_on_with_it_as_it_is(
+    guarded: World, tmp_path: Path
+) -> None:
+    done = migrate(as_role(guarded, INGEST))
+    assert done.applied == done.skipped == ()
+    (tmp_path / "0001_more.sql").write_text("create table more (id integer)")
+    with pytest.raises(MigrationError, match="is not applied"):
+        migrate(as_role(guarded, INGEST), [INGEST_FILES, Source("more", tmp_path)])
+    migrate(as_role(guarded, MIGRATOR), [INGEST_FILES, Source("more", tmp_path)])
+    assert migrate(as_role(guarded, INGEST), [INGEST_FILES, Source("more", tmp_path)]).applied == ()
 
 
 async def test_ingest_stores_judges_and_removes_under_its_role(guarded: World) -> None:
@@ -337,10 +348,12 @@ def files(room: str, *without: str) -> list[Path]:
     ]
 
 
-# Who sets up people, templates, the canary and retention does so at the command line, as migrator.
+# Who sets up people, the canary and retention, or erases somebody, does so at the command line, as
+# migrator.
 AT_THE_COMMAND_LINE = (
     "alerts/schema",
     "alerts/care/seed",
+    "alerts/care/erasure",
     "alerts/enrolment/commands",
     "ingest/schema",
     "ingest/canary/patient",
