@@ -194,6 +194,16 @@ async def test_one_who_stands_in_twice_comes_once(town: Town) -> None:
     assert [one.for_staff_id for one in found] == [None, None]
 
 
+async def test_two_absent_substitutes_may_have_the_same_one(town: Town) -> None:
+    for place, key in enumerate(("eva", "lisa"), 1):
+        await stands_in(town, key, place, patient="marta")
+        await stands_in(town, "tove", 1, colleague=key)
+        await away(town, key, MONDAY, MONDAY + DAY)
+    found = (await seen(town)).substitutes
+    assert names(found) == ["Eva", "Lisa", "Tove"]
+    assert found[-1].for_staff_id == town.staff["eva"]
+
+
 async def test_a_team_is_there_by_name_while_they_are_members(town: Town) -> None:
     team_id = await team_of(town, "lisa", "eva", "anna")
     await new_contact(town, MONDAY, team_id=team_id)
