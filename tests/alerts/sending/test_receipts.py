@@ -102,6 +102,7 @@ async def test_a_receipt_faster_than_the_providers_own_answer_is_kept(
         outcome = Outcome(state=State.ACCEPTED, provider_key="s1")
         await store.mark(connection, one.attempt_id, outcome, told.now)
     assert (told.states(), told.attempts()) == (["delivered"], [("sms", "delivered")])
+    assert told.events() == ["delivered"]
 
 
 # How an address or a form is changed, and the answer: what is not said with 2xx is told again.
