@@ -11,7 +11,7 @@ import structlog
 
 from alerts import account_commands, process, roles
 from alerts.audit.commands import audit
-from alerts.care import export_command
+from alerts.care import erasure_command, export_command
 from alerts.care.file import CareRecordError, read
 from alerts.care.seed import seed
 from alerts.config import Config
@@ -36,6 +36,7 @@ app.command(commands.gateway)
 app.command(account_commands.account)
 app.command(audit)
 app.command(export_command.app)
+app.command(erasure_command.app)
 app.command(indicators.app)
 
 ConfigFile = Annotated[Path | None, cyclopts.Parameter(name="--config")]

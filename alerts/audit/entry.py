@@ -53,6 +53,7 @@ class Action(enum.StrEnum):
     DEVICE_RETURNED = "device_returned"
     READING_MOVED = "reading_moved"
     EXPORTED = "exported"
+    ERASED = "erased"
     MESSAGES_SEEN = "messages_seen"
     MESSAGE_WRITTEN = "message_written"
     MESSAGE_SEEN_TO = "message_seen_to"

@@ -36,6 +36,7 @@ ACTIONS: Final = {
     Action.DEVICE_RETURNED: "skrev in att en mätare är tillbaka",
     Action.READING_MOVED: "flyttade en mätning till den som den hör till",
     Action.EXPORTED: "tog ut allt som finns om dig",
+    Action.ERASED: "raderade det som inte måste finnas kvar",
     Action.MESSAGES_SEEN: "läste era meddelanden",
     Action.MESSAGE_WRITTEN: "skrev ett meddelande",
     Action.MESSAGE_SEEN_TO: "tog hand om ditt meddelande",

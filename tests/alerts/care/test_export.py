@@ -17,6 +17,7 @@ from alerts.care.export import LEFT_OUT, PARTS
 from alerts.care.lent import Answer, Device
 from alerts.care.plan_spec import PlanSpec
 from alerts.care.proposal import How
+from tests.alerts.care.reachable import reachable
 from tests.alerts.world import PATIENTS, D, S, W, World, device
 
 Connection = AsyncConnection[Any]
@@ -30,29 +31,11 @@ SPEC = PlanSpec.model_validate(
     }
 )
 
-# Tables with a patient's number or a reading's in them, and all that refer to those, step by step.
-_REACHABLE = """
-with recursive found (oid) as (
-    select c.oid from pg_class c join pg_attribute a on a.attrelid = c.oid
-    where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and a.attnum > 0
-        and not a.attisdropped
-        and (a.attname ~ '(patient|reading)_ids?$' or a.attname in ('patient', 'subject_id'))
-    union
-    select k.conrelid from found join pg_constraint k on k.confrelid = found.oid
-    where k.contype = 'f'
-)
-select relname from found join pg_class using (oid) order by 1
-"""
-
 
 @pytest.fixture
 async def db(world: World) -> AsyncIterator[Connection]:
     async with await AsyncConnection.connect(world.dsn, autocommit=True) as connection:
         yield connection
-
-
-def reachable(world: World) -> set[str]:
-    return {row[0] for row in world.rows(_REACHABLE)}
 
 
 def test_every_table_that_has_something_of_patients_is_exported_or_excused(world: World) -> None:
