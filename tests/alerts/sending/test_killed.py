@@ -135,6 +135,23 @@ async def test_several_senders_send_each_message_once(told: Told, elks: Elks) ->
     assert set(sent.values()) == {1}
 
 
+async def test_a_sender_whose_connections_are_cut_goes_on(told: Told, elks: Elks) -> None:
+    told.channel("sms", NUMBER)
+    told.now = told.world.one("select clock_timestamp()")
+    sender = asyncio.create_task(loop.run(told.pool, told.carriers))
+    told.notify()
+    await until(lambda: told.attempts() == [("sms", "accepted")])
+    told.world.connection.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity "
+        "where datname = current_database() and pid <> pg_backend_pid()"
+    )
+    told.notify()
+    await until(lambda: told.attempts() == [("sms", "accepted")] * 2)
+    await end([sender])
+    assert sender.cancelled()
+    assert len(elks.messages) == 2
+
+
 async def test_a_slow_provider_keeps_no_other_message_waiting(
     told: Told, elks: Elks, postbox: Postbox
 ) -> None:
