@@ -75,9 +75,17 @@ class Story:
         await self.turn()
 
     async def measures(
-        self, patient: str, values: dict[Quantity, float], *, ago: timedelta = timedelta(minutes=1)
+        self,
+        patient: str,
+        values: dict[Quantity, float],
+        *,
+        ago: timedelta = timedelta(minutes=1),
+        is_seen: bool = True,
     ) -> None:
-        """Let ingest store a reading; what it opens or raises, it does at this moment."""
+        """Let ingest store a reading; what it opens or raises, it does at this moment.
+
+        If it is not *is_seen*, no worker has come to look at it yet.
+        """
         before = self._alerts()
         await self.world.measure_soon(patient, values, ago=ago)
         for alert_id, times in self._alerts().items():
@@ -90,7 +98,8 @@ class Story:
                 "where alert_id = %s",
                 (opened, since, changed, alert_id),
             )
-        await self.turn()
+        if is_seen:
+            await self.turn()
 
     async def takes(self, who: str, patient: str = "marta") -> Done:
         """Let somebody acknowledge."""

@@ -3,7 +3,7 @@
 from datetime import date, timedelta
 
 from alerts.held import Answer
-from tests.alerts.timeline.story import FINE, RED, YELLOW, Story
+from tests.alerts.timeline.story import FINE, RED, YELLOW, Phone, Story
 from tests.alerts.world import D, S
 
 TUESDAY = date(2027, 2, 2)
@@ -166,3 +166,35 @@ async def test_what_somebody_else_has_taken_is_not_hers_to_let_rest(story: Story
     await story.takes("bo")
     done = await story.snoozes("cia", story.moment("09:00"))
     assert (done.answer, done.name) == (Answer.TAKEN, "Bo Provson")
+
+
+async def test_red_that_is_taken_before_anybody_could_be_told_rests(story: Story) -> None:
+    await story.at("08:12")
+    await story.measures("marta", YELLOW)
+    story.expects("08:12 anna: opened")
+    await story.at("09:00")
+    await story.measures("marta", RED, is_seen=False)
+    await story.takes("anna")
+    await story.at("12:59")
+    story.expects()
+    await story.at("13:01")
+    story.expects("13:00 anna: ack_expired")
+
+
+async def test_what_rests_is_tried_by_no_other_channel(story: Story) -> None:
+    story.phones["anna"] = Phone.MUTE
+    await story.at("08:12")
+    await story.measures("marta", RED)
+    await story.at("08:13")
+    await story.snoozes("anna", story.moment("10:00"))
+    assert story.world.rows("select 1 from notification where due_at is not null") == []
+
+
+async def test_who_takes_an_alert_that_nobody_has_been_told_of_yet_has_it(story: Story) -> None:
+    await story.at("08:12")
+    await story.measures("marta", RED, is_seen=False)
+    assert (await story.takes("anna")).answer is Answer.DONE
+    await story.at("12:11")
+    story.expects()
+    await story.at("12:13")
+    story.expects("12:12 anna: ack_expired")
