@@ -66,7 +66,7 @@ async def by_claims(
     """
     hsa_id, number = claims.get(staff_claim), claims.get(patient_claim)
     found = []
-    if isinstance(hsa_id, str):
+    if isinstance(hsa_id, str) and hsa_id.isprintable():
         found.append(
             await _one(connection, "a.subject is null and s.hsa_id = %s", hsa_id.strip().upper())
         )
@@ -123,6 +123,7 @@ async def unlink(connection: AsyncConnection, account_id: int) -> None:
 
 
 def _normal(number: str) -> str:
+    """Return a number as it is kept; what is none is nobody's."""
     try:
         return identity.normalize(number)
     except identity.IdentityError:

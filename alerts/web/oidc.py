@@ -41,6 +41,7 @@ _TIMEOUT_S: Final = 5.0
 _ANSWER_BYTES_MAX: Final = 256 * 1024
 _TOKEN_BYTES: Final = 32
 _SUBJECT_CHARS_MAX: Final = 255  # OpenID Connect Core, section 2
+_VISIBLE: Final = r"^[\x21-\x7e]+$"
 
 
 class ProviderAway(Exception):
@@ -112,7 +113,7 @@ class _IdToken(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True, allow_inf_nan=False)
 
     iss: str
-    sub: Annotated[str, Field(min_length=1, max_length=_SUBJECT_CHARS_MAX, pattern=r"^\S+$")]
+    sub: Annotated[str, Field(max_length=_SUBJECT_CHARS_MAX, pattern=_VISIBLE)]
     aud: str | list[str]
     exp: int | float
     iat: int | float

@@ -155,6 +155,8 @@ async def of_account(connection: AsyncConnection, found: Session) -> list[Listed
 
 async def end_one(connection: AsyncConnection, account_id: int, handle: str) -> None:
     """End one session of the account, now."""
+    if not handle.isalnum():
+        return
     await connection.execute(
         f"delete from login_session l where l.account_id = %s and {_HANDLE} = %s",  # noqa: S608
         (account_id, handle),

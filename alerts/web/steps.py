@@ -39,6 +39,8 @@ async def take_provider(
     connection: AsyncConnection, token: str, state: str
 ) -> tuple[Begun, str] | None:
     """Return the login that *state* answers, and where it leads; it is good for one answer."""
+    if not state.isascii() or not state.isprintable():
+        return None  # none of ours; and a text with a zero in it cannot be asked for
     cursor = await connection.execute(
         "delete from login_step where token_hash = %s and state = %s and began_at > now() - %s"
         " returning state, nonce, verifier, next_path",

@@ -114,6 +114,8 @@ WRONG_CLAIMS: dict[str, Claims] = {
     "an empty name": {"sub": ""},
     "two words": {"sub": "anna admin"},
     "a line more": {"sub": "anna\n"},
+    "a zero": {"sub": "anna\x00"},
+    "a letter of ours": {"sub": "ånna"},
     "a number": {"sub": 7},
     "a name without end": {"sub": "a" * 256},
     "the hash of another access token": {"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"},

@@ -1,5 +1,6 @@
 """Login by a real identity provider: who gets in, and who reads why not and what now."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ PEOPLE = {
     "anna": {"hsa_id": HSA_ID},
     "marta": {"personal_number": PATIENTS["marta"][2]},
     "somebody": {},
+    "odd": {"hsa_id": f"{HSA_ID}\0", "personal_number": "\0"},
     "two": {"hsa_id": HSA_ID, "personal_number": PATIENTS["marta"][2]},
 }
 
@@ -151,7 +153,8 @@ async def test_an_account_is_known_by_its_owners_number_once(
     world: World, real: RealProvider, client: httpx.AsyncClient
 ) -> None:
     world.connection.execute("update staff set hsa_id = %s where name like 'Anna%%'", (HSA_ID,))
-    assert "Du har inget konto här" in (await log_in(client, real, "two")).text
+    for person in ("two", "odd"):
+        assert "Du har inget konto här" in (await log_in(client, real, person)).text
     assert (await log_in(client, real, "anna")).status_code == 303
     assert world.one("select subject from account where username = 'anna'") == subject(real, "anna")
     # The number leads to nobody else now; who has it by another identity is a stranger.
@@ -181,13 +184,19 @@ async def test_an_answer_counts_once_in_its_own_browser_with_its_own_state(
     forged = str(httpx.URL(back).copy_set_param("state", "another"))
     async with browser(site) as another:
         await go(another)  # has a login of its own begun
-        for who, address in ((another, back), (client, forged), (client, "/login/oidc/svar")):
+        nothing = "/login/oidc/svar"
+        for who, address in (
+            (another, back),
+            (client, forged),
+            (client, nothing),
+            (client, f"{nothing}?state=%00"),
+            (client, f"{nothing}?state=%C3%A5&code=%00"),
+        ):
             refused = await who.get(address)
             assert refused.status_code == 403
             assert "gäller inte längre" in refused.text
-    assert (await client.get(back)).status_code == 303
-    again = await client.get(back)
-    assert again.status_code == 403
+    at_once = await asyncio.gather(*(client.get(back) for _ in range(4)))
+    assert sorted(answer.status_code for answer in at_once) == [303, 403, 403, 403]
     assert world.one("select count(*) from login_session") == 1
 
 
