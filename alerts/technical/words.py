@@ -68,6 +68,10 @@ _INCIDENTS: Final[dict[str, Words]] = {
         "Efterkontrollen hittade värden som inte är bedömda rätt.",
         "Hör med den som sköter servern i dag.",
     ),
+    "sending": Words(
+        "En leverantör tar inte emot meddelanden om larm. De går andra vägar så länge.",
+        "Hör med den som sköter servern i dag.",
+    ),
     "lag": Words("Servern hinner inte med.", "Hör med den som sköter servern i dag."),
     "rule": Words(
         "Servern förstår inte alla regler i planerna. De används inte.",
