@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 from alerts import actions, course, engine
 from alerts.alert import Outcome
 from alerts.care.people import Viewer
+from alerts.ending import end
 from alerts.held import Answer
 from tests.alerts.timeline.story import RED, Story
 
@@ -145,3 +146,21 @@ async def test_a_course_that_meets_an_end_or_a_taking_is_over_or_rests(story: St
         "select a.state, c.due_at from alert a left join alert_course c using (alert_id) "
         "group by 1, 2 order by 1"
     ) == [("acknowledged", later + timedelta(hours=4)), ("closed", None)]
+
+
+async def test_a_worker_goes_on_by_itself_by_the_clock_of_the_database(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(course, "POLL_S", 0.05)
+    story.unit_phone()  # it may be night
+    task = asyncio.create_task(course.run(story.pool))
+    async with asyncio.timeout(20):
+        await story.world.measure_soon("marta", RED)
+        await engine.advance(story.connection)
+        while not counted(story):  # noqa: ASYNC110 - the database tells nobody
+            await asyncio.sleep(0.01)
+    await end([task])
+    assert story.world.one(
+        "select abs(extract(epoch from n.made_at - a.opened_at)) < 60 "
+        "from notification n join alert a using (alert_id)"
+    )
