@@ -88,7 +88,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A handover whose row, and whose patient's, are locked by us."""
+    """A handover whose patient's row is locked by us: nobody else answers meanwhile."""
 
     handover_id: int
     patient_id: int
@@ -304,11 +304,11 @@ async def _may_go(
 
 
 async def _hold(connection: AsyncConnection, handover_id: int) -> _Held | None:
-    """Lock the handover and its patient, and then read them: who waited sees what was done."""
-    locked = await connection.execute(
-        "select patient_id from handover where handover_id = %s for update", (handover_id,)
+    """Lock the patient, and then read the handover: who waited sees what was done."""
+    found = await connection.execute(
+        "select patient_id from handover where handover_id = %s", (handover_id,)
     )
-    row = await locked.fetchone()
+    row = await found.fetchone()
     if row is None:
         return None
     await connection.execute(_PATIENT, row)

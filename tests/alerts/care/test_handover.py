@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from datetime import UTC, datetime
 
+import psycopg
 import pytest
 from psycopg import AsyncConnection
 
@@ -333,15 +334,29 @@ async def test_another_huvudman_needs_her_consent_also_at_the_moment_of_acceptin
         assert await accepted(connection, world, handover_id) is None
 
 
-async def test_who_has_gone_another_way_meanwhile_is_not_moved(world: World, pool: Pool) -> None:
+async def test_who_goes_another_way_in_the_same_moment_is_not_moved(
+    world: World, pool: Pool
+) -> None:
+    async def accepting(handover_id: int) -> Refused | None:
+        async with pool.connection() as connection:
+            return await accepted(connection, world, handover_id)
+
     async with pool.connection() as connection:
         handover_id = await offered(connection, world)
-        world.connection.execute(
-            "update person set unit_id = (insert_unit.unit_id) from ("
-            "select unit_id from unit where unit_id = %s) insert_unit where patient_id = %s",
+    with psycopg.connect(world.dsn) as other:
+        other.execute(
+            "update person set unit_id = %s where patient_id = %s",
             (unit_of(world, "lisa"), world.patient("marta")),
         )
-        assert await accepted(connection, world, handover_id) == Refused(why=Refusal.MOVED)
+        async with asyncio.timeout(20):
+            task = asyncio.create_task(accepting(handover_id))
+            while not world.one(  # noqa: ASYNC110 - the database tells nobody
+                "select count(*) from pg_stat_activity "
+                "where wait_event_type = 'Lock' and datname = current_database()"
+            ):
+                await asyncio.sleep(0.01)
+            other.commit()
+            assert await task == Refused(why=Refusal.MOVED)
 
 
 async def test_of_many_who_answer_at_once_one_does_and_the_others_are_told_who(
