@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from alerts.sending import health as sending
+from alerts.technical import watch as technical
 from ingest import recheck, settle
 from ingest.canary import beat, canary
 from ingest.clock import lane
@@ -71,6 +73,7 @@ def test_every_alarm_is_on_metrics_that_there_are() -> None:
 
 def test_every_incident_is_explained() -> None:
     kinds = {watcher.LAG, canary.KIND, lane.INCIDENT, recheck.INCIDENT, settle.INCIDENT}
+    kinds |= {sending.INCIDENT, technical.NO_TECHNICIAN}  # alerts' own
     assert {row[0].strip("`") for row in table("Incidents")} == kinds
 
 
