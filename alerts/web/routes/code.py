@@ -140,6 +140,7 @@ async def _set_up(request: Request, services: ServicesOf, *, told: str, status: 
         told=told,
         picture=totp.picture(secret, account.username),
         secret=totp.in_groups(secret),
+        address=totp.address(secret, account.username),
     )
 
 

@@ -106,6 +106,8 @@ async def test_the_first_time_she_sets_up_codes_and_is_in(
     assert answer.headers["location"] == "/login/kod/ny"
     assert "session" not in client.cookies
     secret = await offered(client)
+    link = f'href="otpauth://totp/Egenmonitorering:anna?secret={secret}&amp;'
+    assert link in (await client.get("/login/kod/ny")).text
     assert sessions(world) == 0
     wrong = await submit(client, "/login/kod/ny", code(world, secret, 10))
     assert (wrong.status_code, "Koden stämmer inte" in wrong.text) == (401, True)
