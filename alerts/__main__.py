@@ -127,7 +127,8 @@ def seed_command(care_record: Path, *, config: ConfigFile = None) -> None:
         _fail("schema: the tables are not there → run: python -m alerts migrate")
     print(
         f"{done.patients} patients ({done.patients_new} new), {done.staff} staff, "
-        f"{done.loans_new} new loans, {done.plans_new} new plan versions"
+        f"{done.loans_new} new loans, {done.plans_new} new plan versions, "
+        f"{done.kept} patients kept as somebody has decided since"
     )
 
 

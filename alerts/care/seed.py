@@ -24,6 +24,15 @@ _STAFF_OF: Final = (
     "select staff_id from staff left join account using (staff_id) "
     "where hsa_id = %s and username is distinct from %s"
 )
+_TAKEN_OVER: Final = (
+    "select unit_id from person_unit "
+    "where patient_id = %s and until_at is null and handover_id is not null"
+)
+# A contact other than the file's whom a person has named.
+_NAMED: Final = (
+    "select patient_id from care_contact where patient_id = %s and until_at is null "
+    "and named_by is not null and (staff_id, team_id) is distinct from (%s::bigint, %s::bigint)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,7 @@ class Seeded:
     patients_new: int
     loans_new: int
     plans_new: int
+    kept: int  # patients whose unit or contact somebody has changed since: left as it is
 
 
 def seed(connection: Connection, record: CareRecord) -> Seeded:
@@ -64,6 +74,7 @@ class _Seeding:
         self._patients_new = 0
         self._loans_new = 0
         self._plans_new = 0
+        self._kept: set[int] = set()
         self._problems: list[str] = []
 
     def write(self, record: CareRecord) -> Seeded:
@@ -85,6 +96,7 @@ class _Seeding:
             patients_new=self._patients_new,
             loans_new=self._loans_new,
             plans_new=self._plans_new,
+            kept=len(self._kept),
         )
 
     def _write_organisation(self, record: CareRecord) -> None:
@@ -103,8 +115,7 @@ class _Seeding:
             seed_roster.substitutes(connection, hers, for_staff_id=self._staff[person.key])
         for unit in record.units:
             for duty in unit.duty:
-                on_duty = self._staff[duty.staff]
-                seed_roster.duty(connection, self._unit[unit.key], on_duty, duty)
+                seed_roster.duty(connection, self._unit[unit.key], self._staff[duty.staff], duty)
         for team in record.teams:
             members = self._staff_ids(team.members) or []
             self._unit_of_contact[team.key] = team.unit
@@ -156,8 +167,7 @@ class _Seeding:
                 "and %(hsa_id)s::text is not null and hsa_id is distinct from %(hsa_id)s",
                 {"hsa_id": person.hsa_id, "staff_id": staff_id},
             )
-        is_technician = person.role.casefold() == TECHNICIAN.casefold()
-        usual = "technician" if is_technician else "care"
+        usual = "technician" if person.role.casefold() == TECHNICIAN.casefold() else "care"
         seed_roster.functions(self._connection, staff_id, person.functions, usual=usual)
         seed_roster.channels(self._connection, person.channels, staff_id=staff_id)
         seed_roster.absences(self._connection, staff_id, person.absences)
@@ -171,6 +181,7 @@ class _Seeding:
         if patient_id is None:
             self._patients_new += 1
             patient_id = self._one("insert into patient default values returning patient_id", ())
+        unit_id = self._answering(patient_id, self._unit[unit_key])
         self._connection.execute(
             "insert into person (patient_id, unit_id, given_name, family_name, personal_number, "
             "born_on, phone, diagnosis) values (%s, %s, %s, %s, %s, %s, %s, %s) "
@@ -179,7 +190,7 @@ class _Seeding:
             "phone = excluded.phone, diagnosis = excluded.diagnosis",
             (
                 patient_id,
-                self._unit[unit_key],
+                unit_id,
                 patient.given_name,
                 patient.family_name,
                 patient.personal_number,
@@ -188,7 +199,7 @@ class _Seeding:
                 patient.diagnosis,
             ),
         )
-        self._write_unit_of(patient_id, self._unit[unit_key])
+        self._write_unit_of(patient_id, unit_id)
         self._write_contact(patient_id, patient.contact)
         seed_roster.substitutes(
             self._connection, self._staff_ids(patient.substitutes), patient_id=patient_id
@@ -202,6 +213,13 @@ class _Seeding:
             self._write_loan(patient.key, patient_id, loan)
         for plan in patient.plans:
             self._write_plan(patient.key, patient_id, plan)
+
+    def _answering(self, patient_id: int, told: int) -> int:
+        """Return the unit that answers for her: the file's, or the one that has taken her over."""
+        unit_id = self._find(_TAKEN_OVER, (patient_id,)) or told
+        if unit_id != told:
+            self._kept.add(patient_id)
+        return unit_id
 
     def _write_unit_of(self, patient_id: int, unit_id: int) -> None:
         """Note since when the unit answers for her, if another did before. History stays."""
@@ -217,8 +235,15 @@ class _Seeding:
         )
 
     def _write_contact(self, patient_id: int, contact: str | None) -> None:
-        """End the contact there was, if it is another, and begin the new one. History stays."""
+        """End the contact there was, if it is another, and begin the new one. History stays.
+
+        One that a person has named since is left: a file does not undo what somebody decided.
+        """
         staff_id, team_id = self._staff.get(contact or ""), self._team.get(contact or "")
+        named = self._find(_NAMED, (patient_id, staff_id, team_id))
+        if named is not None or patient_id in self._kept:
+            self._kept.add(patient_id)
+            return
         self._connection.execute(
             "update care_contact set until_at = greatest(now(), from_at) "
             "where patient_id = %s and until_at is null "

@@ -164,17 +164,21 @@ def substitutes(
     patient_id: int | None = None,
     for_staff_id: int | None = None,
 ) -> None:
-    """Let these stand in, in this order, for a patient's contact or for a colleague."""
+    """Let these stand in, in this order, for a patient's contact or for a colleague.
+
+    A list that a person has named since is left: a file does not undo what somebody decided.
+    """
     if told is None:
         return
     of = {"patient_id": patient_id, "for_staff_id": for_staff_id}
     named = connection.execute(
-        "select staff_id from substitute where until_at is null "
+        "select staff_id, noted_by from substitute where until_at is null "
         "and patient_id is not distinct from %(patient_id)s "
         "and for_staff_id is not distinct from %(for_staff_id)s order by place",
         of,
     ).fetchall()
-    if [staff_id for (staff_id,) in named] == list(told):
+    is_decided = any(noted_by is not None for _, noted_by in named)
+    if is_decided or [staff_id for staff_id, _ in named] == list(told):
         return
     connection.execute(
         "update substitute set until_at = greatest(now(), from_at) where until_at is null "

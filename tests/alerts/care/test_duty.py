@@ -110,6 +110,12 @@ async def test_gaps_are_nights_without_anybody(town: Town) -> None:
     assert await gaps(town, NOW, EVENING + 5 * HOUR) == []
 
 
+async def test_a_short_duty_within_a_long_one_makes_no_gap(town: Town) -> None:
+    await note(town, "lisa", EVENING, MORNING)
+    await note(town, "anna", EVENING + HOUR, EVENING + 2 * HOUR)
+    assert await gaps(town, NOW, MORNING + HOUR) == []
+
+
 async def test_who_falls_ill_on_duty_leaves_a_gap(town: Town) -> None:
     await note(town, "lisa", EVENING, MORNING)
     ill, well = EVENING + 2 * HOUR, EVENING + 4 * HOUR

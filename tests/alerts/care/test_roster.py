@@ -203,6 +203,32 @@ def test_what_is_not_told_stays(connection: Connection) -> None:
     assert contents(connection) == before
 
 
+def test_what_somebody_has_decided_since_is_not_undone(connection: Connection) -> None:
+    """A patient moved back by an old file would lose her contact without anybody knowing."""
+    connection.execute("update care_contact set named_by = 1 where team_id is not null")  # kalle's
+    connection.execute("update substitute set noted_by = 1")
+    moved = connection.execute(
+        "with accepted as ("
+        "  insert into handover (patient_id, from_unit_id, to_unit_id, answer, answered_at)"
+        "  select patient_id, unit_id, 3 - unit_id, 'accepted', now() from person"
+        "  where given_name = 'Ingrid' returning *"
+        "), at_unit as ("
+        "  update person p set unit_id = to_unit_id from accepted a"
+        "  where p.patient_id = a.patient_id"
+        ") update person_unit w set unit_id = to_unit_id, handover_id = a.handover_id "
+        "from accepted a where w.patient_id = a.patient_id"
+    )
+    assert moved.rowcount == 1
+    before = contents(connection)
+    record = organised()
+    _, kalle, ingrid, *_ = record["patients"]
+    kalle |= {"contact": "lisa", "substitutes": []}
+    ingrid |= {"contact": "eva", "unit": "b"}
+    record["staff"][0]["substitutes"] = []
+    assert seed(connection, read(encoded(record))).kept == 2
+    assert contents(connection) == before
+
+
 def test_an_absence_that_was_taken_back_does_not_come_again(
     connection: Connection,
 ) -> None:
