@@ -128,6 +128,7 @@ async def _page(
         at = await store.now(connection)
         mine = await verify.mine(connection, _id(found), at)
         reach = await digest.wish(connection, _id(found))
+    carried = services.carriers.kinds if services.carriers else []
     return page(
         request,
         "channels.html",
@@ -138,11 +139,13 @@ async def _page(
         gather=reach.gather // timedelta(minutes=1),
         gathers=_GATHERS,
         kinds=_KINDS,
-        carried=services.carriers.kinds if services.carriers else [],
+        carried=carried,
         now=at,
         said=said,
         is_good=is_good,
-        reached=any(one.verified_at and not one.failing_since for one in mine),
+        reached=any(
+            one.verified_at and not one.failing_since and one.kind in carried for one in mine
+        ),
     )
 
 

@@ -137,6 +137,7 @@ async def test_a_key_in_an_address_is_shown_to_nobody(
         text = (await anna.get("/kanaler")).text
     assert "Annan tjänst" in text
     assert "Används inte" in text  # nothing is sent from here
+    assert "Larm når dig inte nu" in text
     assert "hemlig" not in text
 
 
