@@ -1,7 +1,5 @@
 """What is needed only while she measures goes; what the law keeps stays; each table is decided."""
 
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +10,7 @@ from psycopg import AsyncConnection
 
 from alerts.care import erasure
 from alerts.care.erasure import GOES, STAYS, Obstacle
+from alerts.care.erasure_command import erase_command
 from tests.alerts.care.reachable import reachable
 from tests.alerts.world import D, S, World
 
@@ -126,8 +125,8 @@ async def test_nothing_goes_while_somebody_may_have_to_reach_her(
         "insert into plan_proposal (patient_id, spec) values (%s, '{}')",
         (
             "insert into rule_due (patient_id, rule_key, kind, plan_version_id, due_at) "
-            "select v.*, now() from (select patient_id, 'x', 'missing', plan_version_id from plan_version "
-            "where patient_id = %s limit 1) v"
+            "select patient_id, 'x', 'missing', plan_version_id, now() from plan_version "
+            "where patient_id = %s limit 1"
         ),
         "insert into technical (kind, patient_id, key) values ('clock_off', %s, 'x')",
     ):
@@ -151,27 +150,17 @@ async def test_nothing_goes_while_somebody_may_have_to_reach_her(
 
 
 def test_the_command_says_what_goes_and_does_it_only_when_told(
-    world: World, tmp_path: Path
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = tmp_path / "alerts.toml"
+    config, marta = tmp_path / "alerts.toml", world.patient("marta")
     config.write_text(f'[database]\ndsn = "{world.dsn}"\n')
-    marta = str(world.patient("marta"))
-
-    def erase(*more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "alerts", "erase", marta, *more, "--config", str(config)],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=Path(__file__).parents[3],
-        )
-
-    said = erase()
-    assert (said.returncode, "patientdatalagen 3 kap. 17 §" in said.stdout) == (0, True)
-    held = erase("--do")
-    assert (held.returncode, "she has a device on loan" in held.stderr) == (1, True)
+    erase_command(marta, config=config)
+    assert "patientdatalagen 3 kap. 17 §" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        erase_command(marta, do=True, config=config)
+    assert "she has a device on loan" in capsys.readouterr().err
     end_loans(world)
-    assert world.one("select count(*) from account where patient_id = %s", int(marta)) == 1
-    done = erase("--do")
-    assert (done.returncode, "Raderat: 1 rader." in done.stdout) == (0, True), done.stderr
-    assert world.one("select count(*) from account where patient_id = %s", int(marta)) == 0
+    assert world.one("select count(*) from account where patient_id = %s", marta) == 1
+    erase_command(marta, do=True, config=config)
+    assert "Raderat: 1 rader." in capsys.readouterr().out
+    assert world.one("select count(*) from account where patient_id = %s", marta) == 0

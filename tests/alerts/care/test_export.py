@@ -1,8 +1,6 @@
 """Everything about one patient is in the document, nothing of another, and no secret."""
 
 import json
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +12,7 @@ from psycopg import AsyncConnection
 from alerts.care import export, loan, pause, proposal, reading_owner
 from alerts.care.agreement import agree
 from alerts.care.export import LEFT_OUT, PARTS
+from alerts.care.export_command import export_command
 from alerts.care.lent import Answer, Device
 from alerts.care.plan_spec import PlanSpec
 from alerts.care.proposal import How
@@ -44,18 +43,6 @@ def test_every_table_that_has_something_of_patients_is_exported_or_excused(world
     assert exported & set(LEFT_OUT) == set()
     assert set(LEFT_OUT) <= reachable(world), "an excuse for a table that is not there"
     assert all(len(reason) > 10 for reason in LEFT_OUT.values())
-
-
-def test_a_table_that_nobody_thought_of_is_found(world: World) -> None:
-    before = reachable(world)
-    world.connection.execute("create table note (note_id int primary key, patient_id bigint)")
-    world.connection.execute("create table note_word (note_id int references note)")
-    world.connection.execute("create table seen (reading_id uuid)")
-    world.connection.execute("create table several (patient_ids bigint[])")
-    assert reachable(world) - before == {"note", "note_word", "seen", "several"}
-
-
-def test_every_column_that_is_left_out_is_there(world: World) -> None:
     for part in PARTS:
         columns = {
             row[0]
@@ -64,6 +51,13 @@ def test_every_column_that_is_left_out_is_there(world: World) -> None:
             )
         }
         assert set(part.omit) <= columns, part.table
+    # And one that nobody thought of is found.
+    before = reachable(world)
+    world.connection.execute("create table note (note_id int primary key, patient_id bigint)")
+    world.connection.execute("create table note_word (note_id int references note)")
+    world.connection.execute("create table seen (reading_id uuid)")
+    world.connection.execute("create table several (patient_ids bigint[])")
+    assert reachable(world) - before == {"note", "note_word", "seen", "several"}
 
 
 async def a_life(db: Connection, world: World, key: str, now: datetime) -> None:
@@ -187,34 +181,26 @@ async def test_of_nobody_there_is_no_document(db: Connection, world: World) -> N
         await export.export(db, 10**9, datetime.now(UTC))
 
 
-def command(world: World, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    config = directory / "alerts.toml"
+def test_the_command_writes_both_files_once_and_it_is_logged(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    marta, out, config = world.patient("marta"), tmp_path / "out", tmp_path / "alerts.toml"
     config.write_text(f'[database]\ndsn = "{world.dsn}"\n')
-    return subprocess.run(
-        [sys.executable, "-m", "alerts", "export", *arguments, "--config", str(config)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).parents[3],
-    )
-
-
-def test_the_command_writes_both_files_once_and_it_is_logged(world: World, tmp_path: Path) -> None:
-    marta, out = str(world.patient("marta")), tmp_path / "out"
-    unknown = command(world, tmp_path, "999999999", "--to", str(out))
-    assert (unknown.returncode, list(out.iterdir())) == (1, [])
-    assert "there is no such patient" in unknown.stderr
+    with pytest.raises(SystemExit):
+        export_command(10**9, to=out, config=config)
+    assert "there is no such patient" in capsys.readouterr().err
+    assert list(out.iterdir()) == []
     assert world.one("select count(*) from access_log") == 0
-    done = command(world, tmp_path, marta, "--to", str(out))
-    assert done.returncode == 0, done.stderr
+    export_command(marta, to=out, config=config)
+    assert "Märta" not in "".join(capsys.readouterr())
     document = json.loads((out / "patient.json").read_text())
     assert document["tables"]["person"][0]["given_name"] == "Märta"
     assert {path.name: path.stat().st_mode & 0o777 for path in out.iterdir()} == {
         "patient.json": 0o600,
         "matningar.csv": 0o600,
     }
-    assert "Märta" not in done.stdout + done.stderr
-    again = command(world, tmp_path, marta, "--to", str(out))
-    assert (again.returncode, "name an empty directory" in again.stderr) == (1, True)
+    with pytest.raises(SystemExit):
+        export_command(marta, to=out, config=config)
+    assert "name an empty directory" in capsys.readouterr().err
     logged = world.rows("select action, actor, ground, patient_id from access_log")
-    assert logged == [("exported", "system", "operator", int(marta))]
+    assert logged == [("exported", "system", "operator", marta)]
