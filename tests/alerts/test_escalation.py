@@ -412,3 +412,10 @@ def test_whatever_the_facts_time_goes_on_and_nobody_is_told_who_could_not_act(
     assert step.tell or step.nobody or waits
     if course.level is Level.RED and (reached or facts.unit.has_channel):
         assert step.tell
+
+
+def test_in_the_hour_that_comes_twice_the_first_is_before_the_second() -> None:
+    first, second = at("2026-10-25 02:30"), at("2026-10-25 02:05", fold=1)
+    course = replace(red(DAN), step=1, next_at=second, told={DAN: first})
+    assert advance(course, RED, everybody(first), first) is None
+    assert advance(course, RED, everybody(second), second) is not None
