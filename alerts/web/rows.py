@@ -33,6 +33,6 @@ def render(row: Mapping[str, object]) -> str:
     return fragment("_row.html", now=datetime.now(UTC), **row)
 
 
-def render_counts(listed: Worklist) -> str:
-    """Return the line of numbers above the rows."""
-    return fragment("_counts.html", worklist=listed)
+def render_counts(listed: Worklist, letters: int, todo: int) -> str:
+    """Return the line of numbers above the rows: of alerts, messages and things to do."""
+    return fragment("_counts.html", worklist=listed, letters_waiting=letters, todo_waiting=todo)

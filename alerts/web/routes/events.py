@@ -20,6 +20,7 @@ from psycopg_pool import PoolTimeout
 
 from alerts import log
 from alerts.audit.chain import listed_lately
+from alerts.care import messages, tasks
 from alerts.signal import Full, topic
 from alerts.web import session
 from alerts.web.guard import Staff, note_listed
@@ -33,6 +34,8 @@ router = APIRouter()
 # Proxies end silent connections after 30–60 s. Also how long a session that was revoked
 # elsewhere, or a lost notification, can go unnoticed.
 HEARTBEAT_S = 15.0
+# Among the stamps of rows, that of the numbers above them: no alert has this id.
+_COUNTS: Final = 0
 # Changes of one moment are shown together.
 _GATHER_S: Final = 0.03
 # A browser that lost us comes back so soon; a thousand of them spread over it.
@@ -105,15 +108,19 @@ async def _look(
             shown = {case.patient_id for case in listed.rows if case.alert_id in new}
             before = await listed_lately(connection, found.viewer.staff_id, _SAME_LOOK)
             await note_listed(connection, found.viewer, shown - before)
-    if stamps == sent and list(stamps) == list(sent) and not whole:
+        letters = await messages.waiting(connection, found.viewer)
+        todo = await tasks.tasks(connection, found.viewer)
+    counts = render_counts(listed, len(letters), len(todo))
+    stamped_counts = {**stamps, _COUNTS: counts}
+    if list(stamped_counts.items()) == list(sent.items()) and not whole:
         return _HEARTBEAT, sent
     told = {
         "order": list(stamps),
-        "counts": render_counts(listed),
+        "counts": counts,
         "rows": {
             alert_id: render(row)
             for (alert_id, stamped), row in zip(stamps.items(), rows, strict=True)
             if sent.get(alert_id) != stamped
         },
     }
-    return format_sse_event(event="worklist", data_str=json.dumps(told)), stamps
+    return format_sse_event(event="worklist", data_str=json.dumps(told)), stamped_counts

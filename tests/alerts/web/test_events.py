@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from alerts.care import messages
 from alerts.case import Case
 from alerts.web import session
 from alerts.web.rows import stamp
@@ -192,3 +193,18 @@ def test_a_row_is_sent_again_when_its_wait_or_day_would_read_otherwise() -> None
     assert stamp(case, at + timedelta(seconds=70)) != stamp(case, at + timedelta(seconds=130))
     # 48 to 71 hours are two days of waiting; midnight lies between.
     assert stamp(case, at + timedelta(hours=58)) != stamp(case, at + timedelta(hours=60))
+
+
+async def test_a_message_is_counted_at_once_and_no_longer_when_it_is_answered(
+    world: World, pool: Pool, served: Served
+) -> None:
+    marta, anna = world.patient("marta"), world.viewer("anna")
+    async with listening(served, await start_session(pool, "anna")) as stream:
+        assert "Meddelanden" not in (await stream.next())[1]["counts"]
+        async with pool.connection() as connection:
+            await messages.ask(connection, marta, "Hej")
+            told = (await stream.next())[1]
+            assert "Meddelanden 1" in told["counts"]
+            assert told["order"] == []
+            await messages.see_to(connection, anna, marta, seen=10**9)
+            assert "Meddelanden" not in (await stream.next())[1]["counts"]
