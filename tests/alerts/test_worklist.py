@@ -143,6 +143,7 @@ async def test_who_was_told_has_it_be_it_herself_or_her_unit(world: World, pool:
 
 async def test_who_is_on_duty_has_the_red_ones_of_the_unit(world: World, pool: Pool) -> None:
     rota.on_duty(world, "lisa", NOW - HOUR, NOW + HOUR, unit="anna")
+    rota.on_duty(world, "eva", NOW - HOUR, NOW + HOUR, unit="lisa")  # not for this unit
     await world.measure_soon("marta", RED)
     await world.measure_soon("kalle", YELLOW)
     async with pool.connection() as connection:
