@@ -104,7 +104,9 @@ def test_every_kind_has_words(kind: Kind) -> None:
         words.more(kind, detail)
 
 
-@pytest.mark.parametrize("what", [ALL_SILENT, "canary", "clock", "recheck", "lag", "rule", "sending"])
+@pytest.mark.parametrize(
+    "what", [ALL_SILENT, "canary", "clock", "recheck", "lag", "rule", "sending"]
+)
 def test_every_incident_of_ingest_has_words_of_its_own(what: str) -> None:
     unknown = words.words(Kind.INCIDENT, {"what": "newer"})
     assert words.words(Kind.INCIDENT, {"what": what}) != unknown
