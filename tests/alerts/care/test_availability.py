@@ -145,6 +145,7 @@ async def test_who_is_ill_on_duty_does_not_work(town: Town) -> None:
 async def test_substitutes_come_in_order_the_patients_own_first(town: Town) -> None:
     await stands_in(town, "lisa", 1, colleague="anna")
     await stands_in(town, "eva", 2, patient="marta")
+    await stands_in(town, "anna", 3, patient="marta")  # the contact herself
     assert names((await seen(town)).substitutes) == ["Eva", "Lisa"]
     assert names((await seen(town, "kalle")).substitutes) == ["Lisa"]
     assert names((await seen(town, "ingrid")).substitutes) == []
