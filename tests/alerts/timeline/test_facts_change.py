@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from alerts import course
 from alerts.care import handover
 from alerts.care.move import Contact
 from tests.alerts.timeline.story import RED, YELLOW, Phone, Story
@@ -87,3 +88,18 @@ async def test_a_handover_half_done_leaves_all_with_the_giver_and_done_tells_the
     assert refused is None
     await story.at("08:35")
     story.expects("08:30 lisa: ack_expired")
+
+
+async def test_what_is_open_again_finds_its_receiver_before_anybody_is_told(story: Story) -> None:
+    story.stands_in("bo")
+    story.away("anna", since=story.moment("08:30"))
+    await story.at("08:12")
+    await story.measures("marta", RED)
+    story.expects("08:12 anna: opened")
+    await story.takes("anna")
+    await story.at("12:11")
+    story.now = story.moment("12:12")
+    for _ in range(3):  # before routing has come to look at it
+        await course.advance(story.connection, story.now)
+    await story.turn()
+    story.expects("12:12 bo: ack_expired")
