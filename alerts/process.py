@@ -101,7 +101,6 @@ def _work(
         "course": course.run(pool),
         "sending": sending.run(pool, carriers),
         "technical": technical.run(pool),
-        "anchor": anchor.run(pool),
     }
     if enrolment is not None:
         loops["warden"] = enrolment.warden.run(pool)
@@ -123,7 +122,10 @@ async def _serve(  # noqa: PLR0917 - put together here, and nowhere else
         _log.error("login.nobody", cure="set login.local or [login.provider]")
     watch = Watch()
     async with _pool(conninfo) as pool, asyncio.TaskGroup() as tasks:
-        looking = tasks.create_task(watch.run(pool), name="pulse")
+        beside = [
+            tasks.create_task(watch.run(pool), name="pulse"),
+            tasks.create_task(anchor.run(pool), name="anchor"),
+        ]
         services = ServicesOf(
             pool=pool,
             hub=hub,
@@ -139,7 +141,7 @@ async def _serve(  # noqa: PLR0917 - put together here, and nowhere else
         try:
             await serve(create_app(services), listening, hub, stop)
         finally:
-            await end([looking])
+            await end(beside)
             if login.provider is not None:
                 await login.provider.close()
 
