@@ -97,7 +97,7 @@ GRANTS: Final = {
     ),
     NOTIFIER: Grants(
         select="""
-        absence access_chain alert alert_case alert_course alert_log attempt breach canary_beat
+        absence alert alert_case alert_course alert_log attempt breach canary_beat
         care_contact channel clock_turn device_loan digest duty gateway gateway_certificate
         gateway_config gateway_device gateway_event gateway_home gateway_status incident
         notification pairing_request patient patient_channel patient_pause person person_unit
