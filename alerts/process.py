@@ -16,7 +16,7 @@ import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool
 
-from alerts import course, engine
+from alerts import course, engine, reminders
 from alerts.audit import anchor
 from alerts.channels.channel import Carriers, open_carriers
 from alerts.config import Config
@@ -101,6 +101,7 @@ def _work(
         "course": course.run(pool),
         "sending": sending.run(pool, carriers),
         "technical": technical.run(pool),
+        "reminders": reminders.run(pool, carriers),
     }
     if enrolment is not None:
         loops["warden"] = enrolment.warden.run(pool)
