@@ -12,9 +12,10 @@ from alerts.alert import Event, Level, State
 from alerts.care.people import Viewer
 from alerts.held import Answer, Done, Held, hold, moment, too_late
 
-# Red is looked at every day; a yellow one rests while a change of medicine takes effect.
+# Red is looked at every day; a yellow one rests while a change of medicine takes effect: what it
+# does to a blood pressure is judged after four weeks.
 SNOOZE_MAX: Final = MappingProxyType(
-    {Level.RED: timedelta(hours=24), Level.YELLOW: timedelta(days=14)}
+    {Level.RED: timedelta(hours=24), Level.YELLOW: timedelta(days=28)}
 )
 
 _WRITE: Final = """

@@ -66,7 +66,7 @@ def main() -> None:
     for name, count in families.most_common():
         print(f"  {name:32} {count / days:.4f} a patient-day")
     for rest, care in cares.items():
-        what = "What is known rests 28 days" if rest else "Nothing rests"
+        what = "What is known rests" if rest else "Nothing rests"
         _report(what, care, days, technical)
     memory_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{time.monotonic() - began:.0f} s, {memory_mib:.0f} MiB at most")

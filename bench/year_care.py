@@ -19,6 +19,7 @@ from alerts.care.hours import USUAL, after_work, next_opening
 from alerts.escalation import Because, Course, Receiver, Step, advance
 from alerts.policy import DEFAULTS
 from alerts.routing import Why, route
+from alerts.snooze import SNOOZE_MAX
 
 # One municipal nurse follows 80 patients; eight nurses are a unit.
 PATIENTS_A_NURSE: Final = 80
@@ -37,9 +38,7 @@ _WORK_H: Final = {Level.RED: 1.5, Level.YELLOW: 3.0}
 # The second of its kind within so long: she knows. It rests, unless something worse comes, and is
 # back on the list at the end of its rest.
 KNOWN_WITHIN: Final = timedelta(days=14)
-REST: Final = timedelta(days=28)
-# What was yellow and has been as it should for so long when its rest ends is over.
-QUIET: Final = timedelta(days=7)
+REST: Final = SNOOZE_MAX
 _STEPS_MAX: Final = 10_000
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
@@ -186,14 +185,11 @@ class Care:
         self, patient: int, episode: Episode, coming: Sequence[tuple[datetime, Level]]
     ) -> None:
         """Let it rest instead of ending it; something worse breaks the rest."""
-        ends_at = episode.acknowledged_at + REST
+        ends_at = episode.acknowledged_at + REST[episode.level]
         episode.rests += 1
         worse = (at for at, level in coming if level > episode.level)
         broken_at = next((at for at in worse if episode.acknowledged_at < at < ends_at), None)
-        late = [at for at, _ in coming if ends_at - QUIET < at < ends_at]
-        if broken_at is None and not late and episode.level is Level.YELLOW:
-            episode.closed_at = ends_at
-        elif broken_at is not None:
+        if broken_at is not None:
             self._run(patient, episode, Level.RED, broken_at, Because.SNOOZE_BROKEN)
         else:
             self._run(patient, episode, episode.level, ends_at, Because.SNOOZE_ENDED)
