@@ -72,8 +72,9 @@ GRANTS: Final = {
         alert_log attempt block breach breach_reading canary_beat care_contact care_relation channel
         channel_test clock_turn consent device_loan digest duty emergency_access enrolment_code
         gateway gateway_certificate gateway_config gateway_device gateway_event gateway_home
-        gateway_status handover huvudman loan_note login_failure login_session login_step message
-        notification pairing_request patient patient_channel patient_pause person person_unit
+        gateway_status handover huvudman idempotency_key loan_note login_failure login_session
+        login_step message notification pairing_request patient patient_channel patient_pause
+        person person_unit
         plan_advice plan_limit plan_proposal plan_rule plan_schedule plan_template plan_version
         policy pulse quantity quarantine reach reading reading_move {_NOTED} relative repeat_wait
         route_turn sample staff staff_function substitute task team team_member technical
@@ -81,8 +82,8 @@ GRANTS: Final = {
         insert="""
         absence access_log access_review alert_case alert_course alert_log attempt block
         care_contact channel_test consent device_loan digest duty emergency_access enrolment_code
-        gateway gateway_certificate gateway_device gateway_event handover loan_note login_failure
-        login_session login_step message notification pairing_request patient_pause
+        gateway gateway_certificate gateway_device gateway_event handover idempotency_key loan_note
+        login_failure login_session login_step message notification pairing_request patient_pause
         patient_pause_was pause_log person_unit plan_advice plan_limit plan_proposal plan_rule
         plan_schedule plan_template plan_version policy reach reading_move registry_change
         substitute task""",
@@ -92,7 +93,7 @@ GRANTS: Final = {
         gateway gateway_certificate gateway_config gateway_device gateway_home handover loan_note
         login_session message notification pairing_request patient_pause person person_unit
         plan_proposal plan_template policy reach registry route_turn substitute task technical""",
-        delete="alert_course login_failure login_session login_step",
+        delete="alert_course idempotency_key login_failure login_session login_step",
         lock=(("patient", "patient_id"), ("staff", "staff_id"), ("unit", "unit_id")),
     ),
     NOTIFIER: Grants(

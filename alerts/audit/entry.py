@@ -31,6 +31,7 @@ class Action(enum.StrEnum):
     RELATIVE_PAGE_SEEN = "relative_page_seen"
     ALERT_ACKNOWLEDGED = "alert_acknowledged"
     ALERT_CLOSED = "alert_closed"
+    ALERT_SNOOZED = "alert_snoozed"
     CONSENT_GIVEN = "consent_given"
     CONSENT_REVOKED = "consent_revoked"
     BLOCK_SET = "block_set"

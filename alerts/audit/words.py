@@ -14,6 +14,7 @@ ACTIONS: Final = {
     Action.RELATIVE_PAGE_SEEN: "läste det du delar",
     Action.ALERT_ACKNOWLEDGED: "tog ett larm",
     Action.ALERT_CLOSED: "avslutade ett larm",
+    Action.ALERT_SNOOZED: "lät ett larm vila",
     Action.CONSENT_GIVEN: "noterade ditt samtycke",
     Action.CONSENT_REVOKED: "noterade att du tog tillbaka ett samtycke",
     Action.BLOCK_SET: "spärrade en enhet",

@@ -89,6 +89,19 @@ create table login_step (
 );
 create index login_step_by_age on login_step (began_at);
 
+-- What a client's own key was answered with, so that the same POST twice is done once. A day.
+create table idempotency_key (
+    account_id bigint not null references account on delete cascade,
+    key text not null,
+    made_at timestamptz not null default now(),
+    request_hash bytea not null,  -- of the address and the body
+    status smallint not null,
+    etag text not null,           -- '' if there was none
+    body text not null,
+    primary key (account_id, key)
+);
+create index idempotency_key_by_age on idempotency_key (made_at);
+
 -- Who looked at what, and did what. Chained: each entry holds the hash of the one before it, so one
 -- that is changed or taken away is seen. Every column is in the hash. Kept for five years at least.
 create table access_log (

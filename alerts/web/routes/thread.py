@@ -41,8 +41,8 @@ async def thread_page(
 ) -> Response:
     """Show a nurse what she and the patient have written."""
     async with services.pool.connection() as connection:
-        ground = await _enter(connection, found.viewer, patient_id, Action.MESSAGES_SEEN)
-        await _note(connection, found.viewer, patient_id, Action.MESSAGES_SEEN, ground=ground)
+        ground = await enter(connection, found.viewer, patient_id, Action.MESSAGES_SEEN)
+        await note(connection, found.viewer, patient_id, Action.MESSAGES_SEEN, ground=ground)
         return await _thread_page(request, connection, found, patient_id)
 
 
@@ -60,10 +60,10 @@ async def answer(
     viewer, action = found.viewer, Action.MESSAGE_WRITTEN
     plain = _plain(text)
     async with services.pool.connection() as connection:
-        ground = await _enter(connection, viewer, patient_id, action)
+        ground = await enter(connection, viewer, patient_id, action)
         async with connection.transaction():
             done = await messages.answer(connection, viewer, patient_id, plain, seen=seen)
-            await _note(connection, viewer, patient_id, action, ground=ground, answer=done.value)
+            await note(connection, viewer, patient_id, action, ground=ground, answer=done.value)
         if done is Answer.NOT_FOUND:  # her relation ended in between
             raise HTTPException(404)
         if done is not Answer.DONE:
@@ -78,10 +78,10 @@ async def see_to(services: Services, found: Staff, patient_id: Id, seen: Seen = 
     """Say that what was on the page has been answered in another way."""
     viewer, action = found.viewer, Action.MESSAGE_SEEN_TO
     async with services.pool.connection() as connection:
-        ground = await _enter(connection, viewer, patient_id, action)
+        ground = await enter(connection, viewer, patient_id, action)
         async with connection.transaction():
             done = await messages.see_to(connection, viewer, patient_id, seen=seen)
-            await _note(connection, viewer, patient_id, action, ground=ground, answer=done.value)
+            await note(connection, viewer, patient_id, action, ground=ground, answer=done.value)
     if done is not Answer.DONE:
         raise HTTPException(404)
     return RedirectResponse("/", 303)
@@ -97,7 +97,7 @@ async def end_task(
             patient_id = await tasks.end(connection, found.viewer, task_id, Ending(ending))
             if patient_id is not None:
                 ground = await _ground(connection, found.viewer, patient_id)
-                await _note(
+                await note(
                     connection,
                     found.viewer,
                     patient_id,
@@ -129,7 +129,7 @@ async def ask(request: Request, services: Services, found: Patient, text: Text =
     return RedirectResponse("/me/meddelanden", 303)
 
 
-async def _enter(
+async def enter(
     connection: AsyncConnection, viewer: Viewer, patient_id: int, action: Action
 ) -> str:
     """Return the ground on which a thread is open; refuse, and log that, if it is not.
@@ -149,7 +149,7 @@ async def _ground(connection: AsyncConnection, viewer: Viewer, patient_id: int) 
     return access.ground if own and isinstance(access, Access) else Ground.QUEUE
 
 
-async def _note(
+async def note(
     connection: AsyncConnection,
     viewer: Viewer,
     patient_id: int,

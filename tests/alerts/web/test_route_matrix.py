@@ -6,6 +6,8 @@ answered without standing in the access log.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -29,8 +31,8 @@ def everybody(code: int) -> Row:
     return (code,) * len(GROUPS)
 
 
-def logged_in(code: int) -> Row:
-    return (code,) * (len(GROUPS) - 1) + (LOGIN,)
+def logged_in(code: int, nobody: int = LOGIN) -> Row:
+    return (code,) * (len(GROUPS) - 1) + (nobody,)
 
 
 def staff(code: int, nobody: int = LOGIN) -> Row:
@@ -44,6 +46,12 @@ def technician(code: int) -> Row:
 def patient(code: int) -> Row:
     return (NONE, NONE, NONE, NONE, code, code, NONE, NONE, LOGIN)
 
+
+API = "/api/v1"
+# What programs get of a patient: who cares for her, who looks, she herself, and whom she lets in.
+SHARED: Row = (200, 200, NONE, NONE, 200, NONE, 200, NONE, GONE)
+CORRESPONDS: Row = (200, NONE, NONE, NONE, 200, NONE, NONE, NONE, GONE)
+WRITES: Row = (201, NONE, NONE, NONE, 201, NONE, NONE, NONE, GONE)
 
 MATRIX: dict[tuple[str, str], Row] = {
     ("GET", "/livez"): everybody(200),
@@ -109,8 +117,28 @@ MATRIX: dict[tuple[str, str], Row] = {
     ("POST", "/teknik/{gateway_id}/avbryt"): technician(409),
     ("GET", "/teknik/{gateway_id}/avstall"): technician(200),
     ("POST", "/teknik/{gateway_id}/avstall"): technician(422),
+    # The same for programs, which are told to log in and not sent anywhere.
+    ("GET", f"{API}/openapi.json"): logged_in(200, GONE),
+    ("GET", f"{API}/me"): logged_in(200, GONE),
+    ("GET", f"{API}/worklist"): staff(200, GONE),
+    ("GET", f"{API}/alerts/{{alert_id}}"): SHARED,
+    ("GET", f"{API}/alerts/{{alert_id}}/log"): (200, 200, *(NONE,) * 6, GONE),
+    ("POST", f"{API}/alerts/{{alert_id}}/acknowledge"): (200, *(NONE,) * 7, GONE),
+    ("POST", f"{API}/alerts/{{alert_id}}/close"): (200, *(NONE,) * 7, GONE),
+    ("POST", f"{API}/alerts/{{alert_id}}/snooze"): (200, *(NONE,) * 7, GONE),
+    ("GET", f"{API}/patients"): staff(200, GONE),
+    ("GET", f"{API}/patients/{{patient_id}}"): SHARED,
+    ("GET", f"{API}/patients/{{patient_id}}/readings"): SHARED,
+    ("GET", f"{API}/patients/{{patient_id}}/alerts"): SHARED,
+    ("GET", f"{API}/patients/{{patient_id}}/messages"): CORRESPONDS,
+    ("POST", f"{API}/patients/{{patient_id}}/messages"): WRITES,
 }
 ENDS_THE_SESSION = {("POST", "/logout"), ("POST", "/konto/avsluta-alla")}
+BODIES = {
+    "close": {"outcome": "contacted"},
+    "snooze": {"until": str(datetime.now(UTC) + timedelta(hours=1)), "why": "Ny dos"},
+    "messages": {"text": "Hej"},
+}
 # What a relative's page and her own are about is not in the address.
 ABOUT_HER = {
     ("GET", "/me"): {"herself"},
@@ -164,6 +192,9 @@ def routes(app: FastAPI) -> Iterator[tuple[str, str]]:
     pending = list(app.routes)
     while pending:
         route = pending.pop()
+        if isinstance(route, Mount) and isinstance(route.app, FastAPI):
+            yield from ((method, route.path + path) for method, path in routes(route.app))
+            continue
         if isinstance(route, Mount):
             yield "GET", f"{route.path}/{{file}}"
             continue
@@ -280,6 +311,8 @@ def test_every_group_has_a_role() -> None:
 
 def _is_about_her(route: tuple[str, str], role: Role) -> bool:
     named = "{patient_id}" in route[1] or "{alert_id}" in route[1]
+    if named and route[1].startswith(API) and not route[1].endswith("/log"):
+        return role.group != "nobody"  # whom she asks for is looked at first
     # Guards that ask who somebody is answer all but staff before anybody is looked for.
     asked = role.group in ("own", "looks", "closed")
     return (named and asked) or role.group in ABOUT_HER.get(route, ())
@@ -305,7 +338,6 @@ async def test_each_route_answers_a_role_as_listed_and_logs_it(
 async def _wrong(world: World, client: Client, role: Role, route: tuple[str, str]) -> list[object]:
     """Ask for a route, and return what is not as it should be."""
     patient_id, alert_id = world.patient(role.asks_for), _open_alert(world, role)
-    before = len(_grounds(world, patient_id))
     method, path = route
     address = path.format(
         patient_id=patient_id,
@@ -318,8 +350,14 @@ async def _wrong(world: World, client: Client, role: Role, route: tuple[str, str
         channel_id=1,
         file="icon.svg",
     )
+    headers = await _headers(client, alert_id) if path.startswith(API) else {}
+    before = len(_grounds(world, patient_id))
     if method == "GET":
         answer = await client.get(address)
+    elif path.startswith(API):
+        answer = await client.post(
+            address, json=BODIES.get(path.rpartition("/")[2]), headers=headers
+        )
     else:
         answer = await client.submit(address, outcome="contacted", seen="1000")
     code = MATRIX[route][GROUPS.index(role.group)]
@@ -332,6 +370,7 @@ async def _wrong(world: World, client: Client, role: Role, route: tuple[str, str
     if not sees and any(secret in answer.text for secret in (given, family, number[2:])):
         wrong.append("tells who she is")
     acts = method == "POST" and "{alert_id}" in path and role.group == "own"
+    acts = acts and not path.endswith("/snooze")  # it rests, and is nobody's
     is_open = world.one("select state = 'open' from alert where alert_id = %s", alert_id)
     if is_open == acts:
         wrong.append("the alert is open" if is_open else "the alert is not open")
@@ -340,6 +379,16 @@ async def _wrong(world: World, client: Client, role: Role, route: tuple[str, str
     if grounds != expected:
         wrong.append((grounds, expected))
     return wrong
+
+
+async def _headers(client: Client, alert_id: int) -> dict[str, str]:
+    """Return what a program sends with what it writes."""
+    alert = await client.get(f"{API}/alerts/{alert_id}")
+    return {
+        "X-CSRF-Token": client.csrf,
+        "If-Match": alert.headers.get("ETag", ""),
+        "Idempotency-Key": str(uuid4()),
+    }
 
 
 def _open_alert(world: World, role: Role) -> int:
