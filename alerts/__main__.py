@@ -125,10 +125,10 @@ def seed_command(care_record: Path, *, config: ConfigFile = None) -> None:
         _fail(database_away(settings, error))
     except psycopg.errors.UndefinedTable:
         _fail("schema: the tables are not there → run: python -m alerts migrate")
+    kept = f", {done.kept} patients kept as somebody has decided since" if done.kept else ""
     print(
         f"{done.patients} patients ({done.patients_new} new), {done.staff} staff, "
-        f"{done.loans_new} new loans, {done.plans_new} new plan versions, "
-        f"{done.kept} patients kept as somebody has decided since"
+        f"{done.loans_new} new loans, {done.plans_new} new plan versions{kept}"
     )
 
 
