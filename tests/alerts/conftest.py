@@ -1,4 +1,4 @@
-"""The world for alerts, fresh for each test from a template; the application and its clients."""
+"""The world for alerts, the same for each test; the application and its clients."""
 
 import contextlib
 import os
@@ -28,6 +28,7 @@ from alerts.web.app import create_app
 from alerts.web.services import ServicesOf
 from simulator.embedded.child import free_port
 from simulator.embedded.postgres import Postgres
+from tests.alerts.shared import Shared, shared_by_all
 from tests.alerts.world import World, build
 
 
@@ -41,20 +42,18 @@ def template(plain_postgres: Postgres) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def shared(plain_postgres: Postgres, template: str) -> Iterator[Shared]:
+    """The database behind the worlds."""
+    with shared_by_all(plain_postgres, template) as shared:
+        yield shared
+
+
 @pytest.fixture
-def world(plain_postgres: Postgres, template: str) -> Iterator[World]:
-    """A world of its own."""
-    name = f"world_{uuid.uuid4().hex}"
-    with psycopg.connect(plain_postgres.dsn("postgres"), autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("create database {} template {}").format(
-                sql.Identifier(name), sql.Identifier(template)
-            )
-        )
-        dsn = plain_postgres.dsn(name)
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            yield World(dsn, connection)
-        admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+def world(shared: Shared) -> Iterator[World]:
+    """The world as it was made, whatever the tests before have done to it."""
+    with shared.lend() as world:
+        yield world
 
 
 Pool = AsyncConnectionPool[AsyncConnection[Any]]

@@ -30,18 +30,27 @@ from alerts.web.services import ServicesOf
 from ingest.schema.migrate import INGEST as INGEST_FILES
 from ingest.schema.migrate import MigrationError, Source, migrate
 from simulator.embedded.child import free_port
+from simulator.embedded.postgres import Postgres
 from tests.alerts.conftest import Pool
+from tests.alerts.shared import Shared, shared_by_all
 from tests.alerts.world import GATEWAY, PASSWORD, D, S, World
 
 ROOT = Path(__file__).parents[2]
 RED = {S: 192.0, D: 112.0}
 
 
+@pytest.fixture(scope="session")
+def with_roles(plain_postgres: Postgres, template: str) -> Iterator[Shared]:
+    """The database behind the guarded worlds."""
+    with shared_by_all(plain_postgres, template, lambda world: roles.apply(world.connection)) as it:
+        yield it
+
+
 @pytest.fixture
-def guarded(world: World) -> World:
+def guarded(with_roles: Shared) -> Iterator[World]:
     """A world whose database knows the roles."""
-    roles.apply(world.connection)
-    return world
+    with with_roles.lend() as world:
+        yield world
 
 
 def as_role(world: World, role: str) -> str:

@@ -1,23 +1,18 @@
 """Real servers on loopback, the ways to them, and people who can be reached by them."""
 
 import asyncio
-import contextlib
-import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from alerts.channels.channel import Carriers, open_carriers
 from alerts.channels.settings import MailSettings, SmsSettings
 from alerts.sending import loop
 from alerts.sending.store import Connection
-from simulator.embedded.postgres import Postgres
 from tests.alerts.conftest import Pool
 from tests.alerts.sending.post import (
     ELKS_PASSWORD,
@@ -31,54 +26,6 @@ from tests.alerts.world import World
 
 PUBLIC_URL = "https://egenmonitor.example"
 RECEIPT_SECRET = "kvitton-bevisas-med-detta"
-
-
-@contextlib.contextmanager
-def world_of_its_own(server: Postgres, template: str) -> Iterator[World]:
-    """Give a copy of the template."""
-    name = f"world_{uuid.uuid4().hex}"
-    with psycopg.connect(server.dsn("postgres"), autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("create database {} template {}").format(
-                sql.Identifier(name), sql.Identifier(template)
-            )
-        )
-        with psycopg.connect(server.dsn(name), autocommit=True) as connection:
-            yield World(server.dsn(name), connection)
-        admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
-
-
-@pytest.fixture(scope="module")
-def shared(plain_postgres: Postgres, template: str) -> Iterator[World]:
-    """One world for the tests of a module: what they write is a handful of rows."""
-    with world_of_its_own(plain_postgres, template) as shared:
-        yield shared
-
-
-# What a test here leaves behind.
-LEFT = (
-    "attempt",
-    "digest",
-    "notification",
-    "alert_course",
-    "alert_case",
-    "alert_log",
-    "alert",
-    "channel_test",
-    "channel",
-    "reach",
-    "incident",
-)
-
-
-@pytest.fixture
-def world(shared: World) -> Iterator[World]:
-    """The world as it was, for each test."""
-    yield shared
-    shared.connection.execute("set session_replication_role = replica")  # the log's guard sleeps
-    for table in LEFT:
-        shared.connection.execute(sql.SQL("delete from {}").format(sql.Identifier(table)))
-    shared.connection.execute("reset session_replication_role")
 
 
 @pytest.fixture

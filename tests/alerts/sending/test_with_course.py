@@ -1,24 +1,13 @@
 """From a value to a person who can be reached: routing, policy and channels together (R10)."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
-import pytest
-
 from alerts import course, engine
-from simulator.embedded.postgres import Postgres
-from tests.alerts.sending.conftest import Told, world_of_its_own
+from tests.alerts.sending.conftest import Told
 from tests.alerts.sending.post import Behaviour, Elks, Postbox
-from tests.alerts.world import D, S, World
+from tests.alerts.world import D, S
 
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def world(plain_postgres: Postgres, template: str) -> Iterator[World]:
-    """A world for each test: here values are measured."""
-    with world_of_its_own(plain_postgres, template) as its_own:
-        yield its_own
 
 
 async def red_alert(told: Told) -> None:
