@@ -141,6 +141,7 @@ PARTS: Final = (
 LEFT_OUT: Final[Mapping[str, str]] = {
     "canary_beat": "of the invented patient who watches the chain",
     "clock_turn": "where a sweep over everybody stands",
+    "idempotency_key": "answers that stand in other parts, kept a day: nothing is done twice",
     "login_step": "secrets of a login that is under way, and gone within minutes",
     "rejudge": "a queue of readings that are in the document, empty within seconds",
     "retention_state": "where a sweep over everybody stands",

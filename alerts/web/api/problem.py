@@ -170,11 +170,15 @@ def add_handlers(app: FastAPI) -> None:
 
 def _answer(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
     return Response(
-        problem.model_dump_json(exclude_none=True),
+        problem.model_dump_json(exclude=_absent(problem)),
         problem.status,
         media_type=MEDIA,
         headers=dict(headers or {}),
     )
+
+
+def _absent(problem: Problem) -> set[str]:
+    return {name for name in ("errors", "changes") if getattr(problem, name) is None}
 
 
 def _plain(status: int, headers: Mapping[str, str] | None = None) -> Response:
