@@ -1,8 +1,8 @@
 """Renders templates: everything is escaped, and a name that is missing is an error."""
 
 import hashlib
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,8 @@ from devices.quantity import Panel, Quantity
 _HERE: Final = Path(__file__).parent
 STATIC: Final = _HERE / "static"
 
+# What is said twice within it is one thing.
+_ONE_MOMENT: Final = timedelta(minutes=1)
 # A level is a word and a shape, never a colour alone.
 LEVELS: Final = {
     0: ("green", "●", "Grön"),
@@ -57,7 +59,7 @@ def _environment() -> Environment:
         age=words.age,
         initial=lambda text: text[:1],
         identity=lambda key: parse_identity(key).shown,
-        said=said,
+        gathered=gathered,
         panels=_panels,
         value_only=_value_only,
         unit_only=_unit_only,
@@ -131,6 +133,20 @@ def _value_only(values: Mapping[Quantity, float]) -> str:
 
 def _unit_only(values: Mapping[Quantity, float]) -> str:
     return words.unit(next(iter(values)))
+
+
+def gathered(entries: Iterable[Entry]) -> list[tuple[Entry, str]]:
+    """Return the entries with what they say; one that repeats the one before it is left out.
+
+    Several steps of a policy may find nobody in one moment: that is told once.
+    """
+    told: list[tuple[Entry, str]] = []
+    for entry in entries:
+        text = said(entry)
+        if told and told[-1][1] == text and abs(told[-1][0].at - entry.at) < _ONE_MOMENT:
+            continue
+        told.append((entry, text))
+    return told
 
 
 def said(entry: Entry) -> str:

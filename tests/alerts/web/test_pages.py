@@ -1,17 +1,20 @@
 """What the pages say, and that nothing anybody is called can break them."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from fastapi import FastAPI
 
+from alerts.alert import Event, Outcome
+from alerts.log import Entry
 from alerts.web import pages
 from alerts.web.security import BODY_BYTES_MAX, POLICY
 from ingest import plausibility
 from tests.alerts.conftest import Login
 from tests.alerts.world import D, P, S, W, World
 
+NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 HOSTILE = "<script>alert(1)</script>\"'&{{7*7}}${7}\u202e"
 
 
@@ -250,18 +253,30 @@ async def test_a_database_that_is_away_is_told_with_comfort(world: World, browse
 
 
 def test_every_outcome_and_event_has_its_words() -> None:
-    from alerts.alert import Event, Outcome  # noqa: PLC0415
-
     assert set(pages.OUTCOMES) == set(Outcome)
-    assert set(Event) == {
-        Event.OPENED,
-        Event.JOINED,
-        Event.RAISED,
-        Event.ROUTED,
-        Event.SHOWN,
-        Event.ACKNOWLEDGED,
-        Event.CLOSED,
-    }
+    for event in Event:
+        entry = Entry(1, "limit:blood_pressure", NOW, event, None, None, {})
+        assert pages.said(entry).removeprefix("Blodtryck: ") != event
+
+
+def test_steps_that_find_nobody_in_one_moment_are_told_once() -> None:
+    def entry(event: str, seconds: int) -> Entry:
+        return Entry(
+            1, "limit:blood_pressure", NOW - timedelta(seconds=seconds), event, None, None, {}
+        )
+
+    nobody, opened = Event.NOBODY_TO_NOTIFY, Event.OPENED
+    told = pages.gathered(
+        [
+            entry(nobody, 0),
+            entry(nobody, 0),
+            entry(nobody, 90),
+            entry(opened, 90),
+            entry(nobody, 91),
+        ]
+    )
+    assert [one.event for one, _ in told] == [nobody, nobody, opened, nobody]
+    assert "Ingen i detta steg" in told[0][1]
 
 
 async def test_a_failure_of_ours_has_the_headers_of_every_page(
