@@ -31,9 +31,15 @@ class Grants:
     delete: str
     # Who locks a row must be allowed to update something of it: a key, which nothing may change.
     lock: tuple[tuple[str, str], ...] = ()
+    # Which columns of a table may be updated (names between blanks), where not all of them may.
+    columns: tuple[tuple[str, str], ...] = ()
 
     def items(self) -> list[tuple[str, str]]:
-        """Return each privilege with its table."""
+        """Return each privilege with its table, also where it is for some columns only."""
+        return [*self.whole(), *(("update", table) for table, _ in self.columns)]
+
+    def whole(self) -> list[tuple[str, str]]:
+        """Return each privilege with its table, where it is for all columns."""
         return [
             (privilege, table)
             for privilege in ("select", "insert", "update", "delete")
@@ -88,13 +94,23 @@ GRANTS: Final = {
         plan_schedule plan_template plan_version policy reach reading_move registry_change
         substitute task""",
         update="""
-        absence access_chain account alert alert_case alert_course attempt block care_contact
-        care_relation channel channel_test consent device_loan duty emergency_access enrolment_code
-        gateway gateway_certificate gateway_config gateway_device gateway_home handover loan_note
-        login_session message notification pairing_request patient_pause person person_unit
-        plan_proposal plan_template policy reach registry route_turn substitute task technical""",
+        absence access_chain alert alert_case alert_course attempt care_contact care_relation channel
+        channel_test device_loan duty enrolment_code gateway gateway_certificate gateway_config
+        gateway_device gateway_home handover loan_note message notification pairing_request
+        patient_pause person_unit plan_proposal plan_template policy reach registry route_turn
+        substitute task technical""",
         delete="alert_course idempotency_key login_failure login_session login_step",
         lock=(("patient", "patient_id"), ("staff", "staff_id"), ("unit", "unit_id")),
+        # Who breaks into the pages takes over no account, gives nobody's consent, and writes over
+        # no reason.
+        columns=(
+            ("account", "subject totp_secret totp_confirmed_at totp_last_step"),
+            ("block", "lifted_at lifted_how"),
+            ("consent", "revoked_at"),
+            ("emergency_access", "reviewed_by reviewed_at review"),
+            ("login_session", "seen_at"),
+            ("person", "unit_id"),
+        ),
     ),
     NOTIFIER: Grants(
         select="""
@@ -196,7 +212,7 @@ def _grant(connection: psycopg.Connection[Any], role: sql.Identifier, grants: Gr
     """Take everything from a role, then give it what it needs."""
     connection.execute(sql.SQL("grant usage on schema public to {}").format(role))
     connection.execute(sql.SQL("revoke all on all tables in schema public from {}").format(role))
-    for privilege, table in grants.items():
+    for privilege, table in grants.whole():
         connection.execute(
             sql.SQL("grant {} on {} to {}").format(
                 sql.SQL(privilege),
@@ -204,9 +220,11 @@ def _grant(connection: psycopg.Connection[Any], role: sql.Identifier, grants: Gr
                 role,
             )
         )
-    for table, key in grants.lock:
+    for table, columns in (*grants.lock, *grants.columns):
         connection.execute(
             sql.SQL("grant update ({}) on {} to {}").format(
-                sql.Identifier(key), sql.Identifier(table), role
+                sql.SQL(", ").join(map(sql.Identifier, columns.split())),
+                sql.Identifier(table),
+                role,
             )
         )
