@@ -5,8 +5,7 @@ from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from alerts.web.api.app import create_api
-from alerts.web.api.document import SERVER
+from alerts.web.api.app import mounted
 from alerts.web.errors import add_handlers
 from alerts.web.pages import STATIC
 from alerts.web.routes import (
@@ -65,7 +64,7 @@ def create_app(services: ServicesOf) -> FastAPI:
         thread,
     ):
         app.include_router(module.router)
-    app.mount(SERVER, create_api(services), name="api")
+    app.router.routes.append(mounted(services))
     app.mount("/static", _Static(directory=STATIC), name="static")
     add_handlers(app)
     app.add_middleware(SecurityMiddleware, secure=services.web.cookie_secure)

@@ -1,12 +1,16 @@
 """The API as an application of its own, which the pages' application mounts."""
 
+import re
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic import BaseModel
+from starlette.routing import Mount
 
-from alerts.web.api import acting, alerts, me, messages, patients
-from alerts.web.api.document import describe
+from alerts.web.api import acting, alerts, me, messages, models, patients
+from alerts.web.api.document import SERVER, describe
 from alerts.web.api.entering import Anyone
 from alerts.web.api.problem import add_handlers
 from alerts.web.services import ServicesOf
@@ -24,7 +28,7 @@ def create_api(services: ServicesOf) -> FastAPI:
     api.state.services = services
     for module in (me, alerts, acting, patients, messages):
         api.include_router(module.router)
-    described = cache(lambda: describe(api, services))
+    described = cache(lambda: describe(api, services, _shown()))
 
     @api.get("/openapi.json", include_in_schema=False)
     async def description(_found: Anyone) -> dict[str, Any]:
@@ -33,3 +37,17 @@ def create_api(services: ServicesOf) -> FastAPI:
 
     add_handlers(api)
     return api
+
+
+def _shown() -> Iterator[type[BaseModel]]:
+    for module in (models, acting, messages):
+        for named in vars(module).values():
+            if isinstance(named, type) and issubclass(named, BaseModel):
+                yield named
+
+
+def mounted(services: ServicesOf) -> Mount:
+    """Return the API at its place, with all that lies below it: also an address of two lines."""
+    mount = Mount(SERVER, create_api(services), name="api")
+    mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
+    return mount

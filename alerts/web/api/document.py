@@ -1,9 +1,11 @@
 """The API's own description: OpenAPI 3.1, with its two keys and every refusal."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 
 from alerts.web.api.problem import MEDIA, Problem
 from alerts.web.guard import cookie_name
@@ -56,8 +58,10 @@ def with_etag(responses: Responses, status: int = 200) -> Responses:
     return {**responses, status: {"headers": {"ETag": tag}}}
 
 
-def describe(api: FastAPI, services: ServicesOf) -> dict[str, Any]:
-    """Return the description."""
+def describe(
+    api: FastAPI, services: ServicesOf, shown: Iterable[type[BaseModel]]
+) -> dict[str, Any]:
+    """Return the description; *shown* are the models whose examples it tells."""
     found = get_openapi(
         title=api.title,
         version="1",
@@ -71,6 +75,10 @@ def describe(api: FastAPI, services: ServicesOf) -> dict[str, Any]:
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas = components.setdefault("schemas", {})
     schemas |= {**problem.pop("$defs"), "Problem": problem}
+    for model in shown:  # FastAPI leaves out what is null in an example
+        extra = model.model_config.get("json_schema_extra")
+        if model.__name__ in schemas and isinstance(extra, dict):
+            schemas[model.__name__] |= extra
     components["securitySchemes"] = {
         "login": {"type": "apiKey", "in": "cookie", "name": cookie_name(services)},
         "token": {"type": "apiKey", "in": "header", "name": "X-CSRF-Token"},

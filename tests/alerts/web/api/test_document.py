@@ -63,7 +63,7 @@ async def test_every_answer_and_body_has_an_example_that_is_one(browse: Login) -
             for part in (*operation["responses"].values(), *bodies):
                 for content in part["content"].values():
                     named.add(content["schema"]["$ref"].rpartition("/")[2])
-    assert len(named) == 13
+    assert len(named) == 14
     for name in named:
         (example, *_) = found["components"]["schemas"][name]["examples"]
         made = known[name].model_validate(example)
@@ -73,7 +73,15 @@ async def test_every_answer_and_body_has_an_example_that_is_one(browse: Login) -
 async def test_what_is_not_there_or_not_so_is_a_problem_too(browse: Login) -> None:
     async with browse("anna") as client:
         anna = Program(client)
-        for path in ("/nowhere", "/me/", "/alerts/x", "/alerts/0", f"/alerts/{2**63}", "/", ""):
+        for path in (
+            "/nowhere",
+            "/me/",
+            "/alerts/x",
+            "/alerts/1%0A2",
+            "/alerts/0",
+            f"/alerts/{2**63}",
+            "/",
+        ):
             answer = await anna.get(path)
             assert (answer.status_code, slug(answer)) == (404, "not-found"), path
         answer = await anna.post("/me")

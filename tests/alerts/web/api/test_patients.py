@@ -194,3 +194,36 @@ async def test_who_writes_too_much_is_told_to_call(world: World, browse: Login) 
             assert (await marta.post(path, {"text": "Hej"})).status_code == 201
         answer = await marta.post(path, {"text": "Hej"})
     assert (answer.status_code, slug(answer)) == (429, "too-many-messages")
+
+
+async def test_a_relative_reads_what_is_shared_and_no_more(world: World, browse: Login) -> None:
+    await world.measure_soon("marta", RED)
+    marta, alert = world.patient("marta"), world.alert("marta")
+    relative = world.one(
+        "insert into relative (patient_id, name) values (%s, 'Prov Anhörig') returning relative_id",
+        marta,
+    )
+    world.connection.execute(
+        "insert into account (username, relative_id) values ('anhorig', %s)", [relative]
+    )
+    world.connection.execute(
+        "insert into consent (patient_id, relative_id, scope, given_how)"
+        " values (%s, %s, '{values}', 'self')",
+        [marta, relative],
+    )
+    parts = ("", "/readings", "/alerts", "/messages")
+    async with browse("anhorig") as client:
+        program = Program(client)
+        seen = [(await program.get(f"/patients/{marta}{part}")).status_code for part in parts]
+        assert seen == [200, 200, 404, 404]
+        assert (await program.get(f"/alerts/{alert}")).status_code == 404
+        one = (await program.get(f"/patients/{marta}")).json()
+        assert one["scopes"] == ["values"]
+        kept = ("personal_number", "phone", "diagnosis", "contact_name", "contact_phone")
+        assert [one[name] for name in kept] == [None] * 5
+        world.connection.execute("update consent set scope = '{alerts}'")
+        seen = [(await program.get(f"/patients/{marta}{part}")).status_code for part in parts]
+        assert seen == [200, 404, 200, 404]
+        world.connection.execute("update consent set revoked_at = now()")
+        seen = [(await program.get(f"/patients/{marta}{part}")).status_code for part in parts]
+        assert seen == [404] * 4
