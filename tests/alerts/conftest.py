@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import argon2
 import httpx
 import psycopg
 import pytest
@@ -18,6 +19,7 @@ from fastapi import FastAPI
 from psycopg import AsyncConnection, sql
 from psycopg_pool import AsyncConnectionPool
 
+from alerts import password
 from alerts.config import Local, LoginSettings, SecondFactor, WebSettings
 from alerts.enrolment import authority
 from alerts.enrolment.authority import Authority
@@ -30,6 +32,15 @@ from simulator.embedded.child import free_port
 from simulator.embedded.postgres import Postgres
 from tests.alerts.shared import Shared, shared_by_all
 from tests.alerts.world import World, build
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _little_work_for_a_password() -> Iterator[None]:
+    """Hundreds of passwords are hashed here; test_password.py looks at how it is really done."""
+    with pytest.MonkeyPatch.context() as patch:
+        hasher = argon2.PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)
+        patch.setattr(password, "_hasher", hasher)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,6 @@
 """``alerts ca`` and ``alerts gateway``, as an operator runs them."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +8,7 @@ from cryptography import x509
 
 from alerts.enrolment import authority, files
 from devices.enrolment import parse_code
+from tests.alerts.command import Ended, command
 from tests.alerts.world import World
 
 
@@ -28,13 +27,8 @@ class Operator:
             )
         self.config.write_text(text)
 
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "alerts", *words, "--config", str(self.config)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    def run(self, *words: str) -> Ended:
+        return command(*words, config=self.config)
 
 
 @pytest.fixture

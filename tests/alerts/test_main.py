@@ -1,7 +1,6 @@
 """The command line: what goes wrong is told with its key, its problem and its cure."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -9,24 +8,17 @@ from pathlib import Path
 
 from alerts.schema import SOURCES
 from simulator.embedded.child import free_port
+from tests.alerts.command import Ended, command
 from tests.alerts.conftest import Served
 from tests.alerts.world import World, care_record, encoded
 
 ROOT = Path(__file__).parents[2]
 
 
-def alerts(*words: str, config: str, directory: Path) -> subprocess.CompletedProcess[str]:
+def alerts(*words: str, config: str, directory: Path) -> Ended:
     path = directory / "alerts.toml"
     path.write_text(config)
-    return subprocess.run(
-        [sys.executable, "-m", "alerts", *words, "--config", str(path)],
-        cwd=ROOT,
-        env=dict(os.environ),
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    return command(*words, config=path)
 
 
 def test_every_problem_of_a_configuration_is_told_at_once(tmp_path: Path) -> None:
@@ -90,12 +82,17 @@ def test_a_care_record_that_is_wrong_is_refused_whole(world: World, tmp_path: Pa
 
 
 def test_run_says_which_port_is_taken(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "alerts.toml"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        said = alerts(
-            "run",
-            config=f'[database]\ndsn = "{world.dsn}"\n[web]\nport = {port}\n',
-            directory=tmp_path,
+        path.write_text(f'[database]\ndsn = "{world.dsn}"\n[web]\nport = {port}\n')
+        said = subprocess.run(
+            [sys.executable, "-m", "alerts", "run", "--config", str(path)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
         )
     assert said.returncode == 1
     assert f"web.port: 127.0.0.1:{port}" in said.stderr
