@@ -14,6 +14,7 @@ from psycopg import AsyncConnection, sql
 from psycopg.rows import scalar_row
 
 from alerts.access import Ground
+from alerts.audit import beside
 from alerts.audit.chain import append
 from alerts.audit.entry import DENIED, Action, Entry
 from alerts.audit.look import Look, looks
@@ -140,6 +141,11 @@ async def sign(
         )
         row = await written.fetchone()
         assert row is not None
-        detail = {"review_id": row[0], "reviewed_unit_id": unit_id, "verdict": verdict.value}
+        detail = {
+            "review_id": row[0],
+            "reviewed_unit_id": unit_id,
+            "verdict": verdict.value,
+            "note": beside.words(note),
+        }
         await append(connection, Entry.by(reviewer, Action.LOG_REVIEWED, "reviewer", detail=detail))
     return Answer.DONE

@@ -4,7 +4,8 @@ Each chain is read from its first entry: numbers without a gap, each entry with 
 before it, each hash what its own columns make, each entry in the chain of its patient. The chain's
 head then says how far it went, so that entries taken from its end are missed. Who can write the
 entries can write the heads too: against that there are anchors (``alerts.audit.anchor``), heads
-that were kept elsewhere at some time.
+that were kept elsewhere at some time. At last, emergencies and reviews are held against the
+entries of them (``alerts.audit.beside``).
 """
 
 import enum
@@ -15,6 +16,7 @@ from typing import Any, Final
 from psycopg import AsyncConnection, IsolationLevel
 from psycopg.rows import dict_row
 
+from alerts.audit import beside
 from alerts.audit.entry import CHAINS, Entry, Link, NotKept
 
 # Enough to see what happened; a table that was written over has as many as it has entries.
@@ -34,6 +36,7 @@ class Wrong(enum.StrEnum):
     HEAD_CHANGED = "head_changed"  # the head has another hash than the entry it names
     HEAD_MISSING = "head_missing"
     NOT_AS_ANCHORED = "not_as_anchored"  # an anchor has another hash for it, or it is gone
+    NOT_AS_PROVED = "not_as_proved"  # the emergency or review it is of; number 0: one without it
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ async def walk(connection: AsyncConnection, anchors: Iterable[Heads]) -> Verifie
     reading = _Reading(await read_heads(connection), kept)
     async for link in _links(connection):
         reading.take(link)
-    return reading.done()
+    return reading.done(await beside.changed(connection))
 
 
 async def read_heads(connection: AsyncConnection) -> dict[int, Head]:
@@ -144,8 +147,8 @@ class _Reading:
                 self._tell(*place, Wrong.NOT_AS_ANCHORED)
         self._last[link.chain] = Head(link.number, link.hash)
 
-    def done(self) -> Verified:
-        """Look at the ends."""
+    def done(self, beside_it: Iterable[tuple[int, int]]) -> Verified:
+        """Look at the ends; *beside_it*: entries of which the row beside the log is changed."""
         for chain in sorted({*range(CHAINS), *self._last, *self._heads}):
             last = self._last.get(chain, Head(0, b""))
             head = self._heads.get(chain)
@@ -159,6 +162,8 @@ class _Reading:
                 self._tell(chain, last.number, Wrong.HEAD_CHANGED)
         for place in sorted(self._unmet):
             self._tell(*place, Wrong.NOT_AS_ANCHORED)
+        for place in beside_it:
+            self._tell(*place, Wrong.NOT_AS_PROVED)
         return Verified(
             entries=self._entries,
             breaks=tuple(self._breaks),

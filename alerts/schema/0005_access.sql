@@ -53,10 +53,28 @@ create table emergency_access (
     until_at timestamptz not null,
     reviewed_by bigint references staff,
     reviewed_at timestamptz,
-    review text not null default ''
+    review text not null default '',
+    check (until_at <= from_at + interval '1 hour')
 );
 create index emergency_access_of_staff on emergency_access (staff_id, until_at);
 create index emergency_access_unreviewed on emergency_access (from_at) where reviewed_at is null;
+-- Why, and until when, stand as they were written. What came of looking at it is written once.
+create function review_once() returns trigger language plpgsql as $$
+begin
+    if old.reviewed_at is not null or new.reviewed_at is null or new.reviewed_by is null
+        or (new.access_id, new.patient_id, new.staff_id, new.why, new.from_at, new.until_at)
+            is distinct from
+            (old.access_id, old.patient_id, old.staff_id, old.why, old.from_at, old.until_at)
+    then
+        raise exception 'emergency_access is reviewed once and not changed'
+            using errcode = 'restrict_violation';
+    end if;
+    return new;
+end $$;
+create trigger emergency_access_reviewed_once before update on emergency_access
+    for each row execute function review_once();
+create trigger emergency_access_stays before delete or truncate on emergency_access
+    for each statement execute function refuse_change();
 
 alter table account
     alter column password_hash drop not null,  -- null: by the identity provider only
@@ -160,3 +178,5 @@ create table access_review (
     verdict text not null check (verdict in ('nothing', 'asked', 'reported')),
     note text not null default ''
 );
+create trigger access_review_append_only before update or delete or truncate on access_review
+    for each statement execute function refuse_change();
