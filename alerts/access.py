@@ -64,6 +64,7 @@ class Why(enum.StrEnum):
     NO_CONSENT = "no_consent"
     BLOCKED = "blocked"
     TECHNICIAN = "technician"
+    NO_CARE = "no_care"  # she works here, and is not to have patients
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +129,8 @@ def decide(viewer: Viewer, facts: Facts) -> Access | Denied:
         return Denied(Why.NO_RELATION)
     if viewer.is_technician:
         return Denied(Why.TECHNICIAN)
+    if not viewer.gives_care:
+        return Denied(Why.NO_CARE)
     for ground in Ground:  # in order: the closest relation is the one that is told
         if ground in OWN and ground in facts.relations:
             return Access(ground)

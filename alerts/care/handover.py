@@ -149,7 +149,7 @@ where h.answer is null
 
 async def offered_to(connection: AsyncConnection, viewer: Viewer) -> list[Offer]:
     """Return what waits for an answer of the viewer's unit, the oldest first."""
-    if viewer.staff_id is None or viewer.is_technician:
+    if not viewer.gives_care:
         return []
     cursor = connection.cursor(row_factory=class_row(Offer))
     await cursor.execute(
@@ -317,8 +317,7 @@ async def _hold(connection: AsyncConnection, handover_id: int) -> _Held | None:
 
 
 def _may_answer(viewer: Viewer, held: _Held | None) -> Refused | None:
-    is_receiver = viewer.staff_id is not None and not viewer.is_technician
-    if held is None or not is_receiver or viewer.unit_id != held.to_unit_id:
+    if held is None or not viewer.gives_care or viewer.unit_id != held.to_unit_id:
         return Refused(why=Refusal.NO_OFFER)
     return _answered(held) if held.answered_at is not None else None
 

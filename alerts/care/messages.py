@@ -139,7 +139,7 @@ async def thread(connection: Connection, patient_id: int) -> list[Message]:
 
 async def waiting(connection: Connection, viewer: Viewer) -> list[Waiting]:
     """Return the patients who wait for an answer of *viewer* or hers, the longest first."""
-    if viewer.staff_id is None or viewer.is_technician:
+    if not viewer.gives_care:
         return []
     async with connection.cursor(row_factory=class_row(Waiting)) as cursor:
         await cursor.execute(_WAITING, {**viewing(viewer), "most": WAITING_MAX})
@@ -148,7 +148,7 @@ async def waiting(connection: Connection, viewer: Viewer) -> list[Waiting]:
 
 async def may_answer(connection: Connection, viewer: Viewer, patient_id: int) -> bool:
     """Tell whether a staff member may read a patient's thread, and write in it."""
-    if viewer.staff_id is None or viewer.is_technician:
+    if not viewer.gives_care:
         return False
     cursor = await connection.execute(_MAY, {**viewing(viewer), "wanted": patient_id})
     row = await cursor.fetchone()

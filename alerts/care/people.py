@@ -14,7 +14,8 @@ from typing import Final
 from psycopg import AsyncConnection, sql
 from psycopg.rows import class_row
 
-# The role of staff who look after gateways and devices.
+# Who has this role in the care record file, and no functions there, looks after gateways and
+# devices. What she may is said by her functions.
 TECHNICIAN: Final = "Tekniker"
 
 # One nurse follows 70–80 patients; a queue without contacts can be longer.
@@ -23,7 +24,11 @@ PATIENTS_MAX = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Viewer:
-    """Who is looking: exactly one of *staff_id*, *patient_id* and *relative_id* is set."""
+    """Who is looking: exactly one of *staff_id*, *patient_id* and *relative_id* is set.
+
+    Attributes:
+        functions: What a staff member may do now (``alerts.care.organisation.Function``).
+    """
 
     name: str
     role: str = ""
@@ -32,11 +37,17 @@ class Viewer:
     unit_id: int | None = None
     patient_id: int | None = None
     relative_id: int | None = None
+    functions: frozenset[str] = frozenset()
+
+    @property
+    def gives_care(self) -> bool:
+        """Whether she may have patients; a staff member who does not sees none."""
+        return self.staff_id is not None and "care" in self.functions
 
     @property
     def is_technician(self) -> bool:
         """Whether she looks after gateways and devices, and is to see no patient."""
-        return self.staff_id is not None and self.role.casefold() == TECHNICIAN.casefold()
+        return self.staff_id is not None and "technician" in self.functions and not self.gives_care
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,11 +135,15 @@ where b.patient_id = p.patient_id and b.state <> 'closed' and (
 )
 """).format(teams=TEAMS, now=NOW)
 
-# The viewer's relation to person p. Who works here no more has none. Parameters: ``relation``.
+# The viewer's relation to person p. Who works here no more, or gives no care, has none.
+# Parameters: ``relation``.
 RELATION: Final = sql.SQL("""
 (p.patient_id = %(patient_id)s or exists (
     select from staff me {contact}
-    where me.staff_id = %(staff_id)s and (me.ended_at is null or me.ended_at > {now}) and (
+    where me.staff_id = %(staff_id)s and (me.ended_at is null or me.ended_at > {now})
+    and exists (select from staff_function f where f.staff_id = me.staff_id and f.name = 'care'
+                and f.from_at <= {now} and (f.until_at is null or f.until_at > {now}))
+    and (
         c.staff_id = %(staff_id)s
         or c.team_id in ({teams})
         or (c.staff_id is null and c.team_id is null and p.unit_id = %(unit_id)s)

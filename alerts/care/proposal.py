@@ -261,8 +261,8 @@ where proposal_id = %(proposal_id)s
 
 
 def is_care(viewer: Viewer) -> bool:
-    """Tell whether *viewer* is of the care staff: not a patient, a relative or a technician."""
-    return viewer.staff_id is not None and not viewer.is_technician
+    """Tell whether *viewer* is of the care staff."""
+    return viewer.gives_care
 
 
 def may_answer(viewer: Viewer, how: How) -> bool:

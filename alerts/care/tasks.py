@@ -145,7 +145,7 @@ returning t.patient_id
 
 async def tasks(connection: Connection, viewer: Viewer) -> list[Task]:
     """Return what a staff member is to do, the longest waiting first."""
-    if viewer.staff_id is None or viewer.is_technician:
+    if not viewer.gives_care:
         return []
     async with connection.cursor(row_factory=class_row(Task)) as cursor:
         await cursor.execute(_SELECT, {**viewing(viewer), "most": TASKS_MAX})
@@ -154,7 +154,7 @@ async def tasks(connection: Connection, viewer: Viewer) -> list[Task]:
 
 async def end(connection: Connection, viewer: Viewer, task_id: int, ending: Ending) -> int | None:
     """End a task; return its patient, none if there is no task that *viewer* may end."""
-    if viewer.staff_id is None or viewer.is_technician or ending not in BY_HAND:
+    if not viewer.gives_care or ending not in BY_HAND:
         return None
     values = {**viewing(viewer), "task_id": task_id, "by": viewer.staff_id, "outcome": ending}
     async with connection.transaction():

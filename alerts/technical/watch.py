@@ -15,7 +15,6 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from alerts.care import tasks
-from alerts.care.people import TECHNICIAN
 from alerts.fleet import queries
 from alerts.pulse import Part, beat
 from alerts.technical import failures
@@ -66,9 +65,8 @@ limit %(most)s
 """
 _TECHNICIANS: Final = """
 select exists (
-    select from staff s where s.ended_at is null and (lower(s.role) = %(role)s or exists (
-        select from staff_function f
-        where f.staff_id = s.staff_id and f.name = 'technician' and f.until_at is null)))
+    select from staff s join staff_function f using (staff_id)
+    where s.ended_at is null and f.name = 'technician' and f.until_at is null)
 """
 
 
@@ -147,7 +145,7 @@ async def _refused(connection: Connection, now: datetime) -> list[Refused]:
 
 async def _say_if_nobody_looks(connection: Connection) -> None:
     """A list that nobody reads is a fault of its own: whoever runs this is told."""
-    cursor = await connection.execute(_TECHNICIANS, {"role": TECHNICIAN.casefold()})
+    cursor = await connection.execute(_TECHNICIANS)
     (somebody,) = await cursor.fetchone() or (False,)
     if somebody:
         await incident.close(connection, NO_TECHNICIAN, "")

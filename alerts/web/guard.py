@@ -75,7 +75,7 @@ Anyone = Annotated[Session, Depends(anyone)]
 
 async def staff(found: Anyone) -> Session:
     """Return the session of a staff member who cares for patients."""
-    if found.viewer.staff_id is None or found.viewer.is_technician:
+    if not found.viewer.gives_care:
         raise HTTPException(404)
     return found
 

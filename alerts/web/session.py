@@ -6,7 +6,7 @@ and every open stream asks the database.
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -37,9 +37,9 @@ class Method(StrEnum):
 class Session:
     """A login that is valid now."""
 
-    token_hash: bytes
+    token_hash: bytes = field(repr=False)
     account_id: int
-    csrf_token: str
+    csrf_token: str = field(repr=False)
     viewer: Viewer
     method: Method
     assurance: str  # the provider's acr; "" for a password
@@ -70,7 +70,9 @@ _FIND = f"""
 select l.account_id, l.csrf_token, l.method, l.assurance,
        a.staff_id, a.patient_id, a.relative_id, s.unit_id,
        coalesce(s.name, r.name, concat_ws(' ', p.given_name, p.family_name)) as name,
-       coalesce(s.role, '') as role, coalesce(u.name, '') as unit_name
+       coalesce(s.role, '') as role, coalesce(u.name, '') as unit_name,
+       array(select f.name from staff_function f where f.staff_id = s.staff_id
+             and f.from_at <= now() and (f.until_at is null or f.until_at > now())) as functions
 from login_session l
 join account a using (account_id)
 left join staff s on s.staff_id = a.staff_id
@@ -127,7 +129,7 @@ async def check(connection: AsyncConnection, token_hash: bytes) -> Session | Non
         csrf_token=row.pop("csrf_token"),
         method=Method(row.pop("method")),
         assurance=row.pop("assurance"),
-        viewer=Viewer(**row),
+        viewer=Viewer(functions=frozenset(row.pop("functions")), **row),
     )
 
 

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.access import ALL, OWN, Access, Denied, Facts, Ground, Scope, Why, decide
-from alerts.care.people import TECHNICIAN, Viewer
+from alerts.care.people import Viewer
 
-NURSE = Viewer(name="", staff_id=1, unit_id=1)
-TECH = Viewer(name="", staff_id=2, unit_id=1, role=TECHNICIAN)
+NURSE = Viewer(name="", staff_id=1, unit_id=1, functions=frozenset({"care"}))
+TECH = Viewer(name="", staff_id=2, unit_id=1, functions=frozenset({"technician"}))
 PATIENT = Viewer(name="", patient_id=7)
 RELATIVE = Viewer(name="", relative_id=3)
 UNTIL = datetime(2026, 11, 23, 9, tzinfo=UTC)

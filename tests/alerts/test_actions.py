@@ -49,6 +49,10 @@ async def test_of_fifty_at_once_one_takes_it_and_the_others_are_told_who(world: 
         )
         for number in range(50)
     ]
+    world.connection.execute(
+        "insert into staff_function (staff_id, name) select unnest(%s::bigint[]), 'care'",
+        ([viewer.staff_id for viewer in viewers],),
+    )
     async with AsyncConnectionPool(
         world.dsn, min_size=20, max_size=20, open=False, kwargs={"autocommit": True}
     ) as pool:

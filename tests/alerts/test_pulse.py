@@ -23,8 +23,8 @@ from tests.alerts.conftest import Pool, start_session
 from tests.alerts.world import World
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
-NURSE = Viewer(name="Anna", staff_id=1, unit_id=1)
-TECHNICIAN = Viewer(name="Ture", role="tekniker", staff_id=2, unit_id=1)
+NURSE = Viewer(name="Anna", staff_id=1, unit_id=1, functions=frozenset({"care"}))
+TECHNICIAN = Viewer(name="Ture", staff_id=2, unit_id=1, functions=frozenset({"technician"}))
 PATIENT = Viewer(name="Märta", patient_id=1)
 
 

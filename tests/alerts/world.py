@@ -127,6 +127,7 @@ def build(dsn: str) -> None:
     with psycopg.connect(dsn) as connection:
         seed(connection, read(encoded(care_record())))
         open_always(connection)
+        connection.execute("update staff_function set from_at = %s", [SINCE])
 
 
 def open_always(connection: psycopg.Connection[Any]) -> None:
@@ -169,7 +170,17 @@ class World:
         name, role, unit_id = self.rows(
             "select name, role, unit_id from staff where staff_id = %s", self.staff(key)
         )[0]
-        return Viewer(name=name, role=role, staff_id=self.staff(key), unit_id=unit_id)
+        functions = self.rows(
+            "select name from staff_function where staff_id = %s and until_at is null",
+            self.staff(key),
+        )
+        return Viewer(
+            name=name,
+            role=role,
+            staff_id=self.staff(key),
+            unit_id=unit_id,
+            functions=frozenset(function for (function,) in functions),
+        )
 
     def alert(self, key: str) -> int:
         """Return the id of the patient's newest alert."""

@@ -69,6 +69,7 @@ insert into unit_hours (unit_id, weekday, opens, closes, on_holidays)
 select 1, d, '00:00', '24:00', true from generate_series(1, 7) d;
 insert into staff (staff_id, unit_id, name, role, phone) overriding system value
 select s, 1, 'Sköterska ' || s, 'sjuksköterska', '' from generate_series(1, %(nurses)s) s;
+insert into staff_function (staff_id, name) select staff_id, 'care' from staff;
 insert into channel (staff_id, kind, address, verified_at)
 select staff_id, 'email', 's' || staff_id || '@egenmonitor.example', now() from staff;
 insert into channel (unit_id, kind, address, verified_at)

@@ -47,6 +47,8 @@ async def first_page(request: Request, services: Services, found: Anyone) -> Res
         return RedirectResponse("/me", 303)
     if viewer.is_technician:
         return RedirectResponse("/teknik", 303)
+    if not viewer.gives_care:
+        return RedirectResponse("/konto", 303)
     async with services.pool.connection() as connection:
         listed = await worklist(connection, viewer)
         await log.append_shown(connection, viewer.staff_id, [row.alert_id for row in listed.rows])

@@ -48,7 +48,9 @@ class People:
             )
         )
 
-    def staff(self, unit_id: int, role: str = "distriktssköterska") -> Viewer:
+    def staff(
+        self, unit_id: int, role: str = "distriktssköterska", functions: Iterable[str] = ("care",)
+    ) -> Viewer:
         name = f"Prov Provsson {next(self._numbers)}"
         staff_id = self.one(
             "insert into staff (unit_id, name, role, phone) values (%s, %s, %s, '0980-319 201') "
@@ -57,7 +59,19 @@ class People:
             name,
             role,
         )
-        return Viewer(name=name, role=role, staff_id=staff_id, unit_id=unit_id)
+        self.run(
+            "insert into staff_function (staff_id, name, from_at) "
+            "select %s, unnest(%s::text[]), '2020-01-01'",
+            staff_id,
+            list(functions),
+        )
+        return Viewer(
+            name=name,
+            role=role,
+            staff_id=staff_id,
+            unit_id=unit_id,
+            functions=frozenset(functions),
+        )
 
     def patient(
         self, unit_id: int, *, contact: Viewer | None = None, team_id: int | None = None

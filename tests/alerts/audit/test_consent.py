@@ -114,7 +114,7 @@ async def test_only_she_and_who_cares_for_her_may_speak_for_her(
         "lisa": home.lisa,
         "daughter": home.daughter,
         "other": people.patient(home.unit),
-        "tove": people.staff(home.unit, "Tekniker"),
+        "tove": people.staff(home.unit, "Tekniker", ["technician"]),
     }
     viewer, patient = others[who], number(home.hers)
     # Neither sharing nor an emergency lets anybody speak for her.
@@ -257,7 +257,7 @@ async def test_no_emergency_without_a_reason_or_for_who_does_not_care(
         "lisa": home.lisa,
         "anna": home.anna,
         "daughter": home.daughter,
-        "tove": people.staff(home.away, "Tekniker"),
+        "tove": people.staff(home.away, "Tekniker", ["technician"]),
     }
     done = await emergency.open_up(connection, viewers[who], number(home.hers), why)
     assert done.value == answer

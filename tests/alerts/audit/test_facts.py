@@ -197,7 +197,7 @@ async def test_a_technician_of_the_queues_unit_sees_nobody(
     people: People, connection: AsyncConnection
 ) -> None:
     home = people.unit()
-    tove, hers = people.staff(home, "Tekniker"), people.patient(home)
+    tove, hers = people.staff(home, "Tekniker", ["technician"]), people.patient(home)
     known = await facts(connection, tove, [hers.patient_id or 0])
     assert decide(tove, known[hers.patient_id or 0]) == Denied(Why.TECHNICIAN)
 

@@ -27,11 +27,7 @@ STAFF = ("anna", "eva", "lisa")
 @pytest.fixture(autouse=True)
 def since_long(world: World) -> None:
     """Let the world have been as it is before these tests' moment."""
-    world.connection.execute(
-        "insert into staff_function (staff_id, name) select staff_id, 'care' from staff "
-        "where role <> 'Tekniker' on conflict do nothing"
-    )
-    for table in ("staff_function", "person_unit", "care_contact"):
+    for table in ("person_unit", "care_contact"):
         world.connection.execute(f"update {table} set from_at = '2020-01-01'")
 
 

@@ -239,7 +239,6 @@ async def test_a_list_that_nobody_reads_is_told_to_whoever_runs_this(
 
     await look()
     assert open_incidents() == []
-    world.connection.execute("update staff set role = 'distriktssköterska'")
     world.connection.execute("update staff_function set until_at = now()")
     await look()
     await look()

@@ -342,6 +342,11 @@ def settle_in(world: World) -> None:
             (name, world.staff("anna")),
         )
     world.connection.execute(
+        "insert into staff_function (staff_id, name, from_at) "
+        "select staff_id, 'care', '2020-01-01' from staff "
+        "where staff_id not in (select staff_id from staff_function)"
+    )
+    world.connection.execute(
         "insert into channel (staff_id, kind, address, verified_at) "
         "select staff_id, 'sms', '+467000' || staff_id, now() from staff"
     )

@@ -96,6 +96,11 @@ async def test_of_fifty_at_once_one_takes_it_the_others_are_told_who_and_nobody_
         "from generate_series(1, 50) n returning staff_id, name",
         unit_id,
     )
+    story.world.connection.execute(
+        "insert into staff_function (staff_id, name, from_at) "
+        "select unnest(%s::bigint[]), 'care', '2020-01-01'",
+        ([staff_id for staff_id, _ in staff],),
+    )
 
     async def takes(staff_id: int, name: str) -> actions.Done:
         viewer = Viewer(name=name, staff_id=staff_id, unit_id=unit_id)

@@ -23,7 +23,18 @@ from tests.conftest import fresh_database
 
 LOGIN, NONE, GONE = 303, 404, 401
 # The columns of the table, and who they are below.
-GROUPS = ("own", "looks", "closed", "technician", "herself", "patient", "relative", "not", "nobody")
+GROUPS = (
+    "own",
+    "looks",
+    "closed",
+    "technician",
+    "office",
+    "herself",
+    "patient",
+    "relative",
+    "not",
+    "nobody",
+)
 Row = tuple[int, ...]
 
 
@@ -36,22 +47,22 @@ def logged_in(code: int, nobody: int = LOGIN) -> Row:
 
 
 def staff(code: int, nobody: int = LOGIN) -> Row:
-    return (code, code, code, NONE, NONE, NONE, NONE, NONE, nobody)
+    return (code, code, code, *(NONE,) * 6, nobody)
 
 
 def technician(code: int) -> Row:
-    return (NONE, NONE, NONE, code, NONE, NONE, NONE, NONE, LOGIN)
+    return (NONE, NONE, NONE, code, *(NONE,) * 5, LOGIN)
 
 
 def patient(code: int) -> Row:
-    return (NONE, NONE, NONE, NONE, code, code, NONE, NONE, LOGIN)
+    return (*(NONE,) * 5, code, code, NONE, NONE, LOGIN)
 
 
 API = "/api/v1"
 # What programs get of a patient: who cares for her, who looks, she herself, and whom she lets in.
-SHARED: Row = (200, 200, NONE, NONE, 200, NONE, 200, NONE, GONE)
-CORRESPONDS: Row = (200, NONE, NONE, NONE, 200, NONE, NONE, NONE, GONE)
-WRITES: Row = (201, NONE, NONE, NONE, 201, NONE, NONE, NONE, GONE)
+SHARED: Row = (200, 200, *(NONE,) * 3, 200, NONE, 200, NONE, GONE)
+CORRESPONDS: Row = (200, *(NONE,) * 4, 200, NONE, NONE, NONE, GONE)
+WRITES: Row = (201, *(NONE,) * 4, 201, NONE, NONE, NONE, GONE)
 
 MATRIX: dict[tuple[str, str], Row] = {
     ("GET", "/livez"): everybody(200),
@@ -71,21 +82,21 @@ MATRIX: dict[tuple[str, str], Row] = {
     ("POST", "/konto/avsluta"): logged_in(303),
     ("POST", "/konto/avsluta-alla"): logged_in(303),
     ("POST", "/logout"): logged_in(303),
-    ("GET", "/"): (200, 200, 200, 303, 303, 303, 303, 303, LOGIN),
+    ("GET", "/"): (200, 200, 200, *(303,) * 6, LOGIN),
     ("GET", "/events"): staff(200, GONE),
-    ("GET", "/patients/{patient_id}"): (200, 200, *(NONE,) * 6, LOGIN),
-    ("POST", "/alerts/{alert_id}/acknowledge"): (303, *(NONE,) * 7, LOGIN),
-    ("POST", "/alerts/{alert_id}/close"): (303, *(NONE,) * 7, LOGIN),
+    ("GET", "/patients/{patient_id}"): (200, 200, *(NONE,) * 7, LOGIN),
+    ("POST", "/alerts/{alert_id}/acknowledge"): (303, *(NONE,) * 8, LOGIN),
+    ("POST", "/alerts/{alert_id}/close"): (303, *(NONE,) * 8, LOGIN),
     ("GET", "/me"): patient(200),
     ("GET", "/me/delning"): patient(200),
     ("POST", "/me/delning/dela"): patient(422),  # with whom, it does not say
     ("POST", "/me/delning/sluta"): patient(422),
     ("GET", "/me/logg"): patient(200),
-    ("GET", "/narstaende"): (*(NONE,) * 6, 200, NONE, LOGIN),
+    ("GET", "/narstaende"): (*(NONE,) * 7, 200, NONE, LOGIN),
     # Nothing is written in the forms, and there is no such task.
-    ("GET", "/patients/{patient_id}/meddelanden"): (200, *(NONE,) * 7, LOGIN),
-    ("POST", "/patients/{patient_id}/meddelanden"): (422, *(NONE,) * 7, LOGIN),
-    ("POST", "/patients/{patient_id}/meddelanden/klart"): (303, *(NONE,) * 7, LOGIN),
+    ("GET", "/patients/{patient_id}/meddelanden"): (200, *(NONE,) * 8, LOGIN),
+    ("POST", "/patients/{patient_id}/meddelanden"): (422, *(NONE,) * 8, LOGIN),
+    ("POST", "/patients/{patient_id}/meddelanden/klart"): (303, *(NONE,) * 8, LOGIN),
     ("POST", "/uppgifter/{task_id}"): staff(303),
     ("GET", "/me/meddelanden"): patient(200),
     ("POST", "/me/meddelanden"): patient(422),
@@ -122,10 +133,10 @@ MATRIX: dict[tuple[str, str], Row] = {
     ("GET", f"{API}/me"): logged_in(200, GONE),
     ("GET", f"{API}/worklist"): staff(200, GONE),
     ("GET", f"{API}/alerts/{{alert_id}}"): SHARED,
-    ("GET", f"{API}/alerts/{{alert_id}}/log"): (200, 200, *(NONE,) * 6, GONE),
-    ("POST", f"{API}/alerts/{{alert_id}}/acknowledge"): (200, *(NONE,) * 7, GONE),
-    ("POST", f"{API}/alerts/{{alert_id}}/close"): (200, *(NONE,) * 7, GONE),
-    ("POST", f"{API}/alerts/{{alert_id}}/snooze"): (200, *(NONE,) * 7, GONE),
+    ("GET", f"{API}/alerts/{{alert_id}}/log"): (200, 200, *(NONE,) * 7, GONE),
+    ("POST", f"{API}/alerts/{{alert_id}}/acknowledge"): (200, *(NONE,) * 8, GONE),
+    ("POST", f"{API}/alerts/{{alert_id}}/close"): (200, *(NONE,) * 8, GONE),
+    ("POST", f"{API}/alerts/{{alert_id}}/snooze"): (200, *(NONE,) * 8, GONE),
     ("GET", f"{API}/patients"): staff(200, GONE),
     ("GET", f"{API}/patients/{{patient_id}}"): SHARED,
     ("GET", f"{API}/patients/{{patient_id}}/readings"): SHARED,
@@ -176,8 +187,11 @@ ROLES = [
     Role("lisa", "closed"),  # of another unit
     Role("spärrad", "closed"),  # of a unit that she shares with, and has blocked
     Role("sparad", "closed"),  # her contact until yesterday
-    Role("samordnare", "closed"),
-    Role("granskare", "closed"),
+    # Of the unit in whose queue he is, and they give no care.
+    Role("samordnare", "office", "sven"),
+    Role("granskare", "office", "sven"),
+    Role("it", "technician", "sven"),
+    Role("slutat", "office", "sven"),  # with care, and works here still
     Role("tove", "technician"),
     Role("marta", "herself", ground="self"),
     Role("ingrid", "patient"),
@@ -223,13 +237,16 @@ def _people(world: World) -> None:
     units = {"teammedlem": b, "ersattare": b, "jour": b, "mottagare": b, "delad": shared}
     units |= {"nod": b, "vikarie": b, "spärrad": blocked, "sparad": a}
     made = {name: _login(make, name, make.staff(unit)) for name, unit in units.items()}
-    for name, function in (("samordnare", "coordinator"), ("granskare", "reviewer")):
-        made[name] = _login(make, name, make.staff(a))
-        make.run(
-            "insert into staff_function (staff_id, name) values (%s, %s)",
-            made[name].staff_id,
-            function,
-        )
+    for name, function in (
+        ("samordnare", "coordinator"),
+        ("granskare", "reviewer"),
+        ("it", "technician"),
+        ("slutat", "care"),
+    ):
+        made[name] = _login(make, name, make.staff(a, functions=[function]))
+    make.run(
+        "update staff_function set until_at = now() where staff_id = %s", made["slutat"].staff_id
+    )
     marta = world.viewer("marta")
     made["dotter"], made["son"] = (
         _login(make, name, make.relative(marta)) for name in ("dotter", "son")
