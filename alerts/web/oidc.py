@@ -72,7 +72,7 @@ class LoginRefused(Exception):
 class Begun:
     """What is kept of a login that goes to the provider. Secrets, all three."""
 
-    state: str
+    state: str = field(repr=False)
     nonce: str = field(repr=False)
     verifier: str = field(repr=False)
 
@@ -170,8 +170,10 @@ class Provider:
         joint = "&" if "?" in metadata.authorization_endpoint else "?"
         return f"{metadata.authorization_endpoint}{joint}{urlencode(asked, quote_via=quote)}"
 
-    async def identify(self, answer: Answer, begun: Begun, now: datetime) -> Identity:
-        """Return whom the provider vouches for.
+    async def identify(
+        self, answer: Answer, begun: Begun, *, began_at: datetime, now: datetime
+    ) -> Identity:
+        """Return whom the provider vouches for, by a proof since *began_at*.
 
         Raises:
             LoginRefused: It vouches for nobody, or what it says is not believed.
@@ -188,7 +190,7 @@ class Provider:
         if not answer.code:
             raise LoginRefused(Reason.NOT_BELIEVED, "no code")
         token = await self._exchange(metadata, answer.code, begun)
-        claims = await self._believed(token, begun, now)
+        claims = await self._believed(token, begun, began_at, now)
         if self._wanted - claims.keys() and metadata.userinfo_endpoint:
             claims |= await self._told(metadata, token, str(claims["sub"]))
         return Identity(
@@ -217,7 +219,12 @@ class Provider:
         if "S256" not in found.code_challenge_methods_supported:
             problem = "no PKCE with S256"
             raise ProviderAway(problem)
-        for endpoint in (found.authorization_endpoint, found.token_endpoint, found.jwks_uri):
+        for endpoint in (
+            found.authorization_endpoint,
+            found.token_endpoint,
+            found.jwks_uri,
+            found.userinfo_endpoint or found.token_endpoint,
+        ):
             _of_one_kind(endpoint, self.settings.issuer)
         self._metadata, self._keys, self._fetched_at = found, None, now
         return found
@@ -242,7 +249,9 @@ class Provider:
             raise ProviderAway("no ID token: " + _plain(str(answer.get("error", ""))))
         return answer
 
-    async def _believed(self, token: dict[str, Any], begun: Begun, now: datetime) -> dict[str, Any]:
+    async def _believed(
+        self, token: dict[str, Any], begun: Begun, began_at: datetime, now: datetime
+    ) -> dict[str, Any]:
         """Return the ID token's claims, checked.
 
         Raises:
@@ -268,7 +277,7 @@ class Provider:
             # The error's own words can quote the token.
             raise LoginRefused(Reason.NOT_BELIEVED, f"ID token: {type(error).__name__}") from error
         _only_ours(decided, self.settings.client_id)
-        _of_now(decided, now)
+        _of_this_login(decided, began_at, now)
         return dict(read.claims)
 
     @property
@@ -368,14 +377,17 @@ def _only_ours(token: _IdToken, client_id: str) -> None:
         raise LoginRefused(Reason.NOT_BELIEVED, "ID token: made for others too")
 
 
-def _of_now(token: _IdToken, now: datetime) -> None:
-    """Refuse a token, or a proof of who she is, of before this login."""
-    oldest = (now - BEGUN_MAX - LEEWAY).timestamp()
+def _of_this_login(token: _IdToken, began_at: datetime, now: datetime) -> None:
+    """Refuse a token, or a proof of who she is, of before this login.
+
+    A provider that remembers who was there before, whatever it is asked, lets nobody else in.
+    """
+    oldest = (began_at - LEEWAY).timestamp()
     latest = (now + LEEWAY).timestamp()
     if not oldest <= token.iat <= latest:
         raise LoginRefused(Reason.NOT_BELIEVED, "ID token: made at another time")
     if not oldest <= token.auth_time <= latest:
-        raise LoginRefused(Reason.NOT_BELIEVED, "ID token: she proved who she is long ago")
+        raise LoginRefused(Reason.NOT_BELIEVED, "ID token: she proved who she is before this login")
 
 
 def _plain(text: str) -> str:

@@ -5,7 +5,8 @@ Each belongs to one browser, by a cookie of which only a hash is kept, and to te
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
@@ -21,7 +22,8 @@ class CodeStep:
 
     account_id: int
     next_path: str
-    totp_secret: str | None  # sealed; offered to her now: she has none yet
+    # Sealed; offered to her now: she has none yet.
+    totp_secret: str | None = field(repr=False)
 
 
 async def keep_provider(connection: AsyncConnection, begun: Begun, next_path: str) -> str:
@@ -37,17 +39,20 @@ async def keep_provider(connection: AsyncConnection, begun: Begun, next_path: st
 
 async def take_provider(
     connection: AsyncConnection, token: str, state: str
-) -> tuple[Begun, str] | None:
-    """Return the login that *state* answers, and where it leads; it is good for one answer."""
+) -> tuple[Begun, datetime, str] | None:
+    """Return the login that *state* answers, when it began, and where it leads.
+
+    It is good for one answer.
+    """
     if not state.isascii() or not state.isprintable():
         return None  # none of ours; and a text with a zero in it cannot be asked for
     cursor = await connection.execute(
         "delete from login_step where token_hash = %s and state = %s and began_at > now() - %s"
-        " returning state, nonce, verifier, next_path",
+        " returning state, nonce, verifier, began_at, next_path",
         (_hash(token), state, BEGUN_MAX),
     )
     row = await cursor.fetchone()
-    return None if row is None else (Begun(*row[:3]), row[3])
+    return None if row is None else (Begun(*row[:3]), row[3], row[4])
 
 
 async def keep_code(

@@ -123,8 +123,8 @@ async def _let_in(
         if not await throttle.admit_within(connection, limits):
             raise LoginRefused(Reason.TOO_MANY)
         now = await database_now(connection)
-    begun, next_path = taken
-    identity = await provider.identify(answer, begun, now)
+    begun, began_at, next_path = taken
+    identity = await provider.identify(answer, begun, began_at=began_at, now=now)
     account = await _account(services, provider, identity)
     async with services.pool.connection() as connection:
         await throttle.forgive_one(connection, limits)

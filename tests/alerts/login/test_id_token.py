@@ -73,7 +73,15 @@ def honest(liar: Liar) -> Claims:
 
 
 async def identify(provider: Provider, **answer: Any) -> Identity:
-    return await provider.identify(Answer(code="code", **answer), BEGUN, datetime.now(UTC))
+    return await identify_within(timedelta(seconds=20), provider, **answer)
+
+
+async def identify_within(lasted: timedelta, provider: Provider, **answer: Any) -> Identity:
+    """Answer a login that began so long ago."""
+    now = datetime.now(UTC)
+    return await provider.identify(
+        Answer(code="code", **answer), BEGUN, began_at=now - lasted, now=now
+    )
 
 
 async def test_an_honest_token_is_believed(provider: Provider, liar: Liar) -> None:
@@ -84,6 +92,7 @@ async def test_an_honest_token_is_believed(provider: Provider, liar: Liar) -> No
     assert "SE2120000000" not in repr(identity)
     assert "nonce-of" not in repr(BEGUN)
     assert "verifier'" not in repr(BEGUN)
+    assert repr(BEGUN) == "Begun()"
 
 
 MISSING = object()
@@ -129,6 +138,17 @@ async def test_a_claim_that_is_wrong_is_refused(provider: Provider, liar: Liar, 
     liar.claims = {key: value for key, value in changed.items() if value is not MISSING}
     with pytest.raises(LoginRefused) as refused:
         await identify(provider)
+    assert refused.value.reason is Reason.NOT_BELIEVED
+
+
+@pytest.mark.parametrize("claim", ["auth_time", "iat"])
+async def test_a_proof_of_before_this_login_is_refused(
+    provider: Provider, liar: Liar, claim: str
+) -> None:
+    liar.claims[claim] = int(time.time()) - 120
+    await identify_within(timedelta(minutes=3), provider)
+    with pytest.raises(LoginRefused) as refused:
+        await identify_within(timedelta(seconds=20), provider)
     assert refused.value.reason is Reason.NOT_BELIEVED
 
 
@@ -259,6 +279,18 @@ async def test_a_description_of_another_provider_is_not_used(
     told = {**liar.metadata(), "issuer": "https://login.example"}
     liar.replies["/.well-known/openid-configuration"] = lambda: as_json(told)
     with pytest.raises(ProviderAway, match="another issuer"):
+        await identify(provider)
+
+
+@pytest.mark.parametrize(
+    "name", ["authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"]
+)
+async def test_an_endpoint_of_another_kind_is_not_used(
+    provider: Provider, liar: Liar, name: str
+) -> None:
+    told = {**liar.metadata(), name: "https://127.0.0.1:9/"}  # the issuer here has no TLS
+    liar.replies["/.well-known/openid-configuration"] = lambda: as_json(told)
+    with pytest.raises(ProviderAway, match="not https"):
         await identify(provider)
 
 
