@@ -28,10 +28,12 @@ exists (
 def waits_for(since: str) -> sql.Composed:
     """Return the condition that what waits since the column *since* is the viewer's to see.
 
+    Null: nothing waits, and it is only for who has a relation to the patient.
     Names person p; its parameters are ``viewing``.
     """
     return sql.SQL(
         "({relation} or (%(staff_id)s::bigint is not null and p.unit_id = %(unit_id)s"
+        " and {since} is not null"
         " and ({since} < {now} - %(overdue)s::interval or {away})))"
     ).format(relation=RELATION, since=sql.SQL(since), now=NOW, away=_AWAY)
 

@@ -78,6 +78,37 @@ async def test_a_colleague_reads_it_when_it_has_waited_and_it_is_logged(
         "and action in ('messages_seen', 'message_seen_to') order by at, number",
         patient_id,
     ) == [("denied",), ("queue",), ("queue",), ("denied",)]
+    listed = world.rows(
+        "select ground, patient_ids from access_log where action = 'worklist_seen' order by number"
+    )
+    own = ("relation", [world.patient("sven")])  # the queue of her unit
+    assert listed == [own, ("queue", [patient_id]), own]
+
+
+async def test_a_thread_in_which_nothing_waits_is_closed_to_the_unit_also_when_her_contact_is_away(
+    world: World, browse: Login
+) -> None:
+    marta = world.patient("marta")
+    thread = f"/patients/{marta}/meddelanden"
+    world.connection.execute(
+        "insert into message (patient_id, text, answered_at) values (%s, %s, now())",
+        [marta, WORDS],
+    )
+    world.connection.execute(
+        "insert into absence (staff_id, from_at, until_at) "
+        "values (%s, now() - interval '1 hour', now() + interval '30 days')",
+        [world.staff("anna")],
+    )
+    async with browse("eva") as eva:
+        assert (await eva.get(thread)).status_code == 404
+        assert (await eva.submit(thread, text="Hej", seen="0")).status_code == 404
+        world.connection.execute(
+            "insert into message (patient_id, text) values (%s, %s)", [marta, WORDS]
+        )
+        assert WORDS in await read(eva, thread)
+    assert world.rows(
+        "select action, ground from access_log where patient_id = %s order by number", marta
+    ) == [("messages_seen", "denied"), ("message_written", "denied"), ("messages_seen", "queue")]
 
 
 async def test_three_failures_are_on_the_list_until_somebody_has_phoned(
