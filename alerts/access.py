@@ -57,6 +57,11 @@ OWN: Final = frozenset(
 )
 
 
+# Relations that last. What came by an alert, or by the rota, ends with it: who has only that makes
+# nothing of the patient's lasting.
+LASTING: Final = frozenset({Ground.CONTACT, Ground.TEAM, Ground.SUBSTITUTE, Ground.QUEUE})
+
+
 class Why(enum.StrEnum):
     """Why a patient stays closed."""
 
@@ -73,6 +78,7 @@ class Facts:
 
     Attributes:
         relations: The kinds of own relation there are.
+        is_queued: She has no contact, and is in the queue of the viewer's unit.
         emergency_until: When her emergency access ends, if she has one now.
         is_blocked: The patient has blocked the viewer's unit.
         shared: What the viewer's unit may see.
@@ -81,6 +87,7 @@ class Facts:
 
     patient_id: int
     relations: frozenset[Ground] = frozenset()
+    is_queued: bool = False
     emergency_until: datetime | None = None
     is_blocked: bool = False
     shared: frozenset[Scope] = frozenset()
@@ -127,10 +134,8 @@ def decide(viewer: Viewer, facts: Facts) -> Access | Denied:
         return _by_consent(Ground.RELATIVE, facts.relative)
     if viewer.staff_id is None:
         return Denied(Why.NO_RELATION)
-    if viewer.is_technician:
-        return Denied(Why.TECHNICIAN)
     if not viewer.gives_care:
-        return Denied(Why.NO_CARE)
+        return Denied(Why.TECHNICIAN if viewer.is_technician else Why.NO_CARE)
     for ground in Ground:  # in order: the closest relation is the one that is told
         if ground in OWN and ground in facts.relations:
             return Access(ground)
@@ -141,6 +146,22 @@ def decide(viewer: Viewer, facts: Facts) -> Access | Denied:
     if facts.shared:
         return Access(Ground.SHARED, facts.shared)
     return Denied(Why.NO_RELATION)
+
+
+def lasting(viewer: Viewer, facts: Facts) -> Ground | None:
+    """Return the ground on which *viewer* may say what is to last: herself, or who cares for her.
+
+    A queue counts if the patient herself is in it, and not only an alert of hers.
+    """
+    found = decide(viewer, facts)
+    if not isinstance(found, Access):
+        return None
+    if found.ground is Ground.SELF:
+        return found.ground
+    held = facts.relations & LASTING
+    if not facts.is_queued:
+        held -= {Ground.QUEUE}
+    return next((ground for ground in Ground if ground in held), None)
 
 
 def _by_consent(ground: Ground, scopes: frozenset[Scope]) -> Access | Denied:

@@ -229,6 +229,9 @@ _SIGN_REFUSED: Final = {
 _EMERGENCY_REFUSED: Final = {
     emergency.Answer.NOT_FOUND: "there is no such access → see: python -m alerts audit review UNIT",
     emergency.Answer.OWN: "reviewer: opened it herself → let somebody else review it",
+    emergency.Answer.NO_REVIEWER: (
+        "reviewer: is not appointed to review → give her the function in the care record file"
+    ),
     emergency.Answer.ALREADY: "somebody has reviewed it already",
     emergency.Answer.NO_REASON: "said: missing or too long → say what came of it",
 }

@@ -37,6 +37,7 @@ class Action(enum.StrEnum):
     BLOCK_SET = "block_set"
     BLOCK_LIFTED = "block_lifted"
     EMERGENCY_OPENED = "emergency_opened"
+    EMERGENCY_MISSED = "emergency_missed"  # there is nobody here with that number
     EMERGENCY_REVIEWED = "emergency_reviewed"
     HANDOVER_OFFERED = "handover_offered"
     HANDOVER_ACCEPTED = "handover_accepted"

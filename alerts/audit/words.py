@@ -20,6 +20,7 @@ ACTIONS: Final = {
     Action.BLOCK_SET: "spärrade en enhet",
     Action.BLOCK_LIFTED: "hävde en spärr",
     Action.EMERGENCY_OPENED: "öppnade dina uppgifter i en nödsituation",
+    Action.EMERGENCY_MISSED: "skrev ett nummer som ingen har här",
     Action.EMERGENCY_REVIEWED: "granskade en nödåtkomst",
     Action.HANDOVER_OFFERED: "erbjöd en annan enhet att ta över din vård",
     Action.HANDOVER_ACCEPTED: "tog över din vård",
@@ -59,7 +60,12 @@ GROUNDS: Final = {
     Ground.SHARED: "delat med enheten",
     Ground.RELATIVE: "du delar med personen",
 }
-_OTHERS: Final = {DENIED: "nekades", "reviewer": "granskare", "operator": "driften"}
+_OTHERS: Final = {
+    DENIED: "nekades",
+    "reviewer": "granskare",
+    "technician": "tekniker",
+    "operator": "driften",
+}
 
 
 def done(action: str) -> str:

@@ -14,7 +14,7 @@ from psycopg.rows import class_row
 
 from alerts.audit.chain import append
 from alerts.audit.entry import Action, Entry
-from alerts.care.consent import How, may_speak
+from alerts.care.consent import How, may_let_in, may_speak
 from alerts.care.people import Viewer
 
 BLOCKS_MAX: Final = 200
@@ -25,7 +25,7 @@ class Answer(enum.StrEnum):
 
     DONE = "done"
     ALREADY = "already"  # it is so
-    NOT_YOURS = "not_yours"  # neither she herself nor who cares for her
+    NOT_YOURS = "not_yours"  # neither she herself nor who cares for her; or it lets in one's own
     HOW = "how"  # "self" is only hers to say; nobody else's word is hers
     NO_UNIT = "no_unit"
     OWN_UNIT = "own_unit"  # that unit cares for her: a block would do nothing
@@ -83,7 +83,7 @@ async def lift(
     if (how is How.SELF) != (viewer.patient_id is not None):
         return Answer.HOW
     async with connection.transaction():
-        ground = await may_speak(connection, viewer, patient_id)
+        ground = await may_let_in(connection, viewer, patient_id, unit_id)
         if ground is None:
             return Answer.NOT_YOURS
         done = await connection.execute(

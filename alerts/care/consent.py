@@ -13,7 +13,7 @@ from typing import Final
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
-from alerts.access import Access, Ground, Scope, decide
+from alerts.access import Access, Ground, Scope, decide, lasting
 from alerts.audit.chain import append
 from alerts.audit.entry import Action, Entry
 from alerts.care.facts import facts
@@ -36,7 +36,7 @@ class Answer(enum.StrEnum):
     """What became of it."""
 
     DONE = "done"
-    NOT_YOURS = "not_yours"  # neither she herself nor who cares for her
+    NOT_YOURS = "not_yours"  # neither she herself nor who cares for her; or it is for one's own
     HOW = "how"  # "self" is only hers to say; nobody else's word is hers
     NOTHING_SHARED = "nothing_shared"  # no scope
     PERIOD = "period"  # ends before it begins, or has ended
@@ -151,7 +151,7 @@ async def give(
         "noted_by": viewer.staff_id,
     }
     async with connection.transaction() as transaction:
-        ground = await may_speak(connection, viewer, patient_id)
+        ground = await may_let_in(connection, viewer, patient_id, holder.unit_id)
         if ground is None:
             return Answer.NOT_YOURS
         # The patient's row is held: two who write at once do so one after the other.
@@ -229,6 +229,24 @@ async def may_speak(connection: AsyncConnection, viewer: Viewer, patient_id: int
     if isinstance(found, Access) and (found.ground is Ground.SELF or found.may_act):
         return found.ground
     return None
+
+
+async def may_let_in(
+    connection: AsyncConnection, viewer: Viewer, patient_id: int, unit_id: int | None
+) -> Ground | None:
+    """Return on which ground *viewer* lets others see: herself, or who cares for her lastingly.
+
+    Nobody lets in her own unit.
+    """
+    if viewer.staff_id is not None and viewer.unit_id == unit_id:
+        return None
+    return await speaks_for(connection, viewer, patient_id)
+
+
+async def speaks_for(connection: AsyncConnection, viewer: Viewer, patient_id: int) -> Ground | None:
+    """Return the lasting ground of *viewer*, or that she is the patient herself."""
+    known = (await facts(connection, viewer, [patient_id])).get(patient_id)
+    return None if known is None else lasting(viewer, known)
 
 
 def _named(patient_id: int, holder: Holder) -> dict[str, object]:

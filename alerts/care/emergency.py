@@ -13,8 +13,8 @@ from typing import Final
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
-from alerts.access import Access, Denied, Ground, decide
-from alerts.access import Why as Closed
+from alerts.access import Access, Ground, decide
+from alerts.audit import beside
 from alerts.audit.chain import append
 from alerts.audit.entry import Action, Entry
 from alerts.care.facts import facts
@@ -36,6 +36,7 @@ class Answer(enum.StrEnum):
     NO_REASON = "no_reason"  # too short to be looked at afterwards, or longer than is kept
     OWN = "own"  # nobody reviews herself
     ALREADY = "already"  # somebody has reviewed it
+    NO_REVIEWER = "no_reviewer"  # she is not appointed to review
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +54,20 @@ class Unreviewed:
     until_at: datetime
 
 
+def is_reason(why: str) -> bool:
+    """Tell whether it can be looked at afterwards: neither too short nor longer than is kept."""
+    return WHY_CHARS_MIN <= len(why.strip()) <= WHY_CHARS_MAX
+
+
+async def miss(connection: AsyncConnection, viewer: Viewer) -> None:
+    """Log that *viewer* looked for somebody who is no patient here; the number is not kept."""
+    await append(connection, Entry.by(viewer, Action.EMERGENCY_MISSED, Ground.EMERGENCY))
+
+
 async def open_up(connection: AsyncConnection, viewer: Viewer, patient_id: int, why: str) -> Answer:
     """Open the patient to *viewer* for an hour, and log why."""
     why = why.strip()
-    if not WHY_CHARS_MIN <= len(why) <= WHY_CHARS_MAX:
+    if not is_reason(why):
         return Answer.NO_REASON
     async with connection.transaction():
         # One at a time for her: a second click must find the first one's access. It may have begun
@@ -68,21 +79,25 @@ async def open_up(connection: AsyncConnection, viewer: Viewer, patient_id: int, 
         assert told is not None
         now: datetime = told[0]
         known = (await facts(connection, viewer, [patient_id], now)).get(patient_id)
-        if known is None or viewer.staff_id is None:
+        if known is None or not viewer.gives_care:
             return Answer.NOT_FOUND
         found = decide(viewer, known)
-        if isinstance(found, Denied) and found.why is Closed.TECHNICIAN:
-            return Answer.NOT_FOUND
         if isinstance(found, Access) and found.ground is not Ground.SHARED:
             return Answer.NOT_NEEDED
+        until = now + LASTS
         made = await connection.execute(
             "insert into emergency_access (patient_id, staff_id, why, from_at, until_at) "
             "values (%s, %s, %s, %s, %s) returning access_id",
-            (patient_id, viewer.staff_id, why, now, now + LASTS),
+            (patient_id, viewer.staff_id, why, now, until),
         )
         row = await made.fetchone()
         assert row is not None
-        detail: dict[str, object] = {"access_id": row[0], "was_blocked": known.is_blocked}
+        detail: dict[str, object] = {
+            "access_id": row[0],
+            "was_blocked": known.is_blocked,
+            "until": beside.moment(until),
+            "why": beside.words(why),
+        }
         entry = Entry.by(
             viewer,
             Action.EMERGENCY_OPENED,
@@ -111,22 +126,26 @@ async def unreviewed(connection: AsyncConnection, unit_id: int | None = None) ->
 async def review(
     connection: AsyncConnection, reviewer: Viewer, access_id: int, verdict: str
 ) -> Answer:
-    """Write what came of looking at an access; who opened it cannot."""
+    """Write what came of looking at an access, as a reviewer; who opened it cannot."""
     verdict = verdict.strip()
     if not verdict or len(verdict) > WHY_CHARS_MAX:
         return Answer.NO_REASON
     async with connection.transaction():
         found = await connection.execute(
-            "select patient_id, staff_id, reviewed_at from emergency_access "
-            "where access_id = %s for update",
-            (access_id,),
+            "select patient_id, staff_id, reviewed_at, exists (select from staff_function f "
+            "where f.staff_id = %s and f.name = 'reviewer' and f.from_at <= now() "
+            "and (f.until_at is null or f.until_at > now())) "
+            "from emergency_access where access_id = %s for update",
+            (reviewer.staff_id, access_id),
         )
         row = await found.fetchone()
         if row is None or reviewer.staff_id is None:
             return Answer.NOT_FOUND
-        patient_id, staff_id, reviewed_at = row
+        patient_id, staff_id, reviewed_at, is_reviewer = row
         if staff_id == reviewer.staff_id:
             return Answer.OWN
+        if not is_reviewer:
+            return Answer.NO_REVIEWER
         if reviewed_at is not None:
             return Answer.ALREADY
         await connection.execute(
@@ -139,7 +158,7 @@ async def review(
             Action.EMERGENCY_REVIEWED,
             "reviewer",
             patient_id=patient_id,
-            detail={"access_id": access_id},
+            detail={"access_id": access_id, "review": beside.words(verdict)},
         )
         await append(connection, entry)
     return Answer.DONE

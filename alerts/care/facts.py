@@ -12,7 +12,7 @@ from psycopg import AsyncConnection, sql
 from psycopg.rows import dict_row
 
 from alerts.access import ALL, Facts, Ground, Scope
-from alerts.care.people import CONTACT, NOW, RELATION, TEAMS, Viewer, relation
+from alerts.care.people import CONTACT, NOW, RELATION, STANDS_IN, TEAMS, Viewer, relation
 
 # A consent that is in force.
 IN_FORCE: Final = sql.SQL(
@@ -27,17 +27,17 @@ _UNCLOSED: Final = sql.SQL("""
 _KINDS: Final = sql.SQL("""
     c.staff_id = %(staff_id)s as contact,
     c.team_id in ({teams}) as team,
-    exists (select from substitute s where s.staff_id = %(staff_id)s
-            and s.from_at <= {now} and (s.until_at is null or s.until_at > {now})
-            and (s.patient_id = p.patient_id or s.for_staff_id = c.staff_id)) as substitute,
+    exists ({stands_in}) as substitute,
     exists (select from ({unclosed}) k
             where k.staff_id = %(staff_id)s or k.team_id in ({teams})) as routed,
     exists (select from duty d where d.unit_id = p.unit_id and d.staff_id = %(staff_id)s
             and d.withdrawn_at is null and d.from_at <= {now} and d.until_at > {now}) as duty,
+    coalesce(c.staff_id is null and c.team_id is null and p.unit_id = %(unit_id)s, false)
+        as is_queued,
     (c.staff_id is null and c.team_id is null and p.unit_id = %(unit_id)s)
         or exists (select from ({unclosed}) k where k.staff_id is null and k.team_id is null
                    and k.unit_id = %(unit_id)s) as queue
-""").format(teams=TEAMS, unclosed=_UNCLOSED, now=NOW)
+""").format(teams=TEAMS, stands_in=STANDS_IN, unclosed=_UNCLOSED, now=NOW)
 
 _FACTS: Final = sql.SQL("""
 select p.patient_id, coalesce({relation}, false) as related, {kinds},
@@ -89,6 +89,7 @@ def _of(row: dict[str, Any]) -> Facts:
     return Facts(
         patient_id=row["patient_id"],
         relations=frozenset(kinds if row["related"] else ()),
+        is_queued=row["is_queued"],
         emergency_until=emergency_until,
         is_blocked=row["is_blocked"],
         shared=ALL if row["same_huvudman"] else frozenset(map(Scope, row["shared"])),

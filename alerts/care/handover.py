@@ -17,7 +17,7 @@ from alerts.access import Ground
 from alerts.audit.chain import append
 from alerts.audit.entry import Action, Entry
 from alerts.care import move
-from alerts.care.consent import may_speak
+from alerts.care.consent import speaks_for
 from alerts.care.facts import IN_FORCE
 from alerts.care.people import NOW, Viewer
 from alerts.signal import notify_worklists, topic
@@ -25,9 +25,6 @@ from alerts.signal import notify_worklists, topic
 MESSAGE_CHARS_MAX: Final = 2_000
 # What one unit has been offered and has not answered; more is a sign that nobody answers.
 OFFERS_MAX: Final = 200
-
-# An alert that came one's way by the rota makes nobody the one who gives a patient away.
-_GIVERS: Final = frozenset({Ground.CONTACT, Ground.TEAM, Ground.SUBSTITUTE, Ground.QUEUE})
 
 
 class Refusal(enum.Enum):
@@ -39,7 +36,8 @@ class Refusal(enum.Enum):
     NO_UNIT = "Enheten finns inte. Välj en annan enhet."
     ALREADY_OFFERED = "Patienten är redan erbjuden till en enhet. Ta tillbaka det först."
     NO_CONSENT = (
-        "Enheten hör till en annan huvudman. Då behövs patientens samtycke. "
+        "Enheten hör till en annan huvudman, eller så är huvudmannen inte inskriven. "
+        "Då behövs patientens samtycke till värden, larm och plan. "
         "Fråga patienten och skriv in samtycket först."
     )
     BLOCKED = "Patienten har spärrat sina uppgifter för enheten. Bara patienten kan häva spärren."
@@ -107,9 +105,9 @@ class _Answer:
 
 _PATIENT: Final = "select unit_id from person where patient_id = %s for no key update"
 _MAY_GO: Final = sql.SQL("""
-select coalesce(f.huvudman_id <> t.huvudman_id, false) and not exists (
+select (f.huvudman_id = t.huvudman_id) is not true and not exists (
            select from consent where patient_id = %(patient_id)s and unit_id = t.unit_id
-             and {in_force}) as lacks_consent,
+             and scope @> array['values', 'alerts', 'plan'] and {in_force}) as lacks_consent,
        exists (
            select from block b where b.patient_id = %(patient_id)s and b.unit_id = t.unit_id
              and b.from_at <= {now} and (b.lifted_at is null or b.lifted_at > {now})
@@ -275,8 +273,7 @@ async def withdraw(
 async def _may_give(connection: AsyncConnection, viewer: Viewer, patient_id: int) -> Ground | None:
     if viewer.staff_id is None:
         return None
-    ground = await may_speak(connection, viewer, patient_id)
-    return ground if ground in _GIVERS else None
+    return await speaks_for(connection, viewer, patient_id)
 
 
 async def _may_go(

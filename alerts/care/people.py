@@ -105,7 +105,7 @@ where m.staff_id = %(staff_id)s and m.from_at <= {now}
 
 # She stands in for the contact c of p, who is away, works here no more, or is nobody. If the
 # contact is a team, only what is routed to her makes her see.
-_STANDS_IN: Final = sql.SQL("""
+STANDS_IN: Final = sql.SQL("""
 select from substitute s
 where s.staff_id = %(staff_id)s and (s.patient_id = p.patient_id or s.for_staff_id = c.staff_id)
   and s.from_at <= {now} and (s.until_at is null or s.until_at > {now})
@@ -151,7 +151,7 @@ RELATION: Final = sql.SQL("""
         or exists ({alerted})
     )
 ))
-""").format(contact=CONTACT, teams=TEAMS, stands_in=_STANDS_IN, alerted=_ALERTED, now=NOW)
+""").format(contact=CONTACT, teams=TEAMS, stands_in=STANDS_IN, alerted=_ALERTED, now=NOW)
 
 _SELECT: Final = sql.SQL("""
 select p.patient_id, p.given_name, p.family_name, p.personal_number, p.born_on, p.phone,

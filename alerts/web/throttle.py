@@ -21,6 +21,9 @@ PER_NAME = 30
 PER_ACCOUNT = 5
 # Answers of the identity provider that were not believed. A whole region can share one address.
 PROVIDER_PER_ADDRESS = 200
+# Numbers of nobody, in an emergency: who reads them off wrong is let try again, who tests whether
+# somebody is a patient is not.
+MISSED_PER_STAFF = 10
 
 Limits = Mapping[bytes, int]
 
@@ -46,6 +49,11 @@ def of_code(account_id: int) -> Limits:
 def of_provider(address: str) -> Limits:
     """Return how often the provider's answers may be refused at an address."""
     return {_hash("provider", address): PROVIDER_PER_ADDRESS}
+
+
+def of_missed(staff_id: int) -> Limits:
+    """Return how often a staff member may look for a number, in an emergency, that nobody has."""
+    return {_hash("missed", str(staff_id)): MISSED_PER_STAFF}
 
 
 async def admit(connection: AsyncConnection, username: str, address: str) -> bool:

@@ -134,6 +134,47 @@ async def test_only_she_and_who_cares_for_her_may_speak_for_her(
     assert found == Access(Ground.SHARED, ALL)
 
 
+@pytest.mark.parametrize("to_all", [False, True], ids=["to her", "to her unit"])
+async def test_who_has_one_alert_makes_nothing_lasting(
+    people: People, connection: AsyncConnection, home: Home, *, to_all: bool
+) -> None:
+    patient, lisa = number(home.hers), home.lisa
+    assert await block.block(connection, home.hers, patient, home.away, how=How.SELF)
+    alert = people.alert(home.hers, home.away, staff_id=None if to_all else lisa.staff_id)
+    assert isinstance(await seen(connection, lisa, home.hers), Access)
+    lifted = await block.lift(connection, lisa, patient, home.away, how=How.PHONE)
+    assert lifted is block.Answer.NOT_YOURS
+    for holder in (home.to_away, home.to_daughter):
+        given = await consent.give(connection, lisa, patient, holder, list(ALL), how=How.PHONE)
+        assert given is Answer.NOT_YOURS
+    people.run("update alert set state = 'closed' where alert_id = %s", alert)
+    colleague = people.staff(home.away)
+    for viewer in (lisa, colleague, home.daughter):
+        assert isinstance(await seen(connection, viewer, home.hers), Denied)
+
+
+async def test_nobody_lets_in_her_own_unit(
+    people: People, connection: AsyncConnection, home: Home
+) -> None:
+    own, patient = people.unit(), number(home.hers)
+    member = people.staff(own)  # of the team that is her contact, and of another unit
+    team = people.team(home.unit, [member])
+    people.run(
+        "update care_contact set staff_id = null, team_id = %s where patient_id = %s", team, patient
+    )
+    await block.block(connection, home.hers, patient, own, how=How.SELF)
+    lifted = await block.lift(connection, member, patient, own, how=How.PHONE)
+    assert lifted is block.Answer.NOT_YOURS
+    given = await consent.give(
+        connection, member, patient, Holder(unit_id=own), list(ALL), how=How.PHONE
+    )
+    assert given is Answer.NOT_YOURS
+    given = await consent.give(
+        connection, member, patient, home.to_daughter, list(ALL), how=How.PHONE
+    )
+    assert given is Answer.DONE
+
+
 async def test_nobody_says_herself_for_another_and_she_says_nothing_by_phone(
     connection: AsyncConnection, home: Home
 ) -> None:
@@ -265,9 +306,11 @@ async def test_no_emergency_without_a_reason_or_for_who_does_not_care(
     assert await emergency.unreviewed(connection, viewers[who].unit_id or home.away) == []
 
 
-async def test_an_emergency_stays_on_the_list_until_somebody_else_has_looked(
-    connection: AsyncConnection, home: Home
+async def test_an_emergency_stays_on_the_list_until_a_reviewer_has_looked(
+    people: People, connection: AsyncConnection, home: Home
 ) -> None:
+    reviewing, other = (people.staff(home.unit, functions=["reviewer"]) for _ in range(2))
+    technician = people.staff(home.unit, functions=["technician"])
     await emergency.open_up(connection, home.lisa, number(home.hers), WHY)
     (listed,) = await emergency.unreviewed(connection, home.away)
     assert (listed.staff_name, listed.why) == (home.lisa.name, WHY)
@@ -275,10 +318,12 @@ async def test_an_emergency_stays_on_the_list_until_somebody_else_has_looked(
     assert await emergency.unreviewed(connection, home.unit) == []
     for reviewer, access_id, said, answer in (
         (home.lisa, listed.access_id, "Jag själv", "own"),
-        (home.eva, listed.access_id, "  ", "no_reason"),
-        (home.eva, 2**60, "Ingen", "not_found"),
-        (home.eva, listed.access_id, "Ambulansen bekräftar", "done"),
-        (home.anna, listed.access_id, "En gång till", "already"),
+        (home.eva, listed.access_id, "Det gick bra", "no_reviewer"),
+        (technician, listed.access_id, "Det gick bra", "no_reviewer"),
+        (reviewing, listed.access_id, "  ", "no_reason"),
+        (reviewing, 2**60, "Ingen", "not_found"),
+        (reviewing, listed.access_id, "Ambulansen bekräftar", "done"),
+        (other, listed.access_id, "En gång till", "already"),
     ):
         done = await emergency.review(connection, reviewer, access_id, said)
         assert done.value == answer

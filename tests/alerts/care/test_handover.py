@@ -29,6 +29,10 @@ def since_long(world: World) -> None:
     """Let the world have been as it is before these tests' moment."""
     for table in ("person_unit", "care_contact"):
         world.connection.execute(f"update {table} set from_at = '2020-01-01'")
+    world.connection.execute(
+        "with made as (insert into huvudman (kind, name) values ('region', 'Provregionen') "
+        "returning huvudman_id) update unit set huvudman_id = made.huvudman_id from made"
+    )
 
 
 def unit_of(world: World, who: str) -> int:
@@ -312,9 +316,12 @@ async def test_another_huvudman_needs_her_consent_also_at_the_moment_of_acceptin
         assert answer == Refused(why=Refusal.NO_CONSENT)
         world.connection.execute(
             "insert into consent (patient_id, unit_id, scope, given_how, from_at) "
-            "values (%s, %s, '{values}', 'phone', %s)",
+            "values (%s, %s, '{values,contact}', 'phone', %s)",
             (marta, to_lisa, NOW - HOUR),
         )
+        answer = await handover.offer(connection, anna, marta, to_lisa, now=NOW)
+        assert answer == Refused(why=Refusal.NO_CONSENT)  # not to all that goes over
+        world.connection.execute("update consent set scope = '{values,alerts,plan}'")
         handover_id = await offered(connection, world)
         world.connection.execute("update consent set revoked_at = now()")
         refused = await accepted(connection, world, handover_id)
@@ -328,6 +335,26 @@ async def test_another_huvudman_needs_her_consent_also_at_the_moment_of_acceptin
         assert refused == Refused(why=Refusal.BLOCKED)
         world.connection.execute("update block set lifted_at = %s", [NOW])
         assert await accepted(connection, world, handover_id) is None
+
+
+@pytest.mark.parametrize("unknown", [["anna"], ["lisa"], ["anna", "lisa"]])
+async def test_units_of_which_no_huvudman_is_known_are_not_of_the_same(
+    world: World, pool: Pool, unknown: list[str]
+) -> None:
+    for who in unknown:
+        world.connection.execute(
+            "update unit set huvudman_id = null where unit_id = %s", [unit_of(world, who)]
+        )
+    async with pool.connection() as connection:
+        answer = await handover.offer(
+            connection,
+            world.viewer("anna"),
+            world.patient("marta"),
+            unit_of(world, "lisa"),
+            now=NOW,
+        )
+        assert answer == Refused(why=Refusal.NO_CONSENT)
+        assert await handover.offered_to(connection, world.viewer("lisa")) == []
 
 
 async def test_who_goes_another_way_in_the_same_moment_is_not_moved(
@@ -412,6 +439,18 @@ async def test_each_step_stands_in_the_access_log(world: World, pool: Pool) -> N
             ("accepted", "lisa"),
         )
     ]
+
+
+async def test_who_gives_no_care_answers_nothing_for_her_unit(world: World, pool: Pool) -> None:
+    async with pool.connection() as connection:
+        handover_id = await offered(connection, world)
+        world.connection.execute(
+            "update staff_function set name = 'coordinator' where staff_id = %s",
+            [world.staff("lisa")],
+        )
+        assert await handover.offered_to(connection, world.viewer("lisa")) == []
+        answer = await accepted(connection, world, handover_id)
+    assert answer == Refused(why=Refusal.NO_OFFER)
 
 
 async def test_the_lists_of_both_units_are_woken(world: World, pool: Pool) -> None:

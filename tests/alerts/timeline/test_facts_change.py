@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from alerts import course
+from alerts import course, engine
 from alerts.care import handover
 from alerts.care.move import Contact
 from tests.alerts.timeline.story import RED, YELLOW, Phone, Story
@@ -46,6 +46,7 @@ async def test_another_contact_whose_telephone_is_dead_is_followed_at_once(story
 async def test_a_yellow_one_whose_contact_changes_at_night_is_told_in_the_morning(
     story: Story,
 ) -> None:
+    story.stands_in("bo", for_="eva")
     await story.at("15:00")
     await story.measures("marta", YELLOW)
     story.expects("15:00 anna: opened")
@@ -53,6 +54,8 @@ async def test_a_yellow_one_whose_contact_changes_at_night_is_told_in_the_mornin
     story.contact("eva")
     await story.at("09:00", day=story.day + DAY)
     story.expects("08:00 eva: rerouted")
+    await story.at("11:05")
+    story.expects("11:00 bo: not_answered")  # four working hours after Anna was told
 
 
 async def test_what_somebody_has_taken_is_not_told_again_when_her_colleague_leaves(
@@ -74,6 +77,10 @@ async def test_a_handover_half_done_leaves_all_with_the_giver_and_done_tells_the
     story: Story,
 ) -> None:
     lisa, patient_id = story.viewer("lisa"), story.world.patient("marta")
+    story.world.connection.execute(
+        "with made as (insert into huvudman (kind, name) values ('region', 'Provregionen') "
+        "returning huvudman_id) update unit set huvudman_id = made.huvudman_id from made"
+    )
     offered = await handover.offer(
         story.connection, story.viewer("anna"), patient_id, lisa.unit_id or 0, now=story.now
     )
@@ -103,3 +110,31 @@ async def test_what_is_open_again_finds_its_receiver_before_anybody_is_told(stor
         await course.advance(story.connection, story.now)
     await story.turn()
     story.expects("12:12 bo: ack_expired")
+
+
+async def test_a_turn_begun_by_a_clock_that_was_ahead_holds_nothing_up(story: Story) -> None:
+    story.stands_in("bo")
+    await story.at("08:12")
+    await story.measures("marta", RED)
+    story.expects("08:12 anna: opened")
+    await story.at("08:13")
+    await engine.look_again(story.connection, story.now + 30 * DAY)
+    story.away("anna", since=story.now)
+    await engine.look_again(story.connection, story.now)
+    assert story.world.rows("select staff_id from alert_case") == [(story.staff("bo"),)]
+    await story.turn()
+    story.expects("08:13 bo: rerouted")
+
+
+async def test_a_receiver_given_by_a_clock_that_was_set_back_is_told(story: Story) -> None:
+    await story.at("08:12")
+    await story.measures("marta", RED)
+    story.expects("08:12 anna: opened")
+    story.contact("eva")
+    await engine.reroute(story.connection, now=story.now)
+    story.world.connection.execute(
+        "update alert_case set routed_at = routed_at - interval '5 minutes'"
+    )
+    await course.advance(story.connection, story.now)
+    await story.turn()
+    story.expects("08:12 eva: rerouted")
