@@ -1,9 +1,17 @@
-"""Logging: one line per unit of work, JSON unless a terminal reads it. Never a person's name."""
+"""Logging: one line per unit of work, JSON unless a terminal reads it. Never a person's name.
+
+The database quotes the row that it refuses, so of its errors only the kind is told, wherever they
+are written: in a line of ours, by a library, or as the last words of the process.
+"""
 
 import logging
 import sys
+import traceback
+from collections.abc import Iterator
+from types import TracebackType
 from typing import TextIO, cast
 
+import psycopg
 import structlog
 
 from ingest.settings import LogSettings
@@ -19,8 +27,69 @@ class _StandardError:
         sys.stderr.flush()
 
 
+# SQLSTATE of what is wrong with a value: the message itself quotes it.
+_OF_A_VALUE = "22"
+
+_ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+
+def told(error: BaseException) -> str:
+    """Return an error, where it was raised and what led to it, without values of the database."""
+    return "\n".join(_lines(error, set()))
+
+
+def _lines(error: BaseException, seen: set[int]) -> Iterator[str]:
+    seen.add(id(error))
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None and id(before) not in seen:
+        yield from _lines(before, seen)
+        yield "which led to:"
+    if error.__traceback__ is not None:
+        yield "Traceback (most recent call last):"
+        yield "".join(traceback.format_tb(error.__traceback__)).rstrip()
+    yield _kind(error)
+    for each in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
+        if id(each) not in seen:
+            yield "of which:"
+            yield from _lines(each, seen)
+
+
+def _kind(error: BaseException) -> str:
+    if not isinstance(error, psycopg.Error):
+        return "".join(traceback.format_exception_only(error)).rstrip()
+    kind = f"{type(error).__module__}.{type(error).__qualname__}"
+    if error.sqlstate is None:  # not the server's: of the connection, or of a value
+        return f"{kind}: {error}" if isinstance(error, psycopg.OperationalError) else kind
+    if error.sqlstate.startswith(_OF_A_VALUE):
+        return f"{kind} ({error.sqlstate})"
+    return f"{kind} ({error.sqlstate}): {error.diag.message_primary}"
+
+
+def _rendered(found: _ExcInfo) -> str:
+    return told(found[1])
+
+
+class _Plain(logging.Formatter):
+    """What libraries log, likewise."""
+
+    def formatException(self, ei: object) -> str:  # noqa: N802 - logging's name
+        return _rendered(cast(_ExcInfo, ei))
+
+
+def _last_words(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        sys.stderr.write(f"{told(error)}\n")
+
+
 def set_up(settings: LogSettings) -> None:
     """Configure structlog for this process; logs go to standard error."""
+    if logging.lastResort is not None:  # where libraries write: nothing else is set up
+        logging.lastResort.setFormatter(_Plain())
+    sys.excepthook = _last_words
     as_text = settings.format == "text" or (settings.format == "auto" and sys.stderr.isatty())
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if as_text else structlog.processors.JSONRenderer()
@@ -30,7 +99,7 @@ def set_up(settings: LogSettings) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
+            structlog.processors.ExceptionRenderer(_rendered),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(

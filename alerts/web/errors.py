@@ -56,6 +56,7 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(LoginNeeded, _login_needed)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(psycopg.DataError, _not_kept)
     app.add_exception_handler(psycopg.OperationalError, _database_away)
     app.add_exception_handler(PoolTimeout, _database_away)
     app.add_exception_handler(Exception, _ours)
@@ -91,13 +92,19 @@ def _invalid(request: Request, error: Exception) -> Response:
     return _failure(request, 404 if in_address else 422)
 
 
+def _not_kept(request: Request, error: Exception) -> Response:
+    """Say so of a text or number that the database cannot hold, such as one with a zero in it."""
+    _log.warning("web.not_kept", problem=type(error).__name__, route=_route(request))
+    return _failure(request, 422)
+
+
 def _database_away(request: Request, error: Exception) -> Response:
     _log.warning("web.database_away", problem=type(error).__name__, route=_route(request))
     return _failure(request, 503)
 
 
 def _ours(request: Request, error: Exception) -> Response:
-    # The traceback holds no values of the request: locals are not shown.
+    # The traceback holds no values: locals are not shown, nor what the database quotes.
     _log.error("web.failed", route=_route(request), exc_info=error)
     response = _failure(request, 500)
     # Made outside the middleware that protects every other answer.
