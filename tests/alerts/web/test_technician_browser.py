@@ -80,8 +80,7 @@ async def test_everything_works_without_javascript(world: World, desk: Open) -> 
     assert world.one("select retired_at is not null from gateway where gateway_id = 'g-test'")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 800, 1280])
+@pytest.mark.parametrize(("width", "scheme"), [(320, "light"), (800, "dark"), (1280, "light")])
 async def test_every_page_is_accessible_and_fits(
     world: World,
     desk: Open,  # noqa: F811
