@@ -7,6 +7,7 @@ is there nothing to choose: then a device that is lent there is lent to her.
 import enum
 import re
 import secrets
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Final
 
@@ -14,6 +15,9 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
+from alerts.audit.chain import append
+from alerts.audit.entry import Action, Entry
+from alerts.care.people import Viewer
 from devices.models import model_named
 from devices.wire import LENT_MAX
 from ingest.lending import LENT
@@ -72,9 +76,13 @@ async def lend(
             "values (%s, %s, %s, clock_timestamp())",
             (gateway_id, device_id, model),
         )
-        given = await connection.execute(_LEND_TO_THE_ONE, {"g": gateway_id, "d": device_id})
+        given = await connection.execute(
+            _LEND_TO_THE_ONE, {"g": gateway_id, "d": device_id, "model": model, "by": staff_id}
+        )
+        loans = await given.fetchall()
         await _note(connection, gateway_id, "lent", staff_id, device_id=device_id, model=model)
-    return Answer.DONE if given.rowcount else Answer.DONE_FOR_HOME
+        await _log(connection, staff_id, Action.DEVICE_LENT, loans)
+    return Answer.DONE if loans else Answer.DONE_FOR_HOME
 
 
 async def take_back(
@@ -87,15 +95,16 @@ async def take_back(
     Also off that of a gateway which is out of use: else its devices could be lent nowhere again.
     """
     async with connection.transaction():
-        names = {"g": gateway_id, "d": device_id}
-        loans = await connection.execute(_END_LOANS, names)
-        is_hers = bool(loans.rowcount)
+        names = {"g": gateway_id, "d": device_id, "by": staff_id}
+        loans = await (await connection.execute(_END_LOANS, names)).fetchall()
+        is_hers = bool(loans)
         placed = await connection.execute(_END_PLACES, {**names, "everywhere": is_hers})
         places = {each for (each,) in await placed.fetchall()}
         if not places and not is_hers:
             return Answer.NOT_LENT
         for place in sorted(places | {gateway_id}):
             await _note(connection, place, "returned", staff_id, device_id=device_id)
+        await _log(connection, staff_id, Action.DEVICE_RETURNED, loans)
     return Answer.DONE
 
 
@@ -176,6 +185,7 @@ returning gateway_id
 
 # A gateway that is out of use stands nowhere; who has no other since is still asked about there.
 _END_LOANS: Final = """
+with ended as (
 update device_loan l set returned_at = clock_timestamp()
 from gateway_home h join gateway g using (gateway_id)
 where h.gateway_id = %(g)s and h.patient_id = l.patient_id and h.from_at <= now()
@@ -186,15 +196,29 @@ where h.gateway_id = %(g)s and h.patient_id = l.patient_id and h.from_at <= now(
                 and (since.until_at is null or since.until_at > now()))))
     and upper(l.device_id) = %(d)s
     and l.lent_from < clock_timestamp() and (l.returned_at is null or l.returned_at > now())
+returning l.loan_id, l.patient_id, l.lent_from, l.returned_at
+), noted as (
+    insert into loan_note as n (loan_id, lent_at, returned_by, returned_at)
+    select loan_id, lent_from, %(by)s, returned_at from ended
+    on conflict (loan_id) do update
+    set returned_by = excluded.returned_by, returned_at = excluded.returned_at
+)
+select patient_id, loan_id from ended
 """
 
 _LEND_TO_THE_ONE: Final = """
 with at_home as (
     select distinct patient_id from gateway_home
     where gateway_id = %(g)s and from_at <= now() and (until_at is null or until_at > now())
+), lent as (
+    insert into device_loan (patient_id, device_id, lent_from)
+    select min(patient_id), %(d)s, clock_timestamp() from at_home having count(*) = 1
+    returning loan_id, patient_id, lent_from
+), noted as (
+    insert into loan_note (loan_id, serial, model, lent_by, lent_at)
+    select loan_id, '', %(model)s, %(by)s, lent_from from lent
 )
-insert into device_loan (patient_id, device_id, lent_from)
-select min(patient_id), %(d)s, clock_timestamp() from at_home having count(*) = 1
+select patient_id, loan_id from lent
 """
 
 _LENT: Final = """
@@ -241,6 +265,21 @@ async def _obstacle(connection: Connection, gateway_id: str, device_id: str) -> 
     cursor = await connection.execute(_COUNT_LENT, (gateway_id,))
     (listed,) = await cursor.fetchone() or (0,)
     return Answer.FULL if listed >= LENT_MAX else None
+
+
+async def _log(
+    connection: Connection, staff_id: int, action: Action, loans: Iterable[tuple[int, int]]
+) -> None:
+    """Write into the access log of whom a loan began or ended; chains in order, whoever writes."""
+    cursor = await connection.execute("select unit_id from staff where staff_id = %s", (staff_id,))
+    (unit_id,) = await cursor.fetchone() or (None,)
+    viewer = Viewer(name="", staff_id=staff_id, unit_id=unit_id)
+    entries = [
+        Entry.by(viewer, action, "technician", patient_id=patient_id, detail={"loan_id": loan_id})
+        for patient_id, loan_id in loans
+    ]
+    for entry in sorted(entries, key=lambda one: one.chain):
+        await append(connection, entry)
 
 
 async def _note(

@@ -99,6 +99,29 @@ async def test_what_is_taken_back_is_served_no_more_and_history_stays(world: Wor
     assert world.one("select count(*) from gateway_device where device_id = %s", STRAY) == 2
 
 
+async def test_a_patients_loan_that_begins_or_ends_stands_in_the_access_log(world: World) -> None:
+    stand(world, "marta")
+    await lend(world, STRAY)
+    for each in (STRAY, device("marta")):
+        await take_back(world, each)
+    logged = world.rows(
+        "select action, ground, staff_id, unit_id, l.patient_id, o.device_id from access_log l "
+        "left join device_loan o on o.loan_id = (l.detail->>'loan_id')::bigint "
+        "where l.patient_id is not null order by number"
+    )
+    tove, unit = world.staff("tove"), world.viewer("tove").unit_id
+    assert logged == [
+        (f"device_{done}", "technician", tove, unit, world.patient("marta"), each)
+        for done, each in (("lent", STRAY), ("returned", STRAY), ("returned", device("marta")))
+    ]
+    notes = world.rows(
+        "select lent_by, model, returned_by, n.returned_at = o.returned_at "
+        "from loan_note n join device_loan o using (loan_id) where device_id = %s",
+        STRAY,
+    )
+    assert notes == [(tove, MODEL, tove, True)]
+
+
 async def test_a_loan_of_somebody_who_has_moved_from_a_gateway_is_not_ended_there(
     world: World,
 ) -> None:
