@@ -53,12 +53,12 @@ async def one_patient(services: Services, found: Anyone, patient_id: Id) -> mode
 
 def _patient(known: people.Patient, access: Access) -> models.Patient:
     needs = access.ground is not Ground.RELATIVE  # she knows whom she helps
-    reaches = access.sees(Scope.CONTACT) or needs
+    reaches = access.sees(Scope.CONTACT)
     return models.Patient(
         **shown.name_of(known).model_dump(),
         personal_number=known.personal_number if needs else None,
         phone=known.phone if needs else None,
-        diagnosis=known.diagnosis if needs else None,
+        diagnosis=known.diagnosis if access.sees(Scope.PLAN) else None,
         unit_name=known.unit_name,
         unit_phone=known.unit_phone,
         unit_hours=known.unit_hours,

@@ -227,3 +227,17 @@ async def test_a_relative_reads_what_is_shared_and_no_more(world: World, browse:
         world.connection.execute("update consent set revoked_at = now()")
         seen = [(await program.get(f"/patients/{marta}{part}")).status_code for part in parts]
         assert seen == [404] * 4
+
+
+@pytest.mark.parametrize(("scope", "shown"), [("values", []), ("plan", ["diagnosis"])])
+async def test_a_unit_reads_the_parts_that_are_shared(
+    world: World, browse: Login, scope: str, shown: list[str]
+) -> None:
+    world.connection.execute(
+        "insert into consent (patient_id, unit_id, scope, given_how) values (%s, %s, %s, 'self')",
+        (world.patient("marta"), world.viewer("lisa").unit_id, [scope]),
+    )
+    async with browse("lisa") as client:
+        one = (await Program(client).get(f"/patients/{world.patient('marta')}")).json()
+    kept = ("diagnosis", "contact_name", "contact_role", "contact_phone")
+    assert [name for name in kept if one[name] is not None] == shown
