@@ -1,6 +1,7 @@
 """Spot checks: a few of a unit's looks are drawn, somebody judges them, and signs that she has.
 
-All that was looked at in an emergency, refused, or seen by sharing is drawn before the rest: an own
+All that was looked at in an emergency, refused, seen by sharing, or done by an operator is drawn
+before the rest: an own
 relation explains itself. What is drawn of the rest nobody can foretell.
 """
 
@@ -25,16 +26,21 @@ SAMPLE_MAX: Final = 200
 NOTE_CHARS_MAX: Final = 2_000
 _SALT_BYTES: Final = 16
 
+# What no unit's staff did (operators, relatives) is the patient's unit's to judge. Where there is
+# no such patient, for she is erased, or it concerned nobody, it is every unit's.
 _OF_UNIT: Final = """
-from access_log where unit_id = %(unit_id)s and at >= %(from_at)s and at < %(until_at)s
-  and staff_id is distinct from %(reviewer)s
+from access_log where at >= %(from_at)s and at < %(until_at)s
+  and (staff_id is null or staff_id is distinct from %(reviewer)s) and ground <> 'self'
+  and coalesce(unit_id, (
+      select p.unit_id from person p where p.patient_id = access_log.patient_id
+  ), %(unit_id)s) = %(unit_id)s
 """
 _SAMPLE: Final = sql.SQL(f"""
 select * {_OF_UNIT}
 order by ground = any(%(first)s) desc, sha256(hash || %(salt)s) limit %(size)s
 """)
 _IN_TIME: Final = sql.SQL("l.at, l.chain, l.number")
-_FIRST: Final = [Ground.EMERGENCY.value, DENIED, Ground.SHARED.value]
+_FIRST: Final = [Ground.EMERGENCY.value, DENIED, Ground.SHARED.value, "operator"]
 
 
 class Verdict(enum.StrEnum):
@@ -71,7 +77,9 @@ async def sample(
     size: int,
     reviewer: int | None = None,
 ) -> Sample:
-    """Draw from what a unit's staff did; nothing of the *reviewer*'s own.
+    """Draw from what a unit's staff did, and operators with its patients.
+
+    Nothing of the *reviewer*'s own, and nothing that patients did themselves.
 
     Args:
         connection: The database.

@@ -147,6 +147,37 @@ def test_a_number_is_read_where_nobody_else_sees_it(
     assert run("extract", "1", "--since", "2026-02-02", "--until", "2026-02-01")[0] == 1
 
 
+async def test_what_an_operator_or_a_relative_did_is_drawn_at_the_patients_unit(
+    people: People, connection: AsyncConnection
+) -> None:
+    home, away = people.unit(), people.unit()
+    hers = people.patient(home)
+    before = (await sample(connection, away, FROM, UNTIL, size=200)).entries
+    for entry in (
+        Entry(actor="system", action="exported", ground="operator", patient_id=hers.patient_id),
+        Entry.by(
+            people.relative(hers),
+            Action.RELATIVE_PAGE_SEEN,
+            Ground.RELATIVE,
+            patient_id=hers.patient_id,
+        ),
+        Entry.by(hers, Action.OWN_PAGE_SEEN, Ground.SELF, patient_id=hers.patient_id),
+    ):
+        await append(connection, entry)
+    drawn = await sample(connection, home, FROM, UNTIL, size=200)
+    of_hers = [each.ground for each in drawn.looks if each.patient_id == hers.patient_id]
+    assert sorted(of_hers) == ["operator", "relative"]
+    (first,) = (await sample(connection, home, FROM, UNTIL, size=1)).looks
+    assert first.ground != "relative"
+    assert (await sample(connection, away, FROM, UNTIL, size=200)).entries == before
+    gone = Entry(actor="system", action="erased", ground="operator", patient_id=2**40)
+    async with connection.transaction(force_rollback=True):
+        await append(connection, gone)
+        for unit_id in (home, away):
+            looks = (await sample(connection, unit_id, FROM, UNTIL, size=200)).looks
+            assert 2**40 in {each.patient_id for each in looks}
+
+
 async def test_a_sample_draws_what_explains_itself_least_before_the_rest(
     people: People, connection: AsyncConnection
 ) -> None:
