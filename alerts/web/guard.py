@@ -163,12 +163,25 @@ async def _note_refusal(
 
 
 async def note_listed(
-    connection: AsyncConnection, viewer: Viewer, patient_ids: Iterable[int]
+    connection: AsyncConnection,
+    viewer: Viewer,
+    patient_ids: Iterable[int],
+    waiting: Iterable[int] = (),
 ) -> None:
-    """Log that a list showed these patients to *viewer*; one that shows nobody is no look."""
-    shown = tuple(sorted(set(patient_ids)))
-    if shown:
-        await append(
-            connection,
-            Entry.by(viewer, Action.WORKLIST_SEEN, Ground.RELATION, patient_ids=shown),
-        )
+    """Log that a list showed these patients to *viewer*; one that shows nobody is no look.
+
+    Args:
+        connection: The database.
+        viewer: To whom.
+        patient_ids: Those she has a relation to.
+        waiting: Those of whom something waits, for her or for her unit.
+    """
+    own, others = set(patient_ids), set(waiting) - set(patient_ids)
+    known = await facts(connection, viewer, sorted(others)) if others else {}
+    own |= {patient_id for patient_id, found in known.items() if found.relations}
+    for ground, patients in ((Ground.RELATION, own), (Ground.QUEUE, others - own)):
+        if patients:
+            entry = Entry.by(
+                viewer, Action.WORKLIST_SEEN, ground, patient_ids=tuple(sorted(patients))
+            )
+            await append(connection, entry)
