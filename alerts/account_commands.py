@@ -1,16 +1,22 @@
-"""``python -m alerts account …``: what only who looks after the system may do with accounts."""
+"""``python -m alerts account …``: what only who looks after the system may do with accounts.
+
+All of it is in the access log, with the machine's account that ran it.
+"""
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import cyclopts
 import psycopg
 
-from alerts import accounts
+from alerts import account_end, accounts
 from alerts.accounts import Linked
+from alerts.audit.chain import append
+from alerts.audit.entry import Action, Entry
+from alerts.audit.operator import operating_account
 from alerts.config import Config
 from alerts.signal import notify_worklists
 from alerts.web import session
@@ -36,7 +42,8 @@ def reset_code_command(username: str, *, config: ConfigFile = None) -> None:
 
     async def done(connection: Connection, account_id: int) -> int:
         await accounts.reset_code(connection, account_id)
-        return await _log_out(connection, account_id)
+        await log(connection, Action.ACCOUNT_CODE_RESET, account_id)
+        return await log_out(connection, account_id)
 
     ended = _ask(_load(config), username, done)
     print(f"{username}: the next login sets up new codes; {ended} sessions ended")
@@ -50,7 +57,14 @@ def link_command(username: str, subject: str, *, config: ConfigFile = None) -> N
     if provider is None:
         _fail("login.provider: missing → configure the identity provider first")
     named = f"{provider.issuer} {subject}"
-    linked = _ask(settings, username, lambda it, account_id: accounts.link(it, account_id, named))
+
+    async def done(connection: Connection, account_id: int) -> Linked:
+        linked = await accounts.link(connection, account_id, named)
+        if linked is Linked.DONE:
+            await log(connection, Action.ACCOUNT_LINKED, account_id)
+        return linked
+
+    linked = _ask(settings, username, done)
     if linked is Linked.TAKEN:
         _fail(f"{username}: she or the identity is linked already → run: account unlink")
     print(f"{username}: logs in by the identity provider")
@@ -62,7 +76,8 @@ def unlink_command(username: str, *, config: ConfigFile = None) -> None:
 
     async def done(connection: Connection, account_id: int) -> int:
         await accounts.unlink(connection, account_id)
-        return await _log_out(connection, account_id)
+        await log(connection, Action.ACCOUNT_UNLINKED, account_id)
+        return await log_out(connection, account_id)
 
     ended = _ask(_load(config), username, done)
     print(f"{username}: linked to nobody; {ended} sessions ended")
@@ -71,14 +86,67 @@ def unlink_command(username: str, *, config: ConfigFile = None) -> None:
 @account.command(name="log-out")
 def log_out_command(username: str, *, config: ConfigFile = None) -> None:
     """End every session of an account, now."""
-    ended = _ask(_load(config), username, _log_out)
+
+    async def done(connection: Connection, account_id: int) -> int:
+        await log(connection, Action.ACCOUNT_LOGGED_OUT, account_id)
+        return await log_out(connection, account_id)
+
+    ended = _ask(_load(config), username, done)
     print(f"{username}: {ended} sessions ended")
 
 
-async def _log_out(connection: Connection, account_id: int) -> int:
+@account.command(name="end")
+def end_command(username: str, *, employment: bool = False, config: ConfigFile = None) -> None:
+    """End an account: nobody logs in by it any more, and who is logged in is logged out.
+
+    The configuration's database account must be the migrator's.
+
+    Args:
+        username: Whose account.
+        employment: She works here no more, either: she answers for nobody from now on.
+        config: alerts' TOML file.
+    """
+
+    async def done(connection: Connection, account_id: int) -> int | None:
+        if not await account_end.end(connection, account_id, employment=employment):
+            return None
+        detail = {"employment": employment}
+        await log(connection, Action.ACCOUNT_ENDED, account_id, detail)
+        return await log_out(connection, account_id)
+
+    ended = _ask(_load(config), username, done)
+    if ended is None:
+        _fail(f"{username}: is no staff member's → leave out --employment")
+    what = "account and employment ended" if employment else "account ended"
+    print(f"{username}: {what}; {ended} sessions ended")
+
+
+async def log_out(connection: Connection, account_id: int) -> int:
+    """End every session of an account, and what is open in its browsers."""
     ended = await session.end_all(connection, account_id)
     await notify_worklists(connection, [session.topic(account_id)])
     return ended
+
+
+async def log(
+    connection: Connection,
+    action: Action,
+    account_id: int,
+    detail: Mapping[str, object] | None = None,
+) -> None:
+    """Write into the access log what an operator did with an account."""
+    cursor = await connection.execute(
+        "select patient_id from account where account_id = %s", (account_id,)
+    )
+    row = await cursor.fetchone()
+    entry = Entry(
+        actor="system",
+        action=action.value,
+        ground="operator",
+        patient_id=None if row is None else row[0],
+        detail={"account_id": account_id, "account": operating_account(), **(detail or {})},
+    )
+    await append(connection, entry)
 
 
 def _ask(settings: Config, username: str, question: Callable[[Connection, int], Awaitable[T]]) -> T:
@@ -101,6 +169,8 @@ def _ask(settings: Config, username: str, question: Callable[[Connection, int], 
     except psycopg.OperationalError as error:
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
         _fail(f"database.dsn: {settings.database.address()} cannot be used ({said})")
+    except psycopg.errors.InsufficientPrivilege:
+        _fail("database.dsn: this account may not do that → give the migrator's")
     except psycopg.errors.UndefinedTable:
         _fail("schema: the tables are not there → run: python -m alerts migrate")
 

@@ -1,7 +1,6 @@
 """The command ``audit`` of alerts' command line: prove the access log, read it, review it."""
 
 import asyncio
-import getpass
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from alerts.audit import anchor, review, words
 from alerts.audit.chain import append
 from alerts.audit.entry import Action, Entry
 from alerts.audit.extract import extract
+from alerts.audit.operator import operating_account
 from alerts.audit.review import Verdict
 from alerts.audit.verify import Verified, verify
 from alerts.care import emergency, identity
@@ -124,7 +124,7 @@ async def _extract(
     if row is None:
         problem = "there is no such patient"
         raise LookupError(problem)
-    detail: dict[str, object] = {"account": getpass.getuser()}
+    detail: dict[str, object] = {"account": operating_account()}
     entry = Entry(
         actor="system",
         action=Action.LOG_EXTRACTED.value,

@@ -62,6 +62,11 @@ class Action(enum.StrEnum):
     TASK_ENDED = "task_ended"
     LOG_EXTRACTED = "log_extracted"
     LOG_REVIEWED = "log_reviewed"
+    ACCOUNT_CODE_RESET = "account_code_reset"
+    ACCOUNT_LINKED = "account_linked"
+    ACCOUNT_UNLINKED = "account_unlinked"
+    ACCOUNT_LOGGED_OUT = "account_logged_out"
+    ACCOUNT_ENDED = "account_ended"
 
 
 class NotKept(ValueError):

@@ -45,6 +45,11 @@ ACTIONS: Final = {
     Action.TASK_ENDED: "gjorde klart en uppgift",
     Action.LOG_EXTRACTED: "tog ut den här listan",
     Action.LOG_REVIEWED: "granskade loggen",
+    Action.ACCOUNT_CODE_RESET: "tog bort dina engångskoder",
+    Action.ACCOUNT_LINKED: "kopplade din inloggning till din e-legitimation",
+    Action.ACCOUNT_UNLINKED: "tog bort kopplingen till din e-legitimation",
+    Action.ACCOUNT_LOGGED_OUT: "loggade ut dig överallt",
+    Action.ACCOUNT_ENDED: "avslutade ditt konto",
 }
 # Why it was allowed.
 GROUNDS: Final = {

@@ -1,7 +1,6 @@
 """The command ``erase`` of alerts' command line: says what goes and what stays, and does it."""
 
 import asyncio
-import getpass
 import sys
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
@@ -9,6 +8,7 @@ from typing import Annotated, Final, NoReturn
 import cyclopts
 import psycopg
 
+from alerts.audit.operator import operating_account
 from alerts.care.erasure import GOES, STAYS, Erased, Obstacle, erase
 from alerts.config import Config
 from ingest.settings import ConfigError, load
@@ -76,7 +76,7 @@ async def _erase(conninfo: str, patient_id: int) -> Erased:
         cursor = await connection.execute("select now()")
         row = await cursor.fetchone()
         assert row is not None
-        return await erase(connection, patient_id, by=getpass.getuser(), now=row[0])
+        return await erase(connection, patient_id, by=operating_account(), now=row[0])
 
 
 def _print_what() -> None:

@@ -1,7 +1,6 @@
 """The command ``export`` of alerts' command line: everything about one patient, into two files."""
 
 import asyncio
-import getpass
 import json
 import os
 import sys
@@ -13,6 +12,7 @@ import psycopg
 
 from alerts.audit.chain import append
 from alerts.audit.entry import Action, Entry
+from alerts.audit.operator import operating_account
 from alerts.care.export import export, readings_csv
 from alerts.config import Config
 from ingest.settings import ConfigError, load
@@ -85,7 +85,7 @@ async def _export(conninfo: str, patient_id: int) -> dict[str, Any]:
             action=Action.EXPORTED.value,
             ground="operator",
             patient_id=patient_id,
-            detail={"account": getpass.getuser()},
+            detail={"account": operating_account()},
         )
         await append(connection, entry)  # before anything is read
         return await export(connection, patient_id, row[0])

@@ -1,6 +1,8 @@
 """My sessions, ended by me; and what only who looks after the system does with accounts."""
 
 import asyncio
+import os
+import pwd
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -120,6 +122,69 @@ def test_an_identity_is_linked_to_one_account_and_back(
     account_commands.unlink_command("anna", config=config)
     account_commands.link_command("lisa", "197", config=config)
     assert world.one("select username from account where subject is not null") == "lisa"
+
+
+def operated(world: World) -> list[tuple[str, str, str, object]]:
+    me = pwd.getpwuid(os.getuid()).pw_name
+    return [
+        (action, actor, ground, detail.get("employment"))
+        for action, actor, ground, detail in world.rows(
+            "select action, actor, ground, detail from access_log where ground = 'operator'"
+            " order by at, number"
+        )
+        if detail["account"] == me and isinstance(detail["account_id"], int)
+    ]
+
+
+def test_what_an_operator_does_with_an_account_is_in_the_log(
+    world: World, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGNAME", "anna.provberg")  # believed by nobody
+    account_commands.link_command("anna", "197", config=config)
+    with pytest.raises(SystemExit):
+        account_commands.link_command("lisa", "197", config=config)  # nothing was done
+    account_commands.unlink_command("anna", config=config)
+    account_commands.reset_code_command("anna", config=config)
+    account_commands.log_out_command("anna", config=config)
+    assert operated(world) == [
+        ("account_linked", "system", "operator", None),
+        ("account_unlinked", "system", "operator", None),
+        ("account_code_reset", "system", "operator", None),
+        ("account_logged_out", "system", "operator", None),
+    ]
+
+
+@pytest.mark.parametrize("employment", [False, True])
+async def test_an_account_is_ended_at_the_command_line(
+    world: World, browse: Login, config: Path, *, employment: bool
+) -> None:
+    async with browse("eva") as hers:
+        assert (await hers.get("/")).status_code == 200
+        await asyncio.to_thread(
+            account_commands.end_command, "eva", employment=employment, config=config
+        )
+        assert (await hers.get("/")).status_code == 303
+    assert sessions(world, "eva") == 0
+    ended = world.rows(
+        "select a.ended_at is not null, s.ended_at is not null from account a"
+        " join staff s using (staff_id) where username = 'eva'"
+    )
+    assert ended == [(True, employment)]
+    assert operated(world) == [("account_ended", "system", "operator", employment)]
+    others = world.one("select count(*) from account where ended_at is not null")
+    assert others == 1
+
+
+def test_a_patient_has_no_employment_to_end(
+    world: World, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        account_commands.end_command("marta", employment=True, config=config)
+    assert "leave out --employment" in capsys.readouterr().err
+    assert world.one("select count(*) from account where ended_at is not null") == 0
+    account_commands.end_command("marta", config=config)
+    patient = world.one("select patient_id from access_log where action = 'account_ended'")
+    assert patient == world.patient("marta")
 
 
 def test_the_command_line_knows_the_commands(world: World, config: Path, tmp_path: Path) -> None:
