@@ -3,6 +3,8 @@
 from datetime import timedelta
 from uuid import uuid4
 
+import pytest
+
 from devices.quantity import Quantity
 from tests.alerts.conftest import Login
 from tests.alerts.web.api.program import RED, Program, slug
