@@ -17,7 +17,12 @@ NOTE_CHARS_MAX = 2_000
 
 
 async def acknowledge(
-    connection: AsyncConnection, viewer: Viewer, alert_id: int, *, now: datetime | None = None
+    connection: AsyncConnection,
+    viewer: Viewer,
+    alert_id: int,
+    *,
+    seen_breach_id: int,
+    now: datetime | None = None,
 ) -> Done:
     """Let *viewer* take the alert, if nobody has; for as long as the policy gives her.
 
@@ -25,16 +30,20 @@ async def acknowledge(
         connection: In no transaction, or in the caller's.
         viewer: Who takes it.
         alert_id: Which.
+        seen_breach_id: The newest breach the viewer had before her. An alert that was raised by
+            a newer one is not hers to take unseen; a newer value of the same level is.
         now: The moment; the database's if it is not given.
     """
     async with connection.transaction():
-        held = await hold(connection, viewer, alert_id, now)
+        held = await hold(connection, viewer, alert_id, now, seen_breach_id)
         if held is None:
             return Done(Answer.NOT_FOUND)
         try:
             state = after(State(held.state), Event.ACKNOWLEDGED)
         except IllegalTransition:
             return too_late(held, viewer)
+        if held.is_raised_since(seen_breach_id):
+            return Done(Answer.NEW_VALUE, held.patient_id)
         at = await _store(connection, held, viewer, state, ending={}, now=now)
         await log.append(connection, alert_id, Event.ACKNOWLEDGED, staff_id=viewer.staff_id)
     return Done(Answer.DONE, held.patient_id, viewer.name, at)

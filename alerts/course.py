@@ -45,8 +45,8 @@ left join alert_course c using (alert_id)
 where a.state <> 'closed' and (
     c.alert_id is null
     or c.due_at <= %(now)s
-    or c.began_at < a.level_since
-    or c.routed_at < k.routed_at
+    or c.level < a.level
+    or c.routed_at <> k.routed_at
     or (k.snoozed_until is not null and c.changed_at <> a.changed_at)
 )
 order by a.level desc, c.due_at nulls first
@@ -60,6 +60,7 @@ select from alert_course where alert_id = any (%s::bigint[]) order by alert_id f
 
 # A statement of its own, after the locks: what was committed before we had them is seen. A value
 # is worse if none of its kind before the snooze was as far beyond its bound; late ones are not new.
+# What the clock finds has no reading: how long nothing came grows by itself, and is no worse.
 _STANDING: Final = """
 select a.alert_id, a.patient_id, a.level, a.state, a.opened_at, a.level_since, a.changed_at,
        k.staff_id, k.team_id, k.unit_id, k.routed_at,
@@ -72,10 +73,13 @@ select a.alert_id, a.patient_id, a.level, a.state, a.opened_at, a.level_since, a
                  select from breach o
                  where o.alert_id = a.alert_id and o.breach_id <= k.snoozed_breach_id
                    and (o.quantity_id, o.side, o.rule_key) = (b.quantity_id, b.side, b.rule_key)
-                   and (o.level, abs(o.value - o.bound)) >= (b.level, abs(b.value - b.bound))
+                   and (o.level > b.level or o.level = b.level and (
+                       b.reading_id is null
+                       or abs(o.value - o.bound) >= abs(b.value - b.bound)))
              )
        ) as is_worse,
-       c.began_at, c.because, c.step, c.next_at, c.routed_at as known_routed_at
+       c.began_at, c.level as known_level, c.because, c.step, c.next_at,
+       c.routed_at as known_routed_at
 from alert a
 join alert_case k using (alert_id)
 left join alert_course c using (alert_id)
@@ -92,12 +96,12 @@ group by n.alert_id, n.staff_id, n.unit_id
 
 _COURSE: Final = """
 insert into alert_course
-    (alert_id, began_at, because, step, next_at, due_at, routed_at, changed_at)
-select * from unnest(%s::bigint[], %s::timestamptz[], %s::text[], %s::int[], %s::timestamptz[],
-                     %s::timestamptz[], %s::timestamptz[], %s::timestamptz[])
-on conflict (alert_id) do update set began_at = excluded.began_at, because = excluded.because,
-    step = excluded.step, next_at = excluded.next_at, due_at = excluded.due_at,
-    routed_at = excluded.routed_at, changed_at = excluded.changed_at
+    (alert_id, began_at, level, because, step, next_at, due_at, routed_at, changed_at)
+select * from unnest(%s::bigint[], %s::timestamptz[], %s::smallint[], %s::text[], %s::int[],
+                     %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[])
+on conflict (alert_id) do update set began_at = excluded.began_at, level = excluded.level,
+    because = excluded.because, step = excluded.step, next_at = excluded.next_at,
+    due_at = excluded.due_at, routed_at = excluded.routed_at, changed_at = excluded.changed_at
 """
 _CASE: Final = """
 update alert_case k set
@@ -125,11 +129,18 @@ select alert_id, %s, event, detail
 from unnest(%s::bigint[], %s::text[], %s::jsonb[]) with ordinality as e (alert_id, event, detail, n)
 order by n
 """
+# Of one that was raised, the steps taken at the level before count no more.
 _REST: Final = """
-insert into alert_course as c (alert_id, began_at, due_at, routed_at, changed_at)
-select a.alert_id, a.level_since, %(until)s, k.routed_at, a.changed_at
+insert into alert_course as c (alert_id, began_at, level, due_at, routed_at, changed_at)
+select a.alert_id, a.level_since, a.level, %(until)s, k.routed_at, a.changed_at
 from alert a join alert_case k using (alert_id) where a.alert_id = %(alert_id)s
-on conflict (alert_id) do update set began_at = greatest(c.began_at, excluded.began_at),
+on conflict (alert_id) do update set level = excluded.level,
+    began_at = case when c.level < excluded.level
+        then greatest(excluded.began_at, c.began_at + interval '1 microsecond')
+        else c.began_at end,
+    because = case when c.level < excluded.level then 'raised' else c.because end,
+    step = case when c.level < excluded.level then 0 else c.step end,
+    next_at = case when c.level < excluded.level then null else c.next_at end,
     due_at = excluded.due_at, routed_at = excluded.routed_at, changed_at = excluded.changed_at
 """
 
@@ -213,6 +224,7 @@ class _Row:
     snoozed_until: datetime | None
     is_worse: bool
     began_at: datetime | None
+    known_level: int | None
     because: str | None
     step: int | None
     next_at: datetime | None
@@ -239,6 +251,7 @@ class _Row:
             snoozed_until=self.snoozed_until,
             is_worse=self.is_worse,
             began_at=self.began_at,
+            known_level=None if self.known_level is None else Level(self.known_level),
             because=Because(self.because or Because.OPENED),
             step=self.step or 0,
             next_at=self.next_at,
@@ -330,6 +343,7 @@ async def _store_courses(connection: AsyncConnection, turns: Sequence[Turn]) -> 
         (
             turn.alert_id,
             turn.began_at,
+            turn.level,
             turn.because,
             turn.step,
             turn.next_at,

@@ -141,8 +141,9 @@ async def look_again(connection: AsyncConnection, now: datetime | None = None) -
     async with connection.transaction():
         moment = await _moment(connection, now)
         held = await connection.execute(
-            "select after, began_at <= %s from route_turn for update skip locked",
-            (moment - timedelta(seconds=LOOK_AGAIN_S),),
+            # One that began later than now began by a clock that was ahead.
+            "select after, began_at <= %s or began_at > %s from route_turn for update skip locked",
+            (moment - timedelta(seconds=LOOK_AGAIN_S), moment),
         )
         after, is_due = await held.fetchone() or (0, False)
         if after == 0 and not is_due:

@@ -15,12 +15,15 @@ from alerts.alert import Level
 from alerts.care.availability import Around, Person
 from alerts.care.hours import Hours, after_work, is_open, next_opening
 from alerts.policy import Counting, Group, Policy
+from alerts.routing import Why, route
 from ingest.rules.day import ZONE
 
 # No unit is closed for longer over holidays. Beyond it, its channel is told all the same.
 CLOSED_MAX: Final = timedelta(days=7)
 # Who was told so lately has hardly had time to look; below any wait between two repetitions.
 TOLD_NOW: Final = timedelta(minutes=5)
+# What is told of each morning wakes nobody, also where somebody is at work day and night.
+MORNING: Final = time(7)
 
 
 class Because(enum.StrEnum):
@@ -150,10 +153,10 @@ def _after(policy: Policy, hours: Hours, number: int, taken_at: datetime) -> dat
     """Return when the step of *number* is due, after the one before it was taken."""
     taken_at = taken_at.astimezone(UTC)
     if policy.is_of_mornings(number):
-        return _next_morning(hours, taken_at)
+        return min(_next_morning(hours, taken_at), taken_at + CLOSED_MAX)
     wait = policy.wait(number)
     if policy.counting is Counting.WORK:
-        return after_work(hours, taken_at, wait)
+        return min(after_work(hours, taken_at, wait), taken_at + wait + CLOSED_MAX)
     if number >= policy.last and not is_open(hours, taken_at):
         # Those who come to work are told when they come.
         return min(taken_at + wait, next_opening(hours, taken_at))
@@ -161,10 +164,9 @@ def _after(policy: Policy, hours: Hours, number: int, taken_at: datetime) -> dat
 
 
 def _next_morning(hours: Hours, since: datetime) -> datetime:
-    """Return the first opening on a day after *since*."""
+    """Return when the unit is staffed in the morning of a day after *since*, or first after it."""
     tomorrow = since.astimezone(ZONE).date() + timedelta(days=1)
-    midnight = datetime.combine(tomorrow, time(), ZONE)
-    return next_opening(hours, midnight)
+    return next_opening(hours, datetime.combine(tomorrow, MORNING, ZONE))
 
 
 def _tell_new_receiver(course: Course, policy: Policy, around: Around, now: datetime) -> Step:
@@ -178,7 +180,11 @@ def _tell_new_receiver(course: Course, policy: Policy, around: Around, now: date
             next_due_at=opens_at,
             is_rerouted=True,
         )
-    reached = [one for one in _of(Group.RECEIVER, course, around) if one.missing is None]
+    reached = [
+        one
+        for one in _of(Group.RECEIVER, course, around)
+        if one.missing is None and (_is_receiver(one, course) or one.receiver not in course.told)
+    ]
     if not reached and (due_at <= now or not policy.repeats(course.step)):
         return _take(course, policy, around, now)  # as if she had been told in vain
     return Step(
@@ -187,6 +193,11 @@ def _tell_new_receiver(course: Course, policy: Policy, around: Around, now: date
         next_number=course.step,
         next_due_at=due_at,
     )
+
+
+def _is_receiver(one: "_Candidate", course: Course) -> bool:
+    """Return whether it is hers by name; who only shares it with her may have been told."""
+    return course.staff_id is None or one.receiver.staff_id == course.staff_id
 
 
 def _take(course: Course, policy: Policy, around: Around, now: datetime) -> Step:
@@ -284,6 +295,9 @@ def _receiver(course: Course, around: Around) -> tuple[_Candidate, ...]:
     if course.staff_id is None:
         return _of(Group.UNIT, course, around)
     contact = () if around.contact is None else (around.contact,)
+    to = route(around, course.level)
+    if to.why is Why.DUTY and course.staff_id in to.told:  # it is theirs together
+        return _people(one for one in around.duty if one.staff_id in to.told)
     everybody = (*contact, *around.substitutes, *around.team, *around.duty)
     mine = [one for one in everybody if one.staff_id == course.staff_id]
     # One whom the facts of this moment do not know: routing is about to name another.

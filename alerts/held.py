@@ -43,11 +43,16 @@ class Held:
     level: int
     state: str
     newest_breach_id: int
+    seen_level: int  # by the breaches the caller has seen; 0: none
     acknowledged_by: int | None
     acknowledged_name: str | None
     acknowledged_at: datetime | None
     closed_name: str | None
     closed_at: datetime | None
+
+    def is_raised_since(self, seen_breach_id: int) -> bool:
+        """Return whether it is of a higher level than that breach and those before made it."""
+        return self.newest_breach_id > seen_breach_id and self.level > self.seen_level
 
 
 # The weaker lock: who only refers to an alert, as its log does, need not wait.
@@ -63,6 +68,8 @@ _STATE: Final = """
 select a.alert_id, a.patient_id, a.level, a.state,
        coalesce((select max(breach_id) from breach b where b.alert_id = a.alert_id), 0)
            as newest_breach_id,
+       coalesce((select max(level) from breach b where b.alert_id = a.alert_id
+                 and b.breach_id <= %s and not b.late), 0) as seen_level,
        k.acknowledged_by, taker.name as acknowledged_name, k.acknowledged_at,
        closer.name as closed_name, k.closed_at
 from alert a
@@ -74,27 +81,34 @@ where a.alert_id = %s
 
 
 async def hold(
-    connection: AsyncConnection, viewer: Viewer, alert_id: int, now: datetime | None
+    connection: AsyncConnection,
+    viewer: Viewer,
+    alert_id: int,
+    now: datetime | None,
+    seen_breach_id: int = 0,
 ) -> Held | None:
-    """Lock the alert's row, if *viewer* is staff and may see it."""
+    """Lock the alert's row, if *viewer* is staff and may see it.
+
+    *seen_breach_id* is the newest breach the viewer had before her.
+    """
     if viewer.staff_id is None:
         return None
     found = await connection.execute(_HOLD, {**relation(viewer, now), "alert_id": alert_id})
     if await found.fetchone() is None:
         return None
     cursor = connection.cursor(row_factory=class_row(Held))
-    await cursor.execute(_STATE, (alert_id,))
+    await cursor.execute(_STATE, (seen_breach_id, alert_id))
     return await cursor.fetchone()
 
 
 async def moment(connection: AsyncConnection, now: datetime | None) -> datetime:
-    """Return *now*, or the database's if it is not given."""
+    """Return *now*, or the database's if it is not given; in UTC, which has no summer time."""
     if now is not None:
         return now.astimezone(UTC)
     cursor = await connection.execute("select clock_timestamp()")
     (at,) = await cursor.fetchone() or (None,)
     assert isinstance(at, datetime)
-    return at
+    return at.astimezone(UTC)
 
 
 def too_late(held: Held, viewer: Viewer) -> Done:

@@ -6,12 +6,16 @@ always until a time. Whatever ends the rest begins the course anew, with the rec
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from alerts.alert import Event, Level, State
 from alerts.care.availability import Around
 from alerts.escalation import Because, Course, Receiver, Step, advance
 from alerts.policy import Policy
+
+# A course that begins anew is later than it was, whatever the clocks say: what is told goes by it.
+_LATER: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +27,7 @@ class Standing:
         acknowledged_until: None: nobody has it, or it is not told until when.
         is_worse: A worse value came after the snooze began.
         began_at: None: it has no course yet, nor what follows.
+        known_level: The one its course goes by. Below the alert's: it was raised.
         known_routed_at: Of the receiver the course knows; none: a new one waits to be told.
         told: Who has been told since it began, and when last.
         in_vain: None of those told last could be reached.
@@ -44,6 +49,7 @@ class Standing:
     snoozed_until: datetime | None = None
     is_worse: bool = False
     began_at: datetime | None = None
+    known_level: Level | None = None
     because: Because = Because.OPENED
     step: int = 0
     next_at: datetime | None = None
@@ -102,7 +108,7 @@ def look(standing: Standing, policy: Policy, around: Around, now: datetime) -> T
 
 def _begins(standing: Standing, policy: Policy, now: datetime) -> Because | None:
     """Return why the course begins, or begins anew; none: it goes on, or rests."""
-    if standing.began_at is not None and standing.level_since > standing.began_at:
+    if standing.known_level is not None and standing.known_level < standing.level:
         return Because.RAISED
     if standing.snoozed_until is not None:
         if standing.is_worse:
@@ -146,7 +152,7 @@ def _course(standing: Standing, because: Because | None) -> Course:
         next_at=standing.next_at,
         staff_id=standing.staff_id,
         team_id=standing.team_id,
-        is_rerouted=known is None or known < standing.routed_at,
+        is_rerouted=known is None or known != standing.routed_at,
         told=standing.told,
         in_vain=standing.in_vain,
     )
@@ -168,10 +174,13 @@ def _rest(standing: Standing, until: datetime) -> Turn:
 
 def _begin(standing: Standing, because: Because, now: datetime) -> Turn:
     """Return that it begins anew. Its receiver is found before the first step is taken."""
+    began_at = standing.level_since if because is Because.RAISED else now
+    if standing.began_at is not None:
+        began_at = max(began_at, standing.began_at + _LATER)
     return Turn(
         alert_id=standing.alert_id,
         level=standing.level,
-        began_at=standing.level_since if because is Because.RAISED else now,
+        began_at=began_at,
         because=because,
         step=0,
         next_at=None,
@@ -202,14 +211,14 @@ def _keep(standing: Standing, course: Course, due_at: datetime) -> Turn:
 def _go(standing: Standing, course: Course, step: Step, *, is_new: bool) -> Turn:
     number = step.number
     if number is None:  # one for each receiver it gets, by when she got it
-        number = -1 - int((standing.routed_at - course.began_at).total_seconds())
+        number = -1 - abs(int((standing.routed_at - course.began_at).total_seconds()))
     return Turn(
         alert_id=standing.alert_id,
         level=standing.level,
         began_at=course.began_at,
         because=course.because,
         step=step.next_number,
-        next_at=step.next_due_at,
+        next_at=course.next_at if step.is_rerouted else step.next_due_at,
         due_at=step.next_due_at,
         routed_at=None if step.is_rerouted else standing.routed_at,
         changed_at=standing.changed_at,

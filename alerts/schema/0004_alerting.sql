@@ -42,6 +42,7 @@ insert into route_turn default values;
 create table alert_course (
     alert_id bigint primary key references alert,
     began_at timestamptz not null,  -- opened, raised or open again: step 0 is counted from it
+    level smallint not null check (level in (1, 2)),  -- the one it goes by; below the alert's: raised
     because text not null default 'opened',  -- alerts.escalation.Because: why it began
     step integer not null default 0,  -- the next one to take
     next_at timestamptz,  -- when it is due, if those told before were reached; null: at once

@@ -57,7 +57,10 @@ async def test_of_fifty_at_once_one_takes_it_and_the_others_are_told_who(world: 
         world.dsn, min_size=20, max_size=20, open=False, kwargs={"autocommit": True}
     ) as pool:
         answers = await asyncio.gather(
-            *(do(pool, actions.acknowledge, viewer, alert) for viewer in viewers)
+            *(
+                do(pool, actions.acknowledge, viewer, alert, seen_breach_id=newest(world))
+                for viewer in viewers
+            )
         )
     winners = [v for v, done in zip(viewers, answers, strict=True) if done.answer is Answer.DONE]
     assert len(winners) == 1
@@ -72,8 +75,10 @@ async def test_of_fifty_at_once_one_takes_it_and_the_others_are_told_who(world: 
 async def test_taking_it_twice_is_harmless(world: World, pool: Pool) -> None:
     await world.measure_soon("marta", RED)
     anna, alert = world.viewer("anna"), world.alert("marta")
-    assert (await do(pool, actions.acknowledge, anna, alert)).answer is Answer.DONE
-    again = await do(pool, actions.acknowledge, anna, alert)
+    assert (
+        await do(pool, actions.acknowledge, anna, alert, seen_breach_id=newest(world))
+    ).answer is Answer.DONE
+    again = await do(pool, actions.acknowledge, anna, alert, seen_breach_id=newest(world))
     assert (again.answer, again.name) == (Answer.ALREADY_YOURS, "Anna Provberg")
     assert world.one("select count(*) from alert_log where event = 'acknowledged'") == 1
 
@@ -81,7 +86,13 @@ async def test_taking_it_twice_is_harmless(world: World, pool: Pool) -> None:
 async def test_a_person_can_be_faster_than_routing(world: World, pool: Pool) -> None:
     await world.measure_soon("marta", RED)
     assert world.one("select count(*) from alert_case") == 0
-    await do(pool, actions.acknowledge, world.viewer("anna"), world.alert("marta"))
+    await do(
+        pool,
+        actions.acknowledge,
+        world.viewer("anna"),
+        world.alert("marta"),
+        seen_breach_id=newest(world),
+    )
     assert world.rows("select event from alert_log order by entry_id") == [
         ("opened",),
         ("routed",),
@@ -144,7 +155,7 @@ async def test_a_red_that_was_held_when_the_page_was_read_cannot_be_closed(
     assert world.rows("select 1 from alert") == []
     await world.measure_soon("marta", {S: 165.0, D: 80.0}, ago=timedelta(minutes=9))
     anna, alert, seen = world.viewer("anna"), world.alert("marta"), newest(world)
-    await do(pool, actions.acknowledge, anna, alert)
+    await do(pool, actions.acknowledge, anna, alert, seen_breach_id=newest(world))
     async with pool.connection() as connection:
         register(connection)
         await settle_due(connection, Registry(), datetime.now(UTC) + timedelta(hours=1), 100)
@@ -161,10 +172,12 @@ async def test_a_raised_alert_is_open_again_and_the_next_who_takes_it_is_named(
 ) -> None:
     await world.measure_soon("sven", {S: 165.0, D: 80.0})
     alert = world.alert("sven")
-    await do(pool, actions.acknowledge, world.viewer("anna"), alert)
+    await do(pool, actions.acknowledge, world.viewer("anna"), alert, seen_breach_id=newest(world))
     await world.measure_soon("sven", RED)
     assert world.one("select state from alert") == "open"
-    done = await do(pool, actions.acknowledge, world.viewer("eva"), alert)
+    done = await do(
+        pool, actions.acknowledge, world.viewer("eva"), alert, seen_breach_id=newest(world)
+    )
     assert done.answer is Answer.DONE
     assert world.one("select acknowledged_by from alert_case") == world.staff("eva")
 
@@ -173,7 +186,9 @@ async def test_a_raised_alert_is_open_again_and_the_next_who_takes_it_is_named(
 async def test_who_has_no_care_relation_finds_no_alert(world: World, pool: Pool, who: str) -> None:
     await world.measure_soon("marta", RED)
     viewer, alert = world.viewer(who), world.alert("marta")
-    assert (await do(pool, actions.acknowledge, viewer, alert)).answer is Answer.NOT_FOUND
+    assert (
+        await do(pool, actions.acknowledge, viewer, alert, seen_breach_id=newest(world))
+    ).answer is Answer.NOT_FOUND
     closing = {"outcome": Outcome.OTHER, "seen_breach_id": 10**9}
     assert (await do(pool, actions.close, viewer, alert, **closing)).answer is Answer.NOT_FOUND
     assert world.one("select state from alert") == "open"

@@ -206,7 +206,9 @@ async def nurse(dsn: str, done: asyncio.Event) -> None:
             for alert_id, staff_id, state, breach_id in await cursor.fetchall():
                 viewer = Viewer(name="", staff_id=staff_id, unit_id=1)
                 if state == "open":
-                    await actions.acknowledge(connection, viewer, alert_id)
+                    await actions.acknowledge(
+                        connection, viewer, alert_id, seen_breach_id=breach_id
+                    )
                 if alert_id % FATES > 1:
                     done_ = await actions.close(
                         connection,

@@ -85,8 +85,10 @@ async def acknowledge(
 ) -> Response:
     """Take an alert; if somebody was faster, say who."""
 
-    async def act(connection: AsyncConnection, _case: Case) -> Done:
-        return await actions.acknowledge(connection, found.viewer, alert_id)
+    async def act(connection: AsyncConnection, case: Case) -> Done:
+        return await actions.acknowledge(
+            connection, found.viewer, alert_id, seen_breach_id=case.newest_breach_id
+        )
 
     asked = _Asked(found, alert_id, Action.ALERT_ACKNOWLEDGED, if_match, key, {})
     return await _done(services, asked, act)

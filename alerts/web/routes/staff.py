@@ -55,9 +55,9 @@ async def first_page(request: Request, services: Services, found: Anyone) -> Res
         everybody = await people.patients(connection, viewer)
         letters = await messages.waiting(connection, viewer)
         todo = await tasks.tasks(connection, viewer)
-        shown = {one.patient_id for one in letters} | {one.patient_id for one in todo}
-        shown |= {row.patient_id for row in listed.rows} | {one.patient_id for one in everybody}
-        await note_listed(connection, viewer, shown)
+        own = {row.patient_id for row in listed.rows} | {one.patient_id for one in everybody}
+        waiting = {one.patient_id for one in letters} | {one.patient_id for one in todo}
+        await note_listed(connection, viewer, own, waiting)
     everybody.sort(key=lambda one: swedish_order(f"{one.family_name} {one.given_name}"))
     return page(
         request,
@@ -86,11 +86,20 @@ async def patient_page(
 
 
 @router.post("/alerts/{alert_id}/acknowledge", dependencies=[OwnForm])
-async def acknowledge(request: Request, services: Services, found: Staff, alert_id: Id) -> Response:
-    """Take an alert; if somebody was faster, say who."""
+async def acknowledge(
+    *,
+    request: Request,
+    services: Services,
+    found: Staff,
+    alert_id: Id,
+    seen: Annotated[int, Form(ge=0, le=2**63 - 1)],
+) -> Response:
+    """Take an alert; if somebody was faster, say who; refuse if it became red unseen."""
     async with services.pool.connection() as connection:
         async with _acting(connection, found, alert_id, Action.ALERT_ACKNOWLEDGED) as said:
-            said.done = await actions.acknowledge(connection, found.viewer, alert_id)
+            said.done = await actions.acknowledge(
+                connection, found.viewer, alert_id, seen_breach_id=seen
+            )
         return await _answer(request, connection, found, alert_id, said.done)
 
 
@@ -184,7 +193,7 @@ def _said(done: Done) -> str:
     return {
         Answer.TAKEN: f"{done.name} tog larmet {at}. Du behöver inte göra något.",
         Answer.CLOSED: f"{done.name} avslutade larmet {at}.",
-        Answer.NEW_VALUE: "Ett nytt värde kom medan du skrev. Läs det först; larmet är kvar.",
+        Answer.NEW_VALUE: "Ett nytt värde har kommit. Läs det först; larmet är kvar.",
     }[done.answer]
 
 

@@ -95,7 +95,8 @@ async def test_it_follows_the_newest_reading(world: World, pool: Pool) -> None:
         assert await told() == (True, None, None, None)
         await log.append_shown(connection, world.staff("anna"), [alert_id])
         assert await told() == (True, ANNA, None, None)
-        await actions.acknowledge(connection, anna, alert_id)
+        newest_id = world.one("select max(breach_id) from breach")
+        await actions.acknowledge(connection, anna, alert_id, seen_breach_id=newest_id)
         assert await told() == (True, ANNA, ANNA, None)
         # What was seen and taken was not this one.
         await world.measure_soon("marta", {S: 194.0, D: 112.0}, ago=timedelta(minutes=10))

@@ -127,7 +127,8 @@ class Told:
     def course(self, due_in: timedelta = timedelta(minutes=10)) -> None:
         """Let the alert be on its course, its next step due later."""
         self.world.connection.execute(
-            "insert into alert_course (alert_id, began_at, step, due_at) values (%s, %s, 1, %s) "
+            "insert into alert_course (alert_id, began_at, level, step, due_at) "
+            "values (%s, %s, 2, 1, %s) "
             "on conflict (alert_id) do update set began_at = excluded.began_at, "
             "due_at = excluded.due_at",
             (self.alert_id, self.began_at, self.now + due_in),

@@ -101,10 +101,14 @@ class Story:
         if is_seen:
             await self.turn()
 
-    async def takes(self, who: str, patient: str = "marta") -> Done:
-        """Let somebody acknowledge."""
+    async def takes(self, who: str, patient: str = "marta", *, seen: int | None = None) -> Done:
+        """Let somebody acknowledge; she has seen all there is, if it is not told."""
         done = await actions.acknowledge(
-            self.connection, self.viewer(who), self.world.alert(patient), now=self.now
+            self.connection,
+            self.viewer(who),
+            self.world.alert(patient),
+            seen_breach_id=self.newest() if seen is None else seen,
+            now=self.now,
         )
         await self.turn()
         return done
@@ -164,7 +168,7 @@ class Story:
         ((name, unit_id),) = self.world.rows(
             "select name, unit_id from staff where staff_id = %s", staff_id
         )
-        return Viewer(name=name, staff_id=staff_id, unit_id=unit_id)
+        return Viewer(name=name, staff_id=staff_id, unit_id=unit_id, functions=frozenset({"care"}))
 
     def staff(self, who: str) -> int:
         if who in MORE:

@@ -37,7 +37,7 @@ async def acts(story: Story, viewer: Viewer, alert_id: int, what: int, now: date
     """Take it, let it rest, end it, or leave it."""
     async with story.pool.connection() as connection:
         if what == 0:
-            await actions.acknowledge(connection, viewer, alert_id, now=now)
+            await actions.acknowledge(connection, viewer, alert_id, seen_breach_id=0, now=now)
         elif what == 1:
             until = now + timedelta(hours=1)
             await snooze.snooze(

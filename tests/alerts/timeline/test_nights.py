@@ -1,6 +1,6 @@
 """Outside hours: who is on duty, the unit, or the morning; nobody is woken who could not act."""
 
-from datetime import date
+from datetime import date, timedelta
 
 from tests.alerts.timeline.story import RED, YELLOW, Story
 
@@ -88,3 +88,64 @@ async def test_the_night_the_clocks_go_back_nobody_is_told_twice_or_an_hour_late
     story.expects("02:55 dan: opened")
     await story.at("02:20", fold=1)
     story.expects("02:05 enheten: not_answered")
+
+
+async def test_a_unit_open_day_and_night_hears_of_yellow_in_the_morning(story: Story) -> None:
+    story.unit_phone()
+    story.world.connection.execute("delete from unit_hours")
+    story.world.connection.execute(
+        "insert into unit_hours (unit_id, weekday, opens, closes, on_holidays) "
+        "select unit_id, day, '00:00', '24:00', true from unit, generate_series(1, 7) day"
+    )
+    await story.at("09:00")
+    await story.measures("marta", YELLOW)
+    await story.at("12:00", day=story.day + timedelta(days=1))
+    story.expects(
+        "09:00 anna: opened",
+        "13:00 enheten: not_answered",
+        "07:00 anna: not_answered",
+        "07:00 enheten: not_answered",
+    )
+
+
+async def test_a_unit_that_closes_for_weeks_hears_of_yellow_after_one(story: Story) -> None:
+    story.unit_phone()
+    for days in range(1, 36):
+        story.world.connection.execute(
+            "insert into unit_day (unit_id, day) select unit_id, %s from unit",
+            (story.day + timedelta(days=days),),
+        )
+    await story.at("15:00")
+    await story.measures("marta", YELLOW)
+    story.expects("15:00 anna: opened")
+    await story.at("20:00", day=story.day + timedelta(days=7))
+    story.expects("19:00 enheten: not_answered")  # four hours and seven days after Anna
+    await story.at("20:00", day=story.day + timedelta(days=7))
+    story.expects("19:00 enheten: not_answered")
+    await story.at("20:00", day=story.day + timedelta(days=7))
+    story.expects("19:00 enheten: repeated")
+
+
+async def test_all_who_are_on_duty_are_told_of_red_at_once(story: Story) -> None:
+    story.on_duty("bo", story.moment("17:00"), story.moment("07:00", days=1))
+    story.on_duty("cia", story.moment("17:00"), story.moment("07:00", days=1))
+    await story.at("22:00")
+    await story.measures("marta", RED)
+    story.expects("22:00 bo: opened", "22:00 cia: opened")
+    assert story.world.one(
+        "select r.detail -> 'told' = n.detail -> 'to' from alert_log r, alert_log n "
+        "where r.event = 'routed' and n.event = 'notified'"
+    )
+    await story.takes("cia")
+
+
+async def test_who_is_left_of_those_on_duty_is_told_that_it_is_hers(story: Story) -> None:
+    story.on_duty("bo", story.moment("17:00"), story.moment("22:05"))
+    story.on_duty("cia", story.moment("17:00"), story.moment("07:00", days=1))
+    story.on_duty("dan", story.moment("17:00"), story.moment("07:00", days=1))
+    await story.at("22:00")
+    await story.measures("marta", RED)
+    story.expects("22:00 bo: opened", "22:00 cia: opened", "22:00 dan: opened")
+    await story.at("22:06")
+    story.expects("22:05 cia: rerouted")
+    await story.takes("cia")

@@ -198,3 +198,35 @@ async def test_who_takes_an_alert_that_nobody_has_been_told_of_yet_has_it(story:
     story.expects()
     await story.at("12:13")
     story.expects("12:12 anna: ack_expired")
+
+
+async def test_that_she_still_has_not_measured_breaks_no_rest(story: Story) -> None:
+    await story.at("08:12")
+    alert_id = story.world.one(
+        "insert into alert (patient_id, rule, level, measured_at, opened_at, level_since, "
+        "changed_at) values (%s, 'missing:body_weight', 1, now(), %s, %s, %s) returning alert_id",
+        story.world.patient("marta"),
+        *3 * (story.now,),
+    )
+
+    def found(hours: float) -> None:
+        """Let the clock find that nothing has come for so long."""
+        story.world.connection.execute(
+            "insert into breach (alert_id, patient_id, quantity_id, measured_at, rule, rule_key, "
+            "level, side, value, bound, plan_version_id, late, detail) "
+            "select alert_id, patient_id, (select min(quantity_id) from quantity), %s, rule, rule, "
+            "1, '', %s, 36, 1, false, '{\"kind\": \"missing\"}' from alert where alert_id = %s",
+            (story.now, hours, alert_id),
+        )
+        story.world.connection.execute(
+            "update alert set changed_at = %s where alert_id = %s", (story.now, alert_id)
+        )
+
+    found(84)
+    await story.turn()
+    story.expects("08:12 anna: opened")
+    await story.snoozes("anna", story.moment("08:00", days=14))
+    await story.at("09:00", day=story.day + timedelta(days=7))
+    found(84 + 7 * 24)
+    await story.turn()
+    story.expects()

@@ -105,7 +105,9 @@ async def test_of_fifty_at_once_one_takes_it_the_others_are_told_who_and_nobody_
     async def takes(staff_id: int, name: str) -> actions.Done:
         viewer = Viewer(name=name, staff_id=staff_id, unit_id=unit_id)
         async with story.pool.connection() as connection:
-            return await actions.acknowledge(connection, viewer, alert_id, now=story.now)
+            return await actions.acknowledge(
+                connection, viewer, alert_id, seen_breach_id=story.newest(), now=story.now
+            )
 
     answers, _ = await asyncio.gather(
         asyncio.gather(*(takes(*one) for one in staff)), work(story, 4, story.now)
@@ -132,7 +134,7 @@ async def test_a_course_that_meets_an_end_or_a_taking_is_over_or_rests(story: St
         async with story.pool.connection() as connection:
             viewer = story.viewer("anna")
             if alert_id % 2:
-                await actions.acknowledge(connection, viewer, alert_id, now=later)
+                await actions.acknowledge(connection, viewer, alert_id, seen_breach_id=0, now=later)
             else:
                 await actions.close(
                     connection,

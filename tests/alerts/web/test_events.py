@@ -95,7 +95,7 @@ async def test_a_row_that_another_takes_and_closes_is_seen_at_once(
         csrf = world.one(
             "select csrf_token from login_session where token_hash = %s", session._hash(eva)
         )
-        await client.post(f"/alerts/{alert}/acknowledge", data={"csrf": csrf})
+        await client.post(f"/alerts/{alert}/acknowledge", data={"csrf": csrf, "seen": "999"})
         _, told = await stream.next()
         assert "Eva Testström tog det" in told["rows"][str(alert)]
         await client.post(

@@ -69,8 +69,8 @@ async def test_what_is_done_is_logged_with_what_came_of_it(world: World, browse:
     await world.measure_soon("marta", {S: 192.0, D: 112.0})
     alert = world.alert("marta")
     async with browse("anna") as client:
-        await client.submit(f"/alerts/{alert}/acknowledge")
-        await client.submit(f"/alerts/{alert}/acknowledge")
+        await client.submit(f"/alerts/{alert}/acknowledge", seen="999")
+        await client.submit(f"/alerts/{alert}/acknowledge", seen="999")
         await client.submit(f"/alerts/{alert}/close", outcome="contacted", seen="999")
     async with browse("lisa") as client:
         await client.submit(f"/alerts/{alert}/close", outcome="contacted", seen="999")
@@ -95,7 +95,7 @@ async def test_what_cannot_be_logged_is_neither_shown_nor_done(world: World, bro
             answers = [
                 await client.get("/"),
                 await client.get(f"/patients/{marta}"),
-                await client.submit(f"/alerts/{alert}/acknowledge"),
+                await client.submit(f"/alerts/{alert}/acknowledge", seen="999"),
                 await client.submit(f"/alerts/{alert}/close", outcome="contacted", seen="999"),
             ]
         async with browse("marta") as client:
@@ -242,7 +242,7 @@ async def test_in_an_emergency_a_patient_is_opened_to_read(world: World, browse:
         assert page.status_code == 200
         assert "Nödåtkomst till" in page.text
         assert not re.search(r'action="/alerts', page.text)
-        acting = await client.submit(f"/alerts/{world.alert('marta')}/acknowledge")
+        acting = await client.submit(f"/alerts/{world.alert('marta')}/acknowledge", seen="999")
         assert acting.status_code == 404
         again = await client.submit("/nodatkomst", number=NUMBER, why=WHY)
         assert again.status_code == 303

@@ -105,8 +105,8 @@ async def test_who_is_too_late_is_told_who_took_it(world: World, browse: Login) 
     await world.measure_soon("sven", {S: 192.0, D: 112.0})
     path = f"/alerts/{world.alert('sven')}/acknowledge"
     async with browse("eva") as eva, browse("anna") as anna:
-        assert (await eva.submit(path)).status_code == 303
-        late = await anna.submit(path)
+        assert (await eva.submit(path, seen="999")).status_code == 303
+        late = await anna.submit(path, seen="999")
         assert late.status_code == 409
         assert "Eva Testström tog larmet" in late.text
         assert "Eva Testström tog det" in (await anna.get("/")).text
@@ -224,7 +224,7 @@ async def test_the_patient_sees_who_has_seen_and_taken(world: World, browse: Log
         assert "visat för" not in (await patient.get("/me")).text
         await nurse.get("/")
         assert "visat för Anna Provberg" in (await patient.get("/me")).text
-        await nurse.submit(f"/alerts/{world.alert('marta')}/acknowledge")
+        await nurse.submit(f"/alerts/{world.alert('marta')}/acknowledge", seen="999")
         assert "Anna Provberg tog hand om det" in (await patient.get("/me")).text
 
 
@@ -298,7 +298,7 @@ async def test_a_taken_alert_is_no_comfort_while_another_is_open(
 ) -> None:
     await world.measure_soon("marta", {W: 79.0})
     async with browse("marta") as patient, browse("anna") as nurse:
-        await nurse.submit(f"/alerts/{world.alert('marta')}/acknowledge")
+        await nurse.submit(f"/alerts/{world.alert('marta')}/acknowledge", seen="999")
         assert "tog hand om det" in (await patient.get("/me")).text
         await world.measure_soon("marta", {S: 192.0, D: 112.0})
         assert "tog hand om det" not in (await patient.get("/me")).text
@@ -346,9 +346,11 @@ async def test_what_was_taken_on_another_day_says_which(world: World, browse: Lo
     await world.measure_soon("sven", {S: 192.0, D: 112.0})
     path = f"/alerts/{world.alert('sven')}/acknowledge"
     async with browse("eva") as eva, browse("anna") as anna:
-        await eva.submit(path)
+        await eva.submit(path, seen="999")
         world.connection.execute("update alert_case set acknowledged_at = now() - interval '25 h'")
-        assert re.search(r"tog larmet (i går|\w+ \d+ \w+)", (await anna.submit(path)).text)
+        assert re.search(
+            r"tog larmet (i går|\w+ \d+ \w+)", (await anna.submit(path, seen="999")).text
+        )
         assert re.search(r"tog det (i går|\w+ \d+ \w+)", (await anna.get("/")).text)
 
 
