@@ -65,8 +65,8 @@ def _kind(error: BaseException) -> str:
     return f"{kind} ({error.sqlstate}): {error.diag.message_primary}"
 
 
-def _rendered(found: _ExcInfo) -> str:
-    return told(found[1])
+def _rendered(exc_info: _ExcInfo) -> str:
+    return told(exc_info[1])
 
 
 class _Plain(logging.Formatter):

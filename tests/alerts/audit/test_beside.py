@@ -68,6 +68,16 @@ REFUSED = (
 )
 
 
+ANOTHER_EMERGENCY = (
+    "insert into emergency_access (patient_id, staff_id, why, until_at)"
+    " select patient_id, staff_id, why, until_at from emergency_access limit 1"
+)
+ANOTHER_REVIEW = (
+    "insert into access_review (unit_id, from_at, until_at, reviewed_by, entries, sampled, verdict)"
+    " select unit_id, from_at, until_at, reviewed_by, 1, 1, 'nothing' from access_review limit 1"
+)
+
+
 @pytest.mark.parametrize("statement", REFUSED)
 async def test_no_reason_and_no_signature_is_written_over(
     kept: AsyncConnection, statement: str
@@ -95,11 +105,8 @@ async def test_no_emergency_lasts_longer_than_an_hour(kept: AsyncConnection) -> 
         "update emergency_access set reviewed_by = staff_id " + OF.format("not"),
         "update emergency_access set reviewed_by = staff_id, reviewed_at = now() " + OF.format(""),
         "update access_review set note = ''",
-        "insert into emergency_access (patient_id, staff_id, why, until_at)"
-        " select patient_id, staff_id, why, until_at from emergency_access limit 1",
-        "insert into access_review (unit_id, from_at, until_at, reviewed_by, entries, sampled,"
-        " verdict) select unit_id, from_at, until_at, reviewed_by, 1, 1, 'nothing'"
-        " from access_review limit 1",
+        ANOTHER_EMERGENCY,
+        ANOTHER_REVIEW,
     ],
 )
 async def test_what_somebody_with_all_rights_writes_over_is_seen(
