@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, IPvAnyNetwork, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from alerts.channels.settings import MailSettings, SmsSettings, WebAddress
@@ -36,6 +36,9 @@ class WebSettings(Part):
     cookie_secure: bool = True
     # Says on every page that people and values are invented.
     demo_banner: bool = False
+    # Who stands before these pages and says whose request it is: a proxy's addresses. Tries to log
+    # in are counted by address, so without this all of them count as the proxy's.
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
     # How people and providers find these pages from outside: in messages and for receipts.
     public_url: WebAddress | None = None
 

@@ -12,9 +12,13 @@ from fastapi import FastAPI
 
 from alerts.config import WebSettings
 from alerts.signal import Hub
+from alerts.web.services import ServicesOf
 
 # A request in progress takes milliseconds; a stream ends itself when the hub closes.
 DRAIN_S = 1
+# A proxy on the same machine is believed, as it always was.
+_LOOPBACK = ("127.0.0.1", "::1")
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - what is bound is told by the configuration
 
 _log = structlog.get_logger()
 
@@ -52,9 +56,14 @@ class _Server(uvicorn.Server):
 
 async def serve(app: FastAPI, listening: socket.socket, hub: Hub, stop: asyncio.Event) -> None:
     """Serve *app* on *listening* until *stop* is set; closes both the socket and *hub*."""
+    services: ServicesOf = app.state.services
+    web = services.web
+    if web.cookie_secure and web.host in _EVERYWHERE and not web.trusted_proxies:
+        _log.warning("web.no_trusted_proxy", cure="set web.trusted_proxies to the TLS proxy's")
     server = _Server(
         uvicorn.Config(
             app,
+            forwarded_allow_ips=[*_LOOPBACK, *map(str, web.trusted_proxies)],
             lifespan="off",
             log_config=None,
             access_log=False,
