@@ -157,7 +157,8 @@ def _pool(conninfo: str) -> Pool:
         kwargs={
             "autocommit": True,
             "connect_timeout": CONNECT_S_MAX,
-            "options": f"-c statement_timeout={STATEMENT_MS_MAX}",
+            # A zone with summer time makes moments of one night add and compare by the wall.
+            "options": f"-c statement_timeout={STATEMENT_MS_MAX} -c timezone=UTC",
         },
     )
 

@@ -7,7 +7,7 @@ page. A part that was never heard of is not installed yet, and is nobody's worry
 import asyncio
 import enum
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -62,7 +62,7 @@ class Silence:
 _BEAT: Final = """
 insert into pulse (part, at) values (%(part)s, clock_timestamp())
 on conflict (part) do update set at = excluded.at
-where pulse.at < excluded.at - make_interval(secs => %(every_s)s)
+where pulse.at not between excluded.at - make_interval(secs => %(every_s)s) and excluded.at
 """
 # A beat that was not heard of in time is none; where no canary measures, none is expected.
 _HEARD: Final = """
@@ -85,12 +85,20 @@ async def beat(connection: Connection, part: Part) -> None:
 async def silent(connection: Connection) -> tuple[Silence, ...]:
     """Return the parts that have been silent for too long, in the order of ``Part``."""
     cursor = await connection.execute(_HEARD)
-    heard = {Part(part): (at, now) for part, at, now in await cursor.fetchall()}
+    heard = {
+        Part(part): (at.astimezone(UTC), now.astimezone(UTC))  # else the difference is the wall's
+        for part, at, now in await cursor.fetchall()
+    }
     return tuple(
         Silence(part=part, since=heard[part][0])
         for part in Part
-        if part in heard and heard[part][1] - heard[part][0] > QUIET_MAX[part]
+        if part in heard and _is_silent(part, *heard[part])
     )
+
+
+def _is_silent(part: Part, at: datetime, now: datetime) -> bool:
+    """Whether that was too long ago; or far ahead: then a clock was wrong, and nothing is known."""
+    return abs(now - at) > QUIET_MAX[part]
 
 
 class Watch:

@@ -6,7 +6,7 @@ that wait for the first to arrive end as it does.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from psycopg import AsyncConnection
@@ -122,14 +122,15 @@ async def hold(connection: Connection, rows: Sequence[Row], at: datetime) -> Map
 async def members(connection: Connection, rows: Sequence[Row]) -> Mapping[int, Member]:
     """Return the part of each notification that goes with others."""
     held = await connection.execute(_HELD, ([row.notification_id for row in rows],))
-    groups = {(staff_id, send_at) for _, staff_id, send_at in await held.fetchall()}
+    groups = {(staff_id, at.astimezone(UTC)) for _, staff_id, at in await held.fetchall()}
     cursor = await connection.execute(
         _TOGETHER, ([staff for staff, _ in groups], [at for _, at in groups], State.OPEN)
     )
     together: dict[tuple[int, datetime], list[_Told]] = {}
     for staff_id, at, notification_id, due_at, state in await cursor.fetchall():
         ending = Ending(state) if due_at is None else None
-        together.setdefault((staff_id, at), []).append((notification_id, ending))
+        group = together.setdefault((staff_id, at.astimezone(UTC)), [])
+        group.append((notification_id, ending))
     return {
         notification_id: member
         for group in together.values()
@@ -157,7 +158,8 @@ async def _times(
             wish = Reach(
                 gather=timedelta(minutes=minutes), quiet_from=quiet_from, quiet_until=quiet_until
             )
-        times[staff_id] = send_at(wish, waiting_until, at)
+        until = waiting_until and waiting_until.astimezone(UTC)
+        times[staff_id] = send_at(wish, until, at)
     return times
 
 
