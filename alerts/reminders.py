@@ -18,7 +18,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from alerts.channels.channel import Carriers
+from alerts.channels.channel import Carriers, send_safely
 from alerts.channels.message import Kind, Message
 from alerts.channels.outcome import Outcome, State
 from alerts.words import ZONE
@@ -198,7 +198,7 @@ async def look(pool: Pool, carriers: Carriers, now: datetime | None = None) -> i
     told = 0
     for one, channel in claimed:
         carrier = carriers.by_kind[Kind(channel.kind)]
-        outcome = await carrier.send(channel.address, words(one.phone), None)
+        outcome = await send_safely(carrier, channel.address, words(one.phone), None)
         async with pool.connection() as connection:
             told += await _note(connection, one, outcome, at)
     return told

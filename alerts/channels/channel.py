@@ -1,5 +1,6 @@
 """Channel: one address of somebody's, and the function that carries a message there."""
 
+import traceback
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -8,14 +9,17 @@ from types import MappingProxyType
 from typing import Final, Protocol
 
 import httpx
+import structlog
 
 from alerts.channels import handed_over
 from alerts.channels.handed_over import HandedOver
 from alerts.channels.mail import Mail
 from alerts.channels.message import Kind, Message
-from alerts.channels.outcome import Outcome
+from alerts.channels.outcome import Outcome, unknown
 from alerts.channels.settings import MailSettings, SmsSettings
 from alerts.channels.sms import Sms
+
+_log = structlog.get_logger()
 
 
 class Carrier(Protocol):
@@ -29,6 +33,28 @@ class Carrier(Protocol):
             message: What.
             attempt_id: By which a receipt is to name the try; none: no receipt is wanted.
         """
+
+
+async def send_safely(
+    carrier: Carrier, address: str, message: Message, attempt_id: int | None
+) -> Outcome:
+    """Try once, even with a carrier that is not total.
+
+    The only place where whatever is raised ends one try and not the process: what a provider
+    answers must not keep everybody else from being told. That it is unknown opens an incident.
+    """
+    try:
+        return await carrier.send(address, message, attempt_id)
+    except Exception as error:  # noqa: BLE001 - said above
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        problem = type(error).__name__  # its words may hold the address
+        _log.error(
+            "sending.carrier_broke",
+            attempt=attempt_id,
+            problem=problem,
+            place=f"{last.name}:{last.lineno}",
+        )
+        return unknown(f"our own fault while sending: {problem}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,6 @@ class HandedOver:
                 done = await service.async_notify(body=message.text, title=message.subject)
         except TimeoutError:
             return unknown(f"no answer within {self.wait_s:.0f} s")
-        if not done:  # apprise does not say why; the service is hers, not everybody's
-            return failed(Fault.ADDRESS, "the service did not take it")
+        if not done:  # apprise does not say why; an hour's outage must not cost her the channel
+            return failed(Fault.PROVIDER, "the service did not take it")
         return Outcome(state=State.HANDED_OVER, reply="taken")

@@ -84,7 +84,7 @@ def _outcome(status: int, body: bytes) -> Outcome:
 def _taken(body: bytes) -> Outcome:
     try:
         answer: Any = httpx.Response(200, content=body).json()
-    except ValueError:
+    except (ValueError, RecursionError):  # of a million brackets, the latter
         return unknown(f"200 and no JSON: {body[:200].decode(errors='replace')}")
     key = answer.get("id") if isinstance(answer, dict) else None
     if not isinstance(key, str) or not 0 < len(key) <= KEY_CHARS_MAX or not key.isprintable():

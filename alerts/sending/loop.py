@@ -10,10 +10,10 @@ import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from alerts.channels import message
-from alerts.channels.channel import Carriers
+from alerts.channels.channel import Carriers, send_safely
 from alerts.channels.message import Message
 from alerts.pulse import Part, beat
-from alerts.sending import store
+from alerts.sending import carried, store
 from alerts.sending.store import Claimed
 
 Pool = AsyncConnectionPool[Any]
@@ -34,8 +34,9 @@ async def run(pool: Pool, carriers: Carriers, clock: Clock = store.now) -> None:
     _log.info("sending.ready", kinds=carriers.kinds)
     if not carriers.kinds:
         cure = "set web.public_url, and mail or sms"
-        _log.warning("sending.nobody_is_told", cure=cure)
+        _log.error("sending.nobody_is_told", cure=cure)
     async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(carried.run(pool, carriers.kinds), name="carried")
         while True:
             looked_at = 0
             try:
@@ -55,10 +56,10 @@ async def start(
 ) -> int:
     """Begin to send what is due, as far as there is room; return how many were looked at."""
     async with pool.connection() as connection:
-        await beat(connection, Part.SENDING)
         at = await clock(connection)
         room = AT_ONCE_MAX - len(flying)
         claim = await store.claim(connection, carriers.kinds, at, room)
+        await beat(connection, Part.SENDING)  # who cannot claim sends nothing, and is silent
     for one in claim.to_send:
         task = tasks.create_task(
             _send(pool, carriers, one, clock), name=f"attempt {one.attempt_id}"
@@ -71,9 +72,8 @@ async def start(
 async def _send(pool: Pool, carriers: Carriers, one: Claimed, clock: Clock) -> None:
     """Make one attempt and keep what came of it."""
     carrier = carriers.by_kind[one.way.kind]
-    outcome = await carrier.send(
-        one.way.address, _message(one, carriers.public_url), one.attempt_id
-    )
+    said = _message(one, carriers.public_url)
+    outcome = await send_safely(carrier, one.way.address, said, one.attempt_id)
     _log.info(
         "sending.attempt",
         attempt=one.attempt_id,

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from psycopg import AsyncConnection, sql
 from psycopg.rows import class_row, dict_row
 
+from alerts.alert import Level
 from alerts.channels.message import Kind
 from alerts.channels.outcome import Fault, State
 from alerts.sending.move import Try, Way
@@ -68,6 +69,32 @@ where (staff_id = any(%(staff)s) or unit_id = any(%(units)s)) and kind = any(%(k
   and verified_at is not null and ended_at is null
 order by failing_since is not null, place, channel_id
 """
+# What need not be said any more. Resting: who let it rest cannot cancel what a sender holds.
+# Untried: she has been told of something newer, or will be; the alert was raised or open again,
+# and its course tells anew; or a yellow one was given to somebody else before she heard of it.
+_STALE: Final = """
+select n.notification_id
+from notification n
+left join alert_case k using (alert_id)
+left join alert_course c using (alert_id)
+where n.notification_id = any(%(ids)s) and (
+    k.snoozed_until > %(now)s
+    or not exists (select from attempt t where t.notification_id = n.notification_id) and (
+        exists (
+            select from notification newer
+            where newer.alert_id = n.alert_id and newer.notification_id > n.notification_id
+              and (newer.staff_id, newer.unit_id) is not distinct from (n.staff_id, n.unit_id))
+        or c.began_at <> n.began_at
+        or (n.level < %(red)s and n.step <= 0 and k.routed_at > n.made_at and not (
+            k.staff_id is not distinct from n.staff_id and k.team_id is null
+                and (n.staff_id is not null or k.unit_id = n.unit_id)
+            or exists (
+                select from team_member m
+                where m.team_id = k.team_id and m.staff_id = n.staff_id
+                  and (m.until_at is null or m.until_at > %(now)s))))
+    )
+)
+"""
 
 
 async def due(connection: Connection, now: datetime, most: int) -> list[Row]:
@@ -75,6 +102,13 @@ async def due(connection: Connection, now: datetime, most: int) -> list[Row]:
     cursor = connection.cursor(row_factory=class_row(Row))
     await cursor.execute(_DUE, {"now": now, "most": most})
     return await cursor.fetchall()
+
+
+async def stale(connection: Connection, rows: Sequence[Row], now: datetime) -> set[int]:
+    """Return which of them need not be told any more."""
+    ids = [row.notification_id for row in rows]
+    cursor = await connection.execute(_STALE, {"ids": ids, "now": now, "red": Level.RED})
+    return {notification_id for (notification_id,) in await cursor.fetchall()}
 
 
 async def hold(connection: Connection, attempt_id: int) -> Row | None:
@@ -86,7 +120,7 @@ async def hold(connection: Connection, attempt_id: int) -> Row | None:
 
 
 async def tries(connection: Connection, rows: Sequence[Row]) -> Mapping[int, list[Try]]:
-    """Return the attempts of each notification, by its id, in order."""
+    """Return the attempts of each notification, by its id, in order; their times in UTC."""
     found: dict[int, list[Try]] = {row.notification_id: [] for row in rows}
     cursor = connection.cursor(row_factory=dict_row)
     await cursor.execute(_TRIES, (list(found),))
@@ -96,8 +130,8 @@ async def tries(connection: Connection, rows: Sequence[Row]) -> Mapping[int, lis
                 channel_id=one["channel_id"],
                 state=State(one["state"]),
                 fault=None if one["fault"] is None else Fault(one["fault"]),
-                began_at=one["began_at"],
-                answered_at=one["answered_at"],
+                began_at=one["began_at"].astimezone(UTC),
+                answered_at=one["answered_at"] and one["answered_at"].astimezone(UTC),
             )
         )
     return found

@@ -7,7 +7,7 @@ is made under its row's lock, from all of its attempts.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from psycopg import AsyncConnection
@@ -47,11 +47,14 @@ class Claim:
 
 
 async def now(connection: Connection) -> datetime:
-    """Return the database's time."""
+    """Return the database's time, in UTC.
+
+    In a zone with summer time, moments of one night add and compare by the wall.
+    """
     cursor = await connection.execute("select clock_timestamp()")
     (at,) = await cursor.fetchone() or (None,)
     assert isinstance(at, datetime)
-    return at
+    return at.astimezone(UTC)
 
 
 async def claim(connection: Connection, kinds: Sequence[str], at: datetime, most: int) -> Claim:
@@ -68,7 +71,12 @@ async def claim(connection: Connection, kinds: Sequence[str], at: datetime, most
         found = await rows.due(connection, at, most)
         if found:
             await _bury(connection, found, at)
-            for look in await _looks(connection, found, kinds, at):
+            stale = await rows.stale(connection, found, at)
+            for row in found:
+                if row.notification_id in stale:
+                    await _end(connection, row, Ending.CANCELLED, at)
+            fresh = [row for row in found if row.notification_id not in stale]
+            for look in await _looks(connection, fresh, kinds, at):
                 if isinstance(look.move, Send):
                     to_send.append(await _begin(connection, look, look.move.way, at))
                 else:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg_pool import AsyncConnectionPool
 
 from alerts.channels.channel import Carriers, open_carriers
 from alerts.channels.settings import MailSettings, SmsSettings
@@ -26,6 +27,19 @@ from tests.alerts.world import World
 
 PUBLIC_URL = "https://egenmonitor.example"
 RECEIPT_SECRET = "kvitton-bevisas-med-detta"
+
+
+@pytest.fixture
+async def pool(world: World) -> AsyncIterator[Pool]:
+    """Whose zone has summer time: who adds and compares moments as they come is found out."""
+    async with AsyncConnectionPool(
+        world.dsn,
+        min_size=1,
+        max_size=8,
+        open=False,
+        kwargs={"autocommit": True, "options": "-c timezone=Europe/Stockholm"},
+    ) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -179,13 +193,14 @@ class Told:
         ]
 
 
-def alert_of(world: World, key: str, now: datetime) -> int:
+def alert_of(world: World, key: str, now: datetime, rule: str = "limit:blood_pressure") -> int:
     """Open an alert of a patient's, whose level is of no consequence here."""
     return int(
         world.one(
             "insert into alert (patient_id, rule, level, measured_at, opened_at, changed_at) "
-            "values (%s, 'limit:blood_pressure', 2, %s, %s, %s) returning alert_id",
+            "values (%s, %s, 2, %s, %s, %s) returning alert_id",
             world.patient(key),
+            rule,
             now,
             now,
             now,

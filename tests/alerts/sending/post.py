@@ -87,6 +87,7 @@ class Behaviour(enum.Enum):
     REFUSES = enum.auto()  # 401, whatever the password
     BAD_REQUEST = enum.auto()  # 400
     BABBLES = enum.auto()  # 200 and a page
+    NESTS = enum.auto()  # 200 and JSON that is deeper than Python
     NAMELESS = enum.auto()  # 200 and JSON without an id
     FLOODS = enum.auto()  # 200 and no end
     HANGS = enum.auto()  # takes it, and answers nothing
@@ -152,6 +153,8 @@ class Elks:
         self.messages.append(dict(parse_qsl(body, strict_parsing=True)))
         if self.behaviour is Behaviour.BABBLES:
             return 200, "<html>hotell-wifi: logga in</html>"
+        if self.behaviour is Behaviour.NESTS:
+            return 200, "[" * 60_000
         if self.behaviour is Behaviour.NAMELESS:
             return 200, json.dumps({"status": "created"})
         self.keys.append(f"s{len(self.keys):032x}")

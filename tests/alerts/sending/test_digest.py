@@ -107,7 +107,7 @@ async def test_quiet_hours_keep_yellow_until_they_end_and_let_red_through(
     told.notify(level=1)
     await told.turn()
     assert postbox.letters == []
-    told.notify(level=2)
+    told.notify(level=2, alert_id=alert_of(told.world, "kalle", told.now))
     await told.turn(17 * MINUTE)
     assert [letter["Subject"] for letter in postbox.letters] == [RED]
     await told.turn(1 * MINUTE)  # half past eight
@@ -118,7 +118,7 @@ async def test_who_wants_each_at_once_gets_each_at_once(told: Told, postbox: Pos
     told.channel("email", MAILBOX)
     told.world.connection.execute("insert into reach values (%s, 0)", (told.world.staff("anna"),))
     told.notify(level=1)
-    told.notify(level=1)
+    told.notify(level=1, alert_id=alert_of(told.world, "kalle", told.now))
     await told.turn()
     assert len(postbox.letters) == 2
 

@@ -10,6 +10,7 @@ from alerts.alert import Level
 from alerts.channels import message
 from alerts.channels.handed_over import HandedOver, load
 from alerts.channels.outcome import Fault, State
+from simulator.embedded.child import free_port
 from tests.alerts.sending.conftest import PUBLIC_URL
 
 YELLOW = message.of_alert(Level.YELLOW, PUBLIC_URL)
@@ -59,8 +60,14 @@ async def test_what_a_service_refuses_is_told_without_its_key(
     service.status = "500 Oops"
     carrier = HandedOver(schemes=frozenset({"json"}))
     outcome = await carrier.send(f"json://127.0.0.1:{service.port}/hemlig", YELLOW, 7)
-    assert (outcome.state, outcome.fault) == (State.FAILED, Fault.ADDRESS)
+    assert (outcome.state, outcome.fault) == (State.FAILED, Fault.PROVIDER)
     assert "hemlig" not in outcome.reply + "".join(capfd.readouterr())
+
+
+async def test_a_service_that_is_away_costs_nobody_her_channel() -> None:
+    carrier = HandedOver(schemes=frozenset({"json"}))
+    outcome = await carrier.send(f"json://127.0.0.1:{free_port()}/hemlig", YELLOW, 7)
+    assert (outcome.state, outcome.fault) == (State.FAILED, Fault.PROVIDER)
 
 
 @pytest.mark.parametrize(

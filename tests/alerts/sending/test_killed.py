@@ -15,7 +15,7 @@ from alerts.channels.settings import MailSettings, SmsSettings
 from alerts.ending import end
 from alerts.sending import loop
 from alerts.sending.move import LEASE
-from tests.alerts.sending.conftest import PUBLIC_URL, Told
+from tests.alerts.sending.conftest import PUBLIC_URL, Told, alert_of
 from tests.alerts.sending.dying import POINTS
 from tests.alerts.sending.post import Elks, Postbox
 
@@ -125,7 +125,10 @@ async def test_an_answer_that_comes_after_the_end_changes_nothing(
 async def test_several_senders_send_each_message_once(told: Told, elks: Elks) -> None:
     told.channel("sms", NUMBER)
     told.now = told.world.one("select clock_timestamp()")
-    wanted = [told.notify() for _ in range(60)]
+    wanted = [
+        told.notify(alert_id=alert_of(told.world, "marta", told.now, rule=f"limit:{n}"))
+        for n in range(60)
+    ]
     senders = [asyncio.create_task(loop.run(told.pool, told.carriers)) for _ in range(4)]
     await until(lambda: told.attempts() == [("sms", "accepted")] * len(wanted))
     await end(senders)

@@ -163,11 +163,14 @@ async def test_the_policys_time_stands_while_another_of_the_same_step_may_be_rea
 
 
 async def test_the_failure_of_an_earlier_course_does_not_hurry_this_one(told: Told) -> None:
+    told.channel("sms", NUMBER)
     told.course()
     due_at = told.course_due()
-    told.notify(began_at=told.began_at - timedelta(days=1))
+    told.notify()
     await told.turn()
-    assert (told.states(), told.course_due()) == (["no_channel"], due_at)
+    told.world.connection.execute("update alert_course set began_at = began_at + interval '1 day'")
+    await told.turn(2 * MINUTE)
+    assert (told.states(), told.course_due()) == (["failed"], due_at)
 
 
 async def test_a_course_that_somebody_works_on_hears_of_the_failure_a_second_later(

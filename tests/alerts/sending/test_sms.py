@@ -60,6 +60,7 @@ async def test_a_test_message_asks_for_no_receipt(sms: Sms, elks: Elks) -> None:
         (Behaviour.REFUSES, State.FAILED, Fault.OURS),
         (Behaviour.BAD_REQUEST, State.FAILED, Fault.OURS),
         (Behaviour.BABBLES, State.UNKNOWN, Fault.PROVIDER),
+        (Behaviour.NESTS, State.UNKNOWN, Fault.PROVIDER),
         (Behaviour.NAMELESS, State.UNKNOWN, Fault.PROVIDER),
         (Behaviour.FLOODS, State.UNKNOWN, Fault.PROVIDER),
         (Behaviour.HANGS, State.UNKNOWN, Fault.PROVIDER),
