@@ -14,6 +14,9 @@ from alerts.care import consent
 from alerts.care.consent import Holder, How
 from alerts.web import session
 from alerts.web.routes.events import _look
+from alerts.web.throttle import MISSED_PER_STAFF
+from ingest import log
+from ingest.settings import LogSettings
 from tests.alerts.audit.people import People
 from tests.alerts.conftest import Login, Pool, start_session
 from tests.alerts.world import PATIENTS, D, S, W, World
@@ -249,22 +252,57 @@ async def test_in_an_emergency_a_patient_is_opened_to_read(world: World, browse:
     assert world.one("select count(*) from emergency_access") == 1
     assert [(action, ground) for action, ground, _ in entries(world)] == [
         ("patient_seen", "denied"),
+        ("emergency_missed", "emergency"),
         ("emergency_opened", "emergency"),
         ("patient_seen", "emergency"),
         ("alert_acknowledged", "denied"),
     ]
 
 
+async def test_nobody_finds_out_who_is_a_patient_unseen_or_without_end(
+    world: World, browse: Login
+) -> None:
+    nobodys = "199001012385"
+    async with browse("lisa") as client:
+        answers = [
+            await client.submit("/nodatkomst", number=number, why="kort")
+            for number in (NUMBER, nobodys)
+        ]
+        assert [answer.status_code for answer in answers] == [422, 422]
+        assert len({answer.text.replace(NUMBER, nobodys) for answer in answers}) == 1
+        codes = [
+            (await client.submit("/nodatkomst", number=nobodys, why=WHY)).status_code
+            for _ in range(MISSED_PER_STAFF + 1)
+        ]
+        assert codes == [404] * MISSED_PER_STAFF + [429]
+        answer = await client.submit("/nodatkomst", number=NUMBER, why=WHY)
+        assert (answer.status_code, "ring 112" in answer.text) == (429, True)
+    async with browse("anna") as client:  # a colleague is let in
+        answer = await client.submit("/nodatkomst", number=NUMBER, why=WHY)
+        assert answer.status_code == 303
+    missed = world.rows(
+        "select staff_id, patient_id, detail from access_log where action = 'emergency_missed'"
+    )
+    assert missed == [(world.staff("lisa"), None, {})] * MISSED_PER_STAFF
+
+
 HOSTILE = "<script>alert(1)</script>"
 
 
 async def test_a_number_stands_in_no_address_and_no_log(
-    world: World, browse: Login, caplog: pytest.LogCaptureFixture
+    world: World, browse: Login, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with browse("lisa") as client:
-        answer = await client.submit("/nodatkomst", number=NUMBER, why=WHY)
+    log.set_up(LogSettings(format="json", level="debug"))
+    try:
+        async with browse("lisa") as client:
+            answer = await client.submit("/nodatkomst", number=NUMBER, why=WHY)
+        structlog.get_logger().warning("the.end")
+    finally:
+        structlog.reset_defaults()
+    said = capsys.readouterr().err
+    assert "the.end" in said  # what is logged comes here
     assert NUMBER not in answer.headers["location"]
-    assert NUMBER not in caplog.text
+    assert NUMBER not in said
     logged = world.rows("select row_to_json(l)::text from access_log l")
     assert not any(NUMBER in text or WHY in text for (text,) in logged)
 
