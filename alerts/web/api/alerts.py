@@ -36,9 +36,8 @@ async def my_worklist(services: Services, found: Staff) -> models.Worklist:
         await log.append_shown(connection, viewer.staff_id, [row.alert_id for row in listed.rows])
         letters = await messages.waiting(connection, viewer)
         todo = await tasks.tasks(connection, viewer)
-        seen = {one.patient_id for one in letters} | {one.patient_id for one in todo}
-        seen |= {row.patient_id for row in listed.rows}
-        await note_listed(connection, viewer, seen)
+        waiting = {one.patient_id for one in letters} | {one.patient_id for one in todo}
+        await note_listed(connection, viewer, {row.patient_id for row in listed.rows}, waiting)
     now = datetime.now(UTC)
     return models.Worklist(
         red_count=listed.red,
