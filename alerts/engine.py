@@ -24,6 +24,7 @@ from alerts.placement import ROUTABLE, Placed, placed
 from alerts.pulse import Part, beat
 from alerts.routing import Route
 from alerts.signal import notify_worklists
+from ingest import incident
 
 # A claim holds row locks that ingest may wait for; five hundred take some 100 ms.
 CLAIM_ROWS_MAX = 500
@@ -32,6 +33,8 @@ POLL_S = 2.0
 # All alerts that are not closed are looked at again so often: how late a leave or an opening is
 # noticed, at most. Below the two minutes in which an alert is to reach somebody.
 LOOK_AGAIN_S: Final = 30
+
+_UNKNOWN: Final = ("routing", "patient_unknown")  # the kind and key of its incident
 
 _log = structlog.get_logger()
 
@@ -174,15 +177,26 @@ async def reroute(connection: AsyncConnection, after: int = 0, now: datetime | N
 
 
 async def _report_unknown(connection: AsyncConnection) -> None:
-    """Say that a loan was given to a patient whom the care record does not know."""
+    """Keep an incident while there are alerts of patients whom the care record does not know."""
     cursor = await connection.execute(
         "select count(*) from alert a join patient q using (patient_id) "
         "where a.state <> 'closed' and not q.is_canary "
         "and not exists (select from person p where p.patient_id = a.patient_id)"
     )
     (unknown,) = await cursor.fetchone() or (0,)
+    detail = f"{unknown} alerts reach nobody: the care record lacks their patients → add them"
+    known = await connection.execute(
+        "select detail from incident where kind = %s and key = %s and closed_at is null",
+        _UNKNOWN,
+    )
+    if await known.fetchone() == ((detail,) if unknown else None):
+        return  # said before
     if unknown:
+        await incident.open_(connection, *_UNKNOWN, detail)
         _log.error("alerts.patient_unknown", alerts=unknown, cure="seed the patient's person")
+    else:
+        await incident.close(connection, *_UNKNOWN)
+        _log.info("alerts.patient_known")
 
 
 async def _moment(connection: AsyncConnection, now: datetime | None) -> datetime:
@@ -228,7 +242,7 @@ async def _write(connection: AsyncConnection, news: Sequence[Placed], moment: da
             [one.to.unit_id for one in news],
             [one.contact_id for one in news],
             [one.to.why for one in news],
-            [bool(one.to.warnings) for one in news],
+            [one.warning for one in news],
             [one.alert.changed_at for one in news],
         ),
     )
