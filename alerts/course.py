@@ -96,12 +96,14 @@ group by n.alert_id, n.staff_id, n.unit_id
 
 _COURSE: Final = """
 insert into alert_course
-    (alert_id, began_at, level, because, step, next_at, due_at, routed_at, changed_at)
+    as c (alert_id, began_at, level, because, step, next_at, due_at, routed_at, changed_at, warns)
 select * from unnest(%s::bigint[], %s::timestamptz[], %s::smallint[], %s::text[], %s::int[],
-                     %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[])
+                     %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[],
+                     %s::boolean[])
 on conflict (alert_id) do update set began_at = excluded.began_at, level = excluded.level,
     because = excluded.because, step = excluded.step, next_at = excluded.next_at,
-    due_at = excluded.due_at, routed_at = excluded.routed_at, changed_at = excluded.changed_at
+    due_at = excluded.due_at, routed_at = excluded.routed_at, changed_at = excluded.changed_at,
+    warns = excluded.warns or (c.warns and c.began_at = excluded.began_at)
 """
 _CASE: Final = """
 update alert_case k set
@@ -350,6 +352,7 @@ async def _store_courses(connection: AsyncConnection, turns: Sequence[Turn]) -> 
             turn.due_at,
             turn.routed_at,
             turn.changed_at,
+            turn.warns,
         )
         for turn in turns
     ]

@@ -26,9 +26,11 @@ where a.state <> 'closed'
 # Not part of the statement that locks: what was committed before we had the lock is seen.
 _STANDING: Final = f"""
 select a.alert_id, a.patient_id, a.level, a.state, a.changed_at, k.alert_id is null as is_new,
-       k.staff_id, k.team_id, k.unit_id, k.contact_staff_id
+       k.staff_id, k.team_id, k.unit_id, k.contact_staff_id, k.warning,
+       coalesce((select c.warns from alert_course c where c.alert_id = a.alert_id), false)
+           as course_warns
 {ROUTABLE} and a.alert_id = any(%s)
-"""
+"""  # noqa: S608 - our own text
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class Standing:
     team_id: int | None
     unit_id: int | None
     contact_staff_id: int | None
+    warning: bool | None  # as the worklists show it
+    course_warns: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,15 @@ class Placed:
     @property
     def is_news(self) -> bool:
         """Whether there is anything to write."""
-        return self.is_moved or (self.alert.state == State.OPEN and self._contact_is_another)
+        return self.is_moved or (
+            self.alert.state == State.OPEN
+            and (self._contact_is_another or self.warning != self.alert.warning)
+        )
+
+    @property
+    def warning(self) -> bool:
+        """Whether there is anything to mend, so that somebody can be told."""
+        return bool(self.to.warnings) or self.alert.course_warns
 
     @property
     def _receiver(self) -> tuple[int | None, int | None, int]:

@@ -50,6 +50,7 @@ create table alert_course (
     -- at once because nobody told before was reached.
     due_at timestamptz,
     routed_at timestamptz,  -- of the receiver it knows; null: a new one is told when it is due
+    warns boolean not null default false,  -- since it began, a step had nobody it should have had
     changed_at timestamptz not null default clock_timestamp()  -- the change of the alert it knows
 );
 create index alert_course_due on alert_course (due_at) where due_at is not null;

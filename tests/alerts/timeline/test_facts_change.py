@@ -58,6 +58,26 @@ async def test_a_yellow_one_whose_contact_changes_at_night_is_told_in_the_mornin
     story.expects("11:00 bo: not_answered")  # four working hours after Anna was told
 
 
+async def test_a_channel_that_is_lost_or_mended_turns_the_warning_on_or_off(story: Story) -> None:
+    def warns() -> bool:
+        return bool(story.world.one("select warning from alert_case"))
+
+    story.world.connection.execute(
+        "insert into unit_hours (unit_id, weekday, opens, closes, on_holidays) "
+        "select unit_id, day, '08:00', '16:00', false from unit, generate_series(1, 5) day"
+    )
+    await story.at("08:12")
+    await story.measures("marta", YELLOW)
+    story.expects("08:12 anna: opened")
+    assert not warns()
+    story.without_channel("anna")
+    await story.at("08:13")
+    assert warns()
+    story.world.connection.execute("update channel set ended_at = null")
+    await story.at("08:14")
+    assert not warns()
+
+
 async def test_what_somebody_has_taken_is_not_told_again_when_her_colleague_leaves(
     story: Story,
 ) -> None:
