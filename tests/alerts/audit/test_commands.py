@@ -287,6 +287,6 @@ def test_every_action_and_ground_has_its_words() -> None:
     assert words.done("newer") == words.why("newer") == "newer"
 
 
-def test_no_signature_can_be_changed_by_the_log(people: People) -> None:
+def test_no_entry_of_the_log_can_be_written_over(people: People) -> None:
     with pytest.raises(psycopg.errors.RestrictViolation):
         people.run("update access_log set ground = 'contact'")
