@@ -34,7 +34,7 @@ POLL_S = 2.0
 # noticed, at most. Below the two minutes in which an alert is to reach somebody.
 LOOK_AGAIN_S: Final = 30
 
-_UNKNOWN: Final = ("routing", "patient_unknown")  # the kind and key of its incident
+UNKNOWN: Final = ("routing", "patient_unknown")  # the kind and key of its incident
 
 _log = structlog.get_logger()
 
@@ -187,15 +187,15 @@ async def _report_unknown(connection: AsyncConnection) -> None:
     detail = f"{unknown} alerts reach nobody: the care record lacks their patients → add them"
     known = await connection.execute(
         "select detail from incident where kind = %s and key = %s and closed_at is null",
-        _UNKNOWN,
+        UNKNOWN,
     )
     if await known.fetchone() == ((detail,) if unknown else None):
         return  # said before
     if unknown:
-        await incident.open_(connection, *_UNKNOWN, detail)
+        await incident.open_(connection, *UNKNOWN, detail)
         _log.error("alerts.patient_unknown", alerts=unknown, cure="seed the patient's person")
     else:
-        await incident.close(connection, *_UNKNOWN)
+        await incident.close(connection, *UNKNOWN)
         _log.info("alerts.patient_known")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from alerts import engine
 from alerts.sending import health as sending
 from alerts.technical import watch as technical
 from ingest import recheck, settle
@@ -73,7 +74,7 @@ def test_every_alarm_is_on_metrics_that_there_are() -> None:
 
 def test_every_incident_is_explained() -> None:
     kinds = {watcher.LAG, canary.KIND, lane.INCIDENT, recheck.INCIDENT, settle.INCIDENT}
-    kinds |= {sending.INCIDENT, technical.NO_TECHNICIAN}  # alerts' own
+    kinds |= {sending.INCIDENT, technical.NO_TECHNICIAN, engine.UNKNOWN[0]}  # alerts' own
     assert {row[0].strip("`") for row in table("Incidents")} == kinds
 
 
