@@ -94,9 +94,9 @@ GRANTS: Final = {
         plan_schedule plan_template plan_version policy reach reading_move registry_change
         substitute task""",
         update="""
-        absence access_chain alert alert_case alert_course attempt care_contact care_relation channel
-        channel_test device_loan duty enrolment_code gateway gateway_certificate gateway_config
-        gateway_device gateway_home handover loan_note message notification pairing_request
+        absence access_chain alert alert_case alert_course attempt care_contact care_relation
+        channel channel_test device_loan duty enrolment_code gateway gateway_certificate
+        gateway_config gateway_device gateway_home handover loan_note message notification pairing_request
         patient_pause person_unit plan_proposal plan_template policy reach registry route_turn
         substitute task technical""",
         delete="alert_course idempotency_key login_failure login_session login_step",

@@ -149,8 +149,9 @@ class Parts:
         self._place.write_config("ingest", {"database": database, "broker": broker, "log": log})
         # The people are invented, and so are their passwords; a code from an app is not asked for.
         login = {"local": "all", "second_factor": "offered"}
-        alerts = {"database": database, "web": web, "login": login, "log": log}
-        self._place.write_config("alerts", alerts)
+        self._place.write_config(
+            "alerts", {"database": database, "web": web, "login": login, "log": log}
+        )
 
     def _configure_gateway(self, transport: str) -> None:
         top = {
