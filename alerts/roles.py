@@ -96,9 +96,9 @@ GRANTS: Final = {
         update="""
         absence access_chain alert alert_case alert_course attempt care_contact care_relation
         channel channel_test device_loan duty enrolment_code gateway gateway_certificate
-        gateway_config gateway_device gateway_home handover loan_note message notification pairing_request
-        patient_pause person_unit plan_proposal plan_template policy reach registry route_turn
-        substitute task technical""",
+        gateway_config gateway_device gateway_home handover loan_note message notification
+        pairing_request patient_pause person_unit plan_proposal plan_template policy reach registry
+        route_turn substitute task technical""",
         delete="alert_course idempotency_key login_failure login_session login_step",
         lock=(("patient", "patient_id"), ("staff", "staff_id"), ("unit", "unit_id")),
         # Who breaks into the pages takes over no account, gives nobody's consent, and writes over
