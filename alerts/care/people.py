@@ -125,7 +125,8 @@ where b.patient_id = p.patient_id and b.state <> 'closed' and (
     k.staff_id = %(staff_id)s
     or k.team_id in ({teams})
     or (k.staff_id is null and k.team_id is null and k.unit_id = %(unit_id)s)
-    or (k.acknowledged_by = %(staff_id)s and b.state = 'acknowledged')
+    or (k.acknowledged_by = %(staff_id)s and b.state = 'acknowledged'
+        and (k.acknowledged_until is null or k.acknowledged_until > {now}))
     or exists (select from duty d where d.staff_id = %(staff_id)s and d.unit_id = p.unit_id
                and d.withdrawn_at is null and d.from_at <= {now} and d.until_at > {now})
     or exists (select from notification n where n.alert_id = b.alert_id

@@ -167,6 +167,7 @@ async def test_what_somebody_had_taken_or_let_rest_is_the_new_contacts_to_take(
             (world.staff("anna"), NOW - HOUR, NOW + 72 * HOUR, NOW + 72 * HOUR),
         )
         assert await accepted(connection, world, handover_id) is None
+        assert await who_sees(connection, world) == {"lisa"}
     assert receiver(world)[0] == world.staff("lisa")
     assert world.rows("select acknowledged_until, snoozed_until from alert_case") == [(NOW, NOW)]
     assert world.one("select due_at from alert_course") == NOW
