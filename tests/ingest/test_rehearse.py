@@ -63,10 +63,18 @@ def told(breached: Breached) -> DryRun:
     return tally.result(len(PATIENTS), 1)
 
 
-def gaps(times: Sequence[int], allowed: int) -> list[int]:
-    """Return when a measurement was overdue, by looking at each time between two."""
-    inside = [SINCE, *sorted({one for one in times if one > SINCE}), UNTIL]
-    return [before + allowed for before, after in pairwise(inside) if before + allowed < after]
+def gaps(times: Sequence[int], allowed: int, pauses: Sequence[tuple[int, int]] = ()) -> list[int]:
+    """Return when the nurse was told of a gap, by looking at each time between two.
+
+    That is when *allowed* has gone by, reminders included, and each week while nothing comes.
+    """
+    begun = {one for one in (*times, *(end for _, end in pauses)) if one > SINCE}
+    moments = [
+        told
+        for before, after in pairwise([SINCE, *sorted(begun), UNTIL])
+        for told in range(before + allowed, after, 7 * DAY)
+    ]
+    return [one for one in moments if not any(since <= one < end for since, end in pauses)]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -76,7 +84,8 @@ def test_a_measurement_is_missing_once_a_gap_of_each_rule_and_patient(seed: int)
         Missing(quantity=Quantity.BODY_WEIGHT, interval_h=24, grace_h=12),
         Missing(quantity=Quantity.STEPS, interval_h=48, grace_h=24),
     )
-    allowed = {WEIGHT: 36 * HOUR, STEPS: 72 * HOUR}
+    # Interval and grace, and twice from one reminder to the next: half a day to a day.
+    allowed = {WEIGHT: (36 + 2 * 12) * HOUR, STEPS: (72 + 2 * 24) * HOUR}
     given: list[Sample] = []
     expected: list[tuple[int, str, int]] = []
     for patient in PATIENTS:
@@ -194,13 +203,18 @@ def test_a_pause_silences_her_from_its_beginning_to_before_its_end() -> None:
     rule = Missing(quantity=Quantity.BODY_WEIGHT, interval_h=24, grace_h=12)
     given = [one for patient in PATIENTS for one in samples([(SINCE + 9 * DAY, 80.0)], patient)]
     run = found(given, rule)
-    first, second = sorted(set(run.at.tolist()))
-    pauses = [(3, first, second), (8, second - 1, second + 1)]
-    spoken = found(given, rule, pauses=pauses)
-    assert list(zip(spoken.patient.tolist(), spoken.at.tolist(), strict=True)) == [
-        (3, second),
-        (8, first),
+    first, second = sorted(set(run.at.tolist()))[:2]
+    asleep = {3: (first, second), 8: (second - 1, second + 1)}
+    spoken = found(given, rule, pauses=[(one, *span) for one, span in asleep.items()])
+    expected = [
+        (one, moment)
+        for one, span in asleep.items()
+        for moment in gaps([SINCE + 9 * DAY], 60 * HOUR, [span])
     ]
+    assert sorted(zip(spoken.patient.tolist(), spoken.at.tolist(), strict=True)) == expected
+    assert {(3, first), (8, second)}.isdisjoint(expected)
+    # Its end begins anew: nobody is told of what was missing in it.
+    assert (3, second + 60 * HOUR) in expected
     rest = found(given, rule, pauses=[(3, second, UNTIL), (8, second, UNTIL)])
     assert told(rest).by_patient == {3: 1, 8: 1}
 
@@ -231,15 +245,15 @@ def test_the_newest_alerts_are_shown_and_all_are_counted() -> None:
     rule = Missing(quantity=Quantity.BODY_WEIGHT, interval_h=1, grace_h=1)
     tally = Tally()
     for patient in range(1, 4):
-        times = [(SINCE + number * DAY, 80.0) for number in range(150)]
+        times = [(SINCE + number * 2 * DAY, 80.0) for number in range(150)]
         proposal = Proposal.of(Rules(rules=(rule,)), SINCE)
         series = series_of(samples(times, patient))
-        whole = rehearse(series, np.array([patient]), proposal, SINCE + 150 * DAY)
+        whole = rehearse(series, np.array([patient]), proposal, SINCE + 300 * DAY)
         tally.add(whole, len(series))
-    run = tally.result(3, 150)
+    run = tally.result(3, 300)
     assert (run.total, run.samples, len(run.alerts)) == (450, 450, ALERTS_SHOWN_MAX)
     moments = [one.at for one in run.alerts]
     assert moments == sorted(moments, reverse=True)
-    newest = EPOCH + timedelta(microseconds=SINCE + 149 * DAY + 2 * HOUR)
+    newest = EPOCH + timedelta(microseconds=SINCE + 298 * DAY + 26 * HOUR)
     assert (moments[0], [one.patient_id for one in run.alerts[:4]]) == (newest, [3, 2, 1, 3])
-    assert moments[-1].astimezone(UTC) == newest - timedelta(days=ALERTS_SHOWN_MAX // 3)
+    assert moments[-1].astimezone(UTC) == newest - timedelta(days=2 * (ALERTS_SHOWN_MAX // 3))
