@@ -42,7 +42,7 @@ _log = structlog.get_logger()
 # who only refers to an alert, as its log does, hides it from nobody.
 _DUE: Final = f"""
 select a.alert_id {ROUTABLE} and (k.alert_id is null or k.told_at < a.changed_at)
-order by a.level desc, a.opened_at
+order by k.alert_id is null desc, a.level desc, a.opened_at
 limit %s
 for no key update of a skip locked
 """

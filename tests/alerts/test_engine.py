@@ -450,3 +450,19 @@ async def test_a_task_that_loses_a_cancellation_is_asked_again() -> None:
     async with asyncio.timeout(5):
         await end([task])
     assert task.cancelled()
+
+
+async def test_a_new_alert_does_not_wait_behind_those_that_only_changed(
+    world: World, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red ones that change all the time fill no claim that a new yellow one needs."""
+    await world.measure_soon("marta", {S: 192.0, D: 112.0})
+    async with pool.connection() as connection:
+        await engine.advance(connection)
+        world.connection.execute("update alert set changed_at = clock_timestamp()")
+        await world.measure_soon("kalle", {S: 165.0, D: 80.0})
+        monkeypatch.setattr(engine, "CLAIM_ROWS_MAX", 1)
+        await engine.advance(connection)
+    assert (
+        world.one("select count(*) from alert_case where alert_id = %s", world.alert("kalle")) == 1
+    )
