@@ -85,7 +85,9 @@ class Publisher:
             if select.select([self._socket], [], [], wait_s)[0]:
                 now = time.monotonic()
                 kinds = self._packets()
-                numbers = [message_number(body) for kind, body in kinds if kind & 0xF0 == PUBLISH]
+                receipts = [body for kind, body in kinds if kind & 0xF0 == PUBLISH]
+                kinds = [one for one in kinds if one[0] & 0xF0 != PUBLISH or is_ours(one[1])]
+                numbers = [message_number(body) for body in receipts if is_ours(body)]
                 for number in numbers:
                     took_s[number] = now - sent_at[number]
                 answered += len(numbers)
@@ -118,6 +120,11 @@ class Publisher:
             at = head + size
         self._rest = buffer[at:]
         return packets
+
+
+def is_ours(publish: bytes) -> bool:
+    """Return whether a receipt answers a message with a number; others send beside us."""
+    return publish[2 + int.from_bytes(publish[:2])] > 0
 
 
 def message_number(publish: bytes) -> int:

@@ -93,9 +93,8 @@ async def agree(
             return Done(answer=spec, proposal_id=proposal_id, state=State(found.state))
         company = relative_id if how is How.RELATIVE else None
         if how is How.RELATIVE and not await _may_see(connection, found, company, now):
-            return Done(
-                answer=Answer.NO_RELATIVE, proposal_id=proposal_id, state=State(found.state)
-            )
+            answer = Answer.NO_RELATIVE
+            return Done(answer=answer, proposal_id=proposal_id, state=State(found.state))
         starts = await _starts(connection, found.patient_id, begins)
         versions = [
             await plan_spec.write(
@@ -118,14 +117,8 @@ async def agree(
         await settle(
             connection, done, how=how, relative_id=company, noted_by=viewer.staff_id, now=now
         )
-        await log(
-            connection,
-            viewer,
-            held,
-            Action.PLAN_AGREED,
-            how=how.value,
-            plan_version_id=done.plan_version_id,
-        )
+        kept = {"how": how.value, "plan_version_id": done.plan_version_id}
+        await log(connection, viewer, held, Action.PLAN_AGREED, **kept)
     return done
 
 
