@@ -1,25 +1,43 @@
 """Children that die with us, and ports that are free."""
 
 import ctypes
+import errno
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
+# Below what systems hand out to outgoing connections (Linux 32768, others 49152): one of these, or
+# another's bind to 0, could take the port between our look and the server's start.
+_PORTS: Final = range(15_000, 32_000)
+_RANDOM: Final = random.SystemRandom()  # processes that were forked must not choose alike
+
+
 def free_port() -> int:
-    """Return a TCP port that nobody listens on at 127.0.0.1 just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a TCP port that nobody uses at 127.0.0.1 just now, chosen at random.
+
+    Raises:
+        OSError: None is free.
+    """
+    for port in _RANDOM.sample(_PORTS, len(_PORTS)):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                return port
+    raise OSError(errno.EADDRINUSE, f"no port between {_PORTS.start} and {_PORTS.stop} is free")
 
 
 def is_listening(port: int) -> bool:

@@ -4,6 +4,7 @@ import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from simulator.embedded import child
 from simulator.embedded.broker import Broker
-from simulator.embedded.child import is_listening
+from simulator.embedded.child import free_port, is_listening
 from simulator.embedded.postgres import Postgres
 
 
@@ -82,3 +84,19 @@ def test_the_servers_end_when_their_owner_is_killed(tmp_path: Path) -> None:
 
 def _ends_within(descriptor: int, seconds: float) -> bool:
     return bool(select.select([descriptor], [], [], seconds)[0])
+
+
+def test_a_free_port_is_none_that_the_system_gives_to_connections() -> None:
+    first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    ports = [free_port() for _ in range(50)]
+    assert not [port for port in ports if first <= port <= last]
+
+
+def test_a_free_port_is_not_one_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = free_port()
+    monkeypatch.setattr(child, "_PORTS", range(taken, taken + 1))
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", taken))
+        with pytest.raises(OSError, match="no port between"):
+            free_port()
+    assert free_port() == taken
