@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI
 from pydantic import BaseModel
@@ -14,6 +14,8 @@ from alerts.web.api.document import SERVER, describe
 from alerts.web.api.entering import Anyone
 from alerts.web.api.problem import add_handlers
 from alerts.web.services import ServicesOf
+
+_MODULES: Final = (me, alerts, acting, patients, messages)
 
 
 def create_api(services: ServicesOf) -> FastAPI:
@@ -26,9 +28,9 @@ def create_api(services: ServicesOf) -> FastAPI:
         redirect_slashes=False,
     )
     api.state.services = services
-    for module in (me, alerts, acting, patients, messages):
+    for module in _MODULES:
         api.include_router(module.router)
-    described = cache(lambda: describe(api, services, _shown()))
+    described = cache(lambda: describe(api, services, shown()))
 
     @api.get("/openapi.json", include_in_schema=False)
     async def description(_found: Anyone) -> dict[str, Any]:
@@ -39,8 +41,9 @@ def create_api(services: ServicesOf) -> FastAPI:
     return api
 
 
-def _shown() -> Iterator[type[BaseModel]]:
-    for module in (models, acting, messages):
+def shown() -> Iterator[type[BaseModel]]:
+    """Yield what the API answers with and takes."""
+    for module in (models, *_MODULES):
         for named in vars(module).values():
             if isinstance(named, type) and issubclass(named, BaseModel):
                 yield named

@@ -115,7 +115,7 @@ def test_every_answer_is_one_that_the_description_knows(fuzzed: Fuzzed, username
         _fuzz(fuzzed, operation, GenerationMode.POSITIVE, login, codes)
         if "{" in operation.path:  # there is something to be wrong about
             _fuzz(fuzzed, operation, GenerationMode.NEGATIVE, login, codes)
-    assert len(seen) == 13
+    assert len(seen) == sum(len(operations) for operations in raw["paths"].values())
     if not username:
         assert all(not codes & {200, 201} for codes in seen.values()), seen
     if username == "anna":  # she comes further than the doors
