@@ -53,6 +53,7 @@ _FILL = """
 insert into unit (unit_id, name, phone, hours) overriding system value values (1, 'Enhet', '', '');
 insert into staff (staff_id, unit_id, name, role, phone) overriding system value
 select s, 1, 'Sköterska ' || s, 'sjuksköterska', '' from generate_series(1, 30) s;
+insert into staff_function (staff_id, name) select staff_id, 'care' from staff;
 insert into channel (staff_id, kind, address, verified_at)
 select staff_id, 'email', staff_id || '@example.org', now() from staff;
 insert into account (account_id, username, staff_id) overriding system value values (1, 'n', 1);
@@ -172,6 +173,9 @@ class _List:
         """Read the stream for ever."""
         address = f"http://127.0.0.1:{port}/events"
         with httpx.stream("GET", address, cookies={"session": token}, timeout=60) as answer:
+            if answer.status_code != httpx.codes.OK:
+                sys.stderr.write(f"{address}: {answer.status_code}\n")
+                return
             for line in answer.iter_lines():
                 if not line.startswith("data:") or '"rows"' not in line:
                     continue
@@ -195,7 +199,8 @@ def _probe(found: Servers, port: int, probes: int) -> list[float]:
     client.loop_start()
     took = []
     with listed.changed:
-        listed.changed.wait_for(lambda: listed.is_open, WAIT_S_MAX)
+        if not listed.changed.wait_for(lambda: listed.is_open, WAIT_S_MAX):
+            sys.exit(f"no worklist opened within {WAIT_S_MAX:g} s")
     for patient in range(FIRST_PROBE, FIRST_PROBE + probes):
         sent_at = time.monotonic()
         client.publish(wire.topic("g-probe", wire.TopicKind.READINGS), _message(patient), qos=1)
