@@ -57,6 +57,30 @@ async def by_subject(connection: AsyncConnection, subject: str) -> Account | Non
     return await _one(connection, "a.subject = %s", subject)
 
 
+async def hold(connection: AsyncConnection, account_id: int) -> None:
+    """Let nobody change the account, or let it in or out, until the transaction ends."""
+    await connection.execute(
+        "select from account where account_id = %s for no key update", (account_id,)
+    )
+
+
+async def has_password(connection: AsyncConnection, account: Account) -> bool:
+    """Return whether the account still has the password that it was read with."""
+    done = await connection.execute(
+        "select from account where account_id = %s and password_hash = %s for share",
+        (account.account_id, account.password_hash),
+    )
+    return done.rowcount == 1
+
+
+async def has_subject(connection: AsyncConnection, account_id: int, subject: str) -> bool:
+    """Return whether the account is still linked to whom the provider vouched for."""
+    done = await connection.execute(
+        "select from account where account_id = %s and subject = %s", (account_id, subject)
+    )
+    return done.rowcount == 1
+
+
 async def by_claims(
     connection: AsyncConnection, claims: Mapping[str, Any], staff_claim: str, patient_claim: str
 ) -> Account | None:

@@ -34,6 +34,11 @@ _NAMED: Final = (
     "and named_by is not null and (staff_id, team_id) is distinct from (%s::bigint, %s::bigint)"
 )
 
+_LOGINS_END: Final = (
+    "delete from login_session where account_id = %s",
+    "delete from login_step where account_id = %s",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Seeded:
@@ -300,9 +305,8 @@ class _Seeding:
                 "update account set username = %s, password_hash = %s where account_id = %s",
                 (username, password.hash_password(secret), account_id),
             )
-            self._connection.execute(
-                "delete from login_session where account_id = %s", (account_id,)
-            )
+            for end in _LOGINS_END:
+                self._connection.execute(end, (account_id,))
 
     def _write_loan(self, key: str, patient_id: int, loan: Loan) -> None:
         values = (patient_id, loan.device_id, loan.slot, loan.lent_from)

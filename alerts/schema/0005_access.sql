@@ -102,10 +102,14 @@ create table login_step (
     state text,                            -- at the provider: goes there and comes back
     nonce text,                            -- comes back inside the signed token
     verifier text,                         -- proof that who asked and who fetches are one (PKCE)
+    address_hash bytea,                    -- of where one at the provider was begun
     check (num_nonnulls(state, nonce, verifier) in (0, 3)),
     check ((account_id is null) = (state is not null))
 );
 create index login_step_by_age on login_step (began_at);
+create index login_step_of_address on login_step (address_hash, began_at desc);
+create index login_step_of_account on login_step (account_id, began_at desc)
+    where account_id is not null;
 
 -- What a client's own key was answered with, so that the same POST twice is done once. A day.
 create table idempotency_key (

@@ -2,12 +2,15 @@
 
 import re
 import secrets
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import structlog
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from psycopg import AsyncConnection
 
+from alerts import accounts
 from alerts.web import session, throttle
 from alerts.web.guard import TOKEN_CHARS_MAX, cookie_name
 from alerts.web.pages import page
@@ -18,6 +21,9 @@ _log = structlog.get_logger()
 
 NEXT_CHARS_MAX: Final = 500
 STALE: Final = "Sidan hade legat öppen för länge. Försök igen."
+# Whose login is over begins anew.
+AGAIN: Final = "/login?expired=1"
+Still = Callable[[AsyncConnection], Awaitable[bool]]
 _FORM: Final = "login"
 _STEP: Final = "step"
 _TOKEN_BYTES: Final = 16
@@ -73,11 +79,19 @@ async def let_in(
     *,
     next_path: str,
     method: Method,
+    still: Still,
     assurance: str = "",
 ) -> Response:
-    """Start a session; the one that this browser had before ends."""
+    """Start a session; the one that this browser had before ends.
+
+    *still* tells whether what proved who she is counts now. It is asked while nobody can change
+    her account: one that was logged out, or given another password, a moment ago is not let in.
+    """
     before = request.cookies.get(cookie_name(services), "")
     async with services.pool.connection() as connection, connection.transaction():
+        await accounts.hold(connection, account_id)
+        if not await still(connection):
+            return RedirectResponse(AGAIN, 303)
         if 0 < len(before) <= TOKEN_CHARS_MAX:
             await session.end_token(connection, before)
         token = await session.start(connection, account_id, method, assurance)

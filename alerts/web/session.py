@@ -13,6 +13,7 @@ from enum import StrEnum
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, dict_row
 
+from alerts import accounts
 from alerts.accounts import CURRENT
 from alerts.care.people import Viewer
 
@@ -133,9 +134,18 @@ async def check(connection: AsyncConnection, token_hash: bytes) -> Session | Non
     )
 
 
+# With what its account has begun: who logs out leaves no half login behind that leads in again.
+_END = """
+with ended as (delete from login_session l where {} returning l.account_id)
+delete from login_step s using ended e where s.account_id = e.account_id
+"""
+_END_THIS = _END.format("l.token_hash = %s")
+_END_ONE = _END.format(f"l.account_id = %s and {_HANDLE} = %s")
+
+
 async def end(connection: AsyncConnection, token_hash: bytes) -> None:
-    """End a session, now."""
-    await connection.execute("delete from login_session where token_hash = %s", (token_hash,))
+    """End a session, now, and the logins that its account has begun."""
+    await connection.execute(_END_THIS.encode(), (token_hash,))
 
 
 async def end_token(connection: AsyncConnection, token: str) -> None:
@@ -156,17 +166,18 @@ async def of_account(connection: AsyncConnection, found: Session) -> list[Listed
 
 
 async def end_one(connection: AsyncConnection, account_id: int, handle: str) -> None:
-    """End one session of the account, now."""
-    if not handle.isalnum():
-        return
-    await connection.execute(
-        f"delete from login_session l where l.account_id = %s and {_HANDLE} = %s",  # noqa: S608
-        (account_id, handle),
-    )
+    """End one session of the account, now, and the logins that it has begun."""
+    if handle.isalnum():
+        await connection.execute(_END_ONE.encode(), (account_id, handle))
 
 
 async def end_all(connection: AsyncConnection, account_id: int) -> int:
-    """End every session of the account, now; return how many there were."""
+    """End every session of the account, now, and every login begun; return how many sessions.
+
+    In a transaction: who is just being let in waits for it, and then is not.
+    """
+    await accounts.hold(connection, account_id)
+    await connection.execute("delete from login_step where account_id = %s", (account_id,))
     done = await connection.execute(
         "delete from login_session where account_id = %s", (account_id,)
     )

@@ -11,9 +11,24 @@ from datetime import datetime
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
+from alerts.web import throttle
 from alerts.web.oidc import BEGUN_MAX, Begun
 
 _TOKEN_BYTES = 32
+# How many are kept. Anybody may begin one at the provider, as often as he likes: the oldest give
+# way, so that there is no end of rows, and nobody is locked out for longer than that lasts. A
+# region may share one address: at the change of shifts some hundreds are under way.
+PER_ADDRESS_MAX = 2_000
+ALL_MAX = 50_000
+# Her password is known to who begins these.
+PER_ACCOUNT_MAX = 5
+_GIVE_WAY = """
+delete from login_step where token_hash in (
+    select token_hash from login_step where {} order by began_at desc offset {})
+"""
+_OF_ADDRESS = _GIVE_WAY.format("address_hash = %s", PER_ADDRESS_MAX - 1).encode()
+_OF_ACCOUNT = _GIVE_WAY.format("account_id = %s", PER_ACCOUNT_MAX - 1).encode()
+_OF_ALL = _GIVE_WAY.format("state is not null", ALL_MAX - 1).encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,13 +41,18 @@ class CodeStep:
     totp_secret: str | None = field(repr=False)
 
 
-async def keep_provider(connection: AsyncConnection, begun: Begun, next_path: str) -> str:
+async def keep_provider(
+    connection: AsyncConnection, begun: Begun, next_path: str, address: str
+) -> str:
     """Keep a login that goes to the provider; return the cookie that it belongs to."""
     token = await _clear(connection)
+    asked_from = throttle.of_address(address)
+    await connection.execute(_OF_ADDRESS, (asked_from,))
+    await connection.execute(_OF_ALL)
     await connection.execute(
-        "insert into login_step (token_hash, next_path, state, nonce, verifier)"
-        " values (%s, %s, %s, %s, %s)",
-        (_hash(token), next_path, begun.state, begun.nonce, begun.verifier),
+        "insert into login_step (token_hash, next_path, state, nonce, verifier, address_hash)"
+        " values (%s, %s, %s, %s, %s, %s)",
+        (_hash(token), next_path, begun.state, begun.nonce, begun.verifier, asked_from),
     )
     return token
 
@@ -60,6 +80,7 @@ async def keep_code(
 ) -> str:
     """Keep a login that awaits a code; return the cookie that it belongs to."""
     token = await _clear(connection)
+    await connection.execute(_OF_ACCOUNT, (account_id,))
     await connection.execute(
         "insert into login_step (token_hash, next_path, account_id, totp_secret)"
         " values (%s, %s, %s, %s)",

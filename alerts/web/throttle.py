@@ -4,6 +4,7 @@ An attempt counts before its password is looked at, so a hundred at once are no 
 """
 
 import hashlib
+import ipaddress
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
@@ -30,11 +31,28 @@ Limits = Mapping[bytes, int]
 
 def _keys(username: str, address: str) -> dict[bytes, int]:
     """Return hashed keys and how many failures each may have within ``WINDOW``."""
+    asked_from = _network(address)
     return {
-        _hash("both", username, address): PER_NAME_AND_ADDRESS,
-        _hash("address", address): PER_ADDRESS,
+        _hash("both", username, asked_from): PER_NAME_AND_ADDRESS,
+        _hash("address", asked_from): PER_ADDRESS,
         _hash("name", username): PER_NAME,
     }
+
+
+def _network(address: str) -> str:
+    """Return what counts as one address: of IPv6 the /64 that one subscriber has for himself."""
+    try:
+        known = ipaddress.ip_address(address)
+    except ValueError:  # a socket of this machine
+        return address
+    if isinstance(known, ipaddress.IPv4Address):
+        return address
+    return str(known.ipv4_mapped or ipaddress.ip_network((int(known), 64), strict=False))
+
+
+def of_address(address: str) -> bytes:
+    """Return where a request came from, as it may be kept."""
+    return _hash("address", _network(address))
 
 
 def _hash(*parts: str) -> bytes:
@@ -48,7 +66,7 @@ def of_code(account_id: int) -> Limits:
 
 def of_provider(address: str) -> Limits:
     """Return how often the provider's answers may be refused at an address."""
-    return {_hash("provider", address): PROVIDER_PER_ADDRESS}
+    return {_hash("provider", _network(address)): PROVIDER_PER_ADDRESS}
 
 
 def of_missed(staff_id: int) -> Limits:

@@ -12,7 +12,7 @@ from alerts.accounts import Account
 from alerts.signal import notify_worklists
 from alerts.totp import Unreadable
 from alerts.web import session, steps, throttle
-from alerts.web.entry import STALE, form_page, is_own_form, let_in, step_token
+from alerts.web.entry import AGAIN, STALE, Still, form_page, is_own_form, let_in, step_token
 from alerts.web.guard import TOKEN_CHARS_MAX
 from alerts.web.services import Services, ServicesOf
 from alerts.web.session import Method
@@ -32,8 +32,6 @@ _UNREADABLE: Final = (
 )
 Csrf = Annotated[str, Form(max_length=TOKEN_CHARS_MAX)]
 Code = Annotated[str, Form(max_length=40)]
-# Whose step is over begins anew.
-_AGAIN: Final = "/login?expired=1"
 
 
 @router.get("")
@@ -42,7 +40,7 @@ async def code_page(request: Request, services: Services) -> Response:
     async with services.pool.connection() as connection:
         begun = await _begun(connection, request, services)
     if begun is None or begun[0].totp_secret is not None:
-        return RedirectResponse(_AGAIN, 303)
+        return RedirectResponse(AGAIN, 303)
     return form_page(request, services, "login_code.html", told="")
 
 
@@ -54,7 +52,7 @@ async def code(request: Request, services: Services, csrf: Csrf = "", code: Code
     async with services.pool.connection() as connection:
         begun = await _begun(connection, request, services)
         if begun is None or begun[1].totp_secret is None:
-            return RedirectResponse(_AGAIN, 303)
+            return RedirectResponse(AGAIN, 303)
         step, account = begun
         limits = throttle.of_code(account.account_id)
         if not await throttle.admit_within(connection, limits):
@@ -68,9 +66,8 @@ async def code(request: Request, services: Services, csrf: Csrf = "", code: Code
             _log.warning("login.refused", reason="code", account=account.account_id)
             return _asked_again(request, services, _WRONG, 401)
         await throttle.forgive_one(connection, limits)
-        if not await steps.finish(connection, step_token(request, services)):
-            return RedirectResponse(_AGAIN, 303)
-    return await _in(request, services, step)
+    token = step_token(request, services)
+    return await _in(request, services, step, lambda held: steps.finish(held, token))
 
 
 @router.get("/ny")
@@ -88,24 +85,21 @@ async def set_up(
         return await _set_up(request, services, told=STALE, status=403)
     async with services.pool.connection() as connection:
         offered = await _offered(connection, request, services)
-        refused = await _kept(connection, request, services, offered, code) if offered else None
-    if refused is not None:
-        told, status = refused
+        if offered is None:
+            return RedirectResponse(AGAIN, 303)
+        used = await _used(connection, offered, code)
+    if not isinstance(used, int):
+        told, status = used
         return await _set_up(request, services, told=told, status=status)
-    if offered is None:
-        return RedirectResponse(_AGAIN, 303)
-    return await _in(request, services, offered[0])
+    step, token = offered[0], step_token(request, services)
+    return await _in(request, services, step, lambda held: _kept(held, step, token, used))
 
 
-async def _kept(
-    connection: AsyncConnection,
-    request: Request,
-    services: ServicesOf,
-    offered: tuple[CodeStep, Account, str],
-    code: str,
-) -> tuple[str, int] | None:
-    """Keep the secret if *code* is of it; else return what to tell, and its status."""
-    step, account, secret = offered
+async def _used(
+    connection: AsyncConnection, offered: tuple[CodeStep, Account, str], code: str
+) -> int | tuple[str, int]:
+    """Return the step that *code* is of; else what to tell, and its status."""
+    _, account, secret = offered
     limits = throttle.of_code(account.account_id)
     if not await throttle.admit_within(connection, limits):
         return _TOO_MANY, 429
@@ -113,24 +107,29 @@ async def _kept(
     if used is None:
         return _WRONG, 401
     await throttle.forgive_one(connection, limits)
-    async with connection.transaction():
-        is_first = await steps.finish(connection, step_token(request, services))
-        sealed = step.totp_secret or ""
-        if not is_first or not await accounts.set_code(
-            connection, account.account_id, sealed, used
-        ):
-            return STALE, 403
-        # Whoever was logged in by the password alone is so no more.
-        await session.end_all(connection, account.account_id)
-        await notify_worklists(connection, [session.topic(account.account_id)])
-    return None
+    return used
+
+
+async def _kept(connection: AsyncConnection, step: CodeStep, token: str, used: int) -> bool:
+    """Keep the secret that she was offered, if that login is not over; false: it is.
+
+    Whoever was logged in by the password alone is so no more.
+    """
+    if not await steps.finish(connection, token):
+        return False
+    sealed = step.totp_secret or ""
+    if not await accounts.set_code(connection, step.account_id, sealed, used):
+        return False
+    await session.end_all(connection, step.account_id)
+    await notify_worklists(connection, [session.topic(step.account_id)])
+    return True
 
 
 async def _set_up(request: Request, services: ServicesOf, *, told: str, status: int) -> Response:
     async with services.pool.connection() as connection:
         offered = await _offered(connection, request, services)
     if offered is None:
-        return RedirectResponse(_AGAIN, 303)
+        return RedirectResponse(AGAIN, 303)
     _, account, secret = offered
     return form_page(
         request,
@@ -177,11 +176,12 @@ def _asked_again(request: Request, services: ServicesOf, told: str, status: int)
     return form_page(request, services, "login_code.html", told=told, status=status)
 
 
-async def _in(request: Request, services: ServicesOf, step: CodeStep) -> Response:
+async def _in(request: Request, services: ServicesOf, step: CodeStep, still: Still) -> Response:
     return await let_in(
         request,
         services,
         step.account_id,
         next_path=step.next_path,
         method=Method.PASSWORD_CODE,
+        still=still,
     )

@@ -20,6 +20,7 @@ from alerts.config import Local, SecondFactor
 from alerts.signal import notify_worklists
 from alerts.web import session, steps, throttle
 from alerts.web.entry import (
+    AGAIN,
     NEXT_CHARS_MAX,
     STALE,
     address_of,
@@ -42,6 +43,9 @@ _WRONG: Final = "Användarnamnet eller lösenordet stämmer inte. Försök igen.
 _TOO_MANY: Final = (
     f"För många försök. Vänta {int(throttle.WINDOW.total_seconds() // 60)} minuter och försök igen."
 )
+_CROWDED: Final = "Många loggar in just nu. Vänta en minut och försök igen."
+# Each waits some 50 ms for those before her, and holds memory meanwhile.
+HASHING_WAITING_MAX: Final = 100
 _OFF: Final = "Här loggar ingen in med lösenord."
 
 
@@ -72,6 +76,8 @@ async def login(
         return _form(request, services, told=STALE, next_path=next, status=403)
     if services.login.local is Local.OFF:
         return _form(request, services, told=_OFF, next_path=next, status=403)
+    if services.hashing.statistics().tasks_waiting >= HASHING_WAITING_MAX:
+        return _form(request, services, told=_CROWDED, next_path=next, status=503)
     name, address = username.strip().lower(), address_of(request)
     async with services.pool.connection() as connection:
         if not await throttle.admit(connection, name, address):
@@ -106,9 +112,16 @@ async def _with_code(
     """Ask for a code, or for setting one up; let in who needs none."""
     if account.totp_secret is None and services.login.second_factor is SecondFactor.OFFERED:
         return await let_in(
-            request, services, account.account_id, next_path=next_path, method=Method.PASSWORD
+            request,
+            services,
+            account.account_id,
+            next_path=next_path,
+            method=Method.PASSWORD,
+            still=lambda connection: accounts.has_password(connection, account),
         )
-    async with services.pool.connection() as connection:
+    async with services.pool.connection() as connection, connection.transaction():
+        if not await accounts.has_password(connection, account):
+            return RedirectResponse(AGAIN, 303)  # it was changed while we looked at it
         if account.totp_secret is not None:
             token = await steps.keep_code(connection, account.account_id, next_path, None)
             return to_step(services, "/login/kod", token)

@@ -80,7 +80,7 @@ async def go(request: Request, services: Services, next: str = "/") -> Response:
     except ProviderAway as error:
         return _away(request, error)
     async with services.pool.connection() as connection:
-        token = await steps.keep_provider(connection, begun, local(next))
+        token = await steps.keep_provider(connection, begun, local(next), address_of(request))
     return to_step(services, address, token)
 
 
@@ -135,6 +135,9 @@ async def _let_in(
         next_path=next_path,
         method=Method.PROVIDER,
         assurance=identity.acr,
+        still=lambda connection: accounts.has_subject(
+            connection, account.account_id, identity.subject
+        ),
     )
 
 

@@ -102,16 +102,21 @@ def test_a_device_that_is_lent_out_cannot_be_lent_again(world: World) -> None:
     assert contents(world) == before
 
 
-def test_a_new_password_ends_the_sessions(world: World) -> None:
+def test_a_new_password_ends_the_sessions_and_the_logins_begun_with_the_old(world: World) -> None:
     account = world.one("select account_id from account where username = 'anna'")
     world.connection.execute(
         "insert into login_session (token_hash, account_id, csrf_token) values ('x', %s, 'y')",
+        [account],
+    )
+    world.connection.execute(
+        "insert into login_step (token_hash, account_id, next_path) values ('x', %s, '/')",
         [account],
     )
     record = care_record()
     record["staff"][0]["password"] = "ett-nytt-lösenord"
     seed(world.connection, read(encoded(record)))
     assert world.one("select count(*) from login_session") == 0
+    assert world.one("select count(*) from login_step") == 0
 
 
 def test_a_user_name_of_somebody_else_is_refused(world: World) -> None:
