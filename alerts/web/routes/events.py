@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import psycopg
+import structlog
 from fastapi import APIRouter
 from fastapi.responses import Response, StreamingResponse
 from fastapi.sse import format_sse_event
@@ -21,7 +22,7 @@ from psycopg_pool import PoolTimeout
 from alerts import log
 from alerts.audit.chain import listed_lately
 from alerts.care import messages, tasks
-from alerts.signal import Full, topic
+from alerts.signal import LISTENERS_MAX, Full, topic
 from alerts.web import session
 from alerts.web.guard import Staff, note_listed
 from alerts.web.rows import render, render_counts, row_contexts, stamp
@@ -43,6 +44,8 @@ _RETRY_MS: Final = 2_000
 # The page that a stream belongs to is logged when it is opened, and a stream that broke begins
 # anew: a patient who was listed so lately is the same look.
 _SAME_LOOK: Final = timedelta(hours=1)
+
+_log = structlog.get_logger()
 
 
 @router.get("/events")
@@ -79,8 +82,12 @@ async def _stream(services: ServicesOf, found: Session) -> AsyncIterator[bytes]:
                     async with asyncio.timeout(HEARTBEAT_S):
                         await changed.wait()
                     await asyncio.sleep(_GATHER_S)
-    except (Full, _Moved, psycopg.OperationalError, PoolTimeout):
-        return  # the browser comes back by itself
+    except _Moved:
+        return  # the browser comes back by itself, as after what follows
+    except Full:
+        _log.warning("events.full", streams=LISTENERS_MAX, cure="run one more process with pages")
+    except (psycopg.OperationalError, PoolTimeout) as error:
+        _log.warning("events.database_away", problem=type(error).__name__)
 
 
 _ENDED: Final = format_sse_event(event="ended", data_str="{}")
