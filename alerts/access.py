@@ -113,6 +113,11 @@ class Access:
         """Whether the viewer may take and end alerts."""
         return self.ground in OWN
 
+    @property
+    def may_speak(self) -> bool:
+        """Whether the viewer says what the patient wills: she herself, or who cares for her."""
+        return self.ground is Ground.SELF or self.may_act
+
     def sees(self, scope: Scope) -> bool:
         """Whether a part is open."""
         return scope in self.scopes

@@ -226,9 +226,7 @@ async def may_speak(connection: AsyncConnection, viewer: Viewer, patient_id: int
     if known is None:
         return None
     found = decide(viewer, known)
-    if isinstance(found, Access) and (found.ground is Ground.SELF or found.may_act):
-        return found.ground
-    return None
+    return found.ground if isinstance(found, Access) and found.may_speak else None
 
 
 async def may_let_in(

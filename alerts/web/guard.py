@@ -140,6 +140,43 @@ async def let_in(
     Raises:
         Closed: She may not, or there is no such patient.
     """
+    found = await _open(connection, viewer, patient_id, action)
+    if acts and not found.may_act:
+        await _note_refusal(connection, viewer, patient_id, action, found.ground)
+        raise Closed
+    if not acts:
+        await append(connection, Entry.by(viewer, action, found.ground, patient_id=patient_id))
+    return found
+
+
+async def let_speak(
+    connection: AsyncConnection,
+    viewer: Viewer,
+    patient_id: int,
+    action: Action,
+    *,
+    reads: bool = False,
+) -> Access:
+    """Return how far a patient is open to who says or reads what she wills.
+
+    That is she herself, and who cares for her; to all others it does not exist. A refusal is
+    logged here, and that somebody *reads*; who writes logs it with what came of it.
+
+    Raises:
+        Closed: She may not, or there is no such patient.
+    """
+    found = await _open(connection, viewer, patient_id, action)
+    if not found.may_speak:
+        await _note_refusal(connection, viewer, patient_id, action, found.ground)
+        raise Closed
+    if reads:
+        await append(connection, Entry.by(viewer, action, found.ground, patient_id=patient_id))
+    return found
+
+
+async def _open(
+    connection: AsyncConnection, viewer: Viewer, patient_id: int, action: Action
+) -> Access:
     known = (await facts(connection, viewer, [patient_id])).get(patient_id)
     if known is None:
         raise Closed
@@ -147,11 +184,6 @@ async def let_in(
     if not isinstance(found, Access):
         await _note_refusal(connection, viewer, patient_id, action, found.why)
         raise Closed
-    if acts and not found.may_act:
-        await _note_refusal(connection, viewer, patient_id, action, found.ground)
-        raise Closed
-    if not acts:
-        await append(connection, Entry.by(viewer, action, found.ground, patient_id=patient_id))
     return found
 
 

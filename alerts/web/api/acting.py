@@ -15,18 +15,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from alerts import actions, held
 from alerts import snooze as rest
-from alerts.access import Access
 from alerts.actions import NOTE_CHARS_MAX, Answer, Done
 from alerts.alert import Outcome
-from alerts.audit.chain import append
-from alerts.audit.entry import Action, Entry
+from alerts.audit.entry import Action
 from alerts.case import Case
 from alerts.web.api import models, queries, shown
+from alerts.web.api.deed import Deed, carry_out
 from alerts.web.api.document import refusals, with_etag
 from alerts.web.api.entering import Id, Writer, alert_patient
-from alerts.web.api.etag import demand, etag
+from alerts.web.api.etag import demand, etag, stale
 from alerts.web.api.problem import Refused, Words
-from alerts.web.api.repeat import Kept, Key, once
+from alerts.web.api.repeat import Kept, Key
 from alerts.web.api.time import Utc
 from alerts.web.guard import Closed, let_in
 from alerts.web.services import Services, ServicesOf
@@ -44,7 +43,10 @@ IfMatch = Annotated[
         examples=['"17.0f343b0931126a20f133d67c2b018a3b"'],
     ),
 ]
-_WRITES: Final = with_etag(refusals(403, 409, 412, 413, 428))
+_ANSWERS: Final[dict[str, Any]] = {
+    "response_model": models.Alert,
+    "responses": with_etag(refusals(403, 409, 412, 413, 428)),
+}
 
 
 class Closing(BaseModel):
@@ -73,33 +75,37 @@ class Snoozing(BaseModel):
     why: str = Field(min_length=1, max_length=NOTE_CHARS_MAX)
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Who asks for something to be done with which alert, as she has read it."""
+
+    found: Session
+    alert_id: int
+    if_match: str
+    key: str | None
+
+
 @router.post(
     "/alerts/{alert_id}/acknowledge",
     operation_id="acknowledgeAlert",
     summary="I take it",
-    response_model=models.Alert,
-    responses=_WRITES,
+    **_ANSWERS,
 )
 async def acknowledge(
     services: Services, found: Writer, alert_id: Id, if_match: IfMatch = "", key: Key = None
 ) -> Response:
     """Take an alert; if somebody was faster, say who."""
 
-    async def act(connection: AsyncConnection, case: Case) -> Done:
-        return await actions.acknowledge(
-            connection, found.viewer, alert_id, seen_breach_id=case.newest_breach_id
-        )
+    async def act(connection: AsyncConnection, seen: int) -> Done:
+        return await actions.acknowledge(connection, found.viewer, alert_id, seen_breach_id=seen)
 
-    asked = _Asked(found, alert_id, Action.ALERT_ACKNOWLEDGED, if_match, key, {})
-    return await _done(services, asked, act)
+    return await _done(
+        services, _Asked(found, alert_id, if_match, key), Action.ALERT_ACKNOWLEDGED, None, act
+    )
 
 
 @router.post(
-    "/alerts/{alert_id}/close",
-    operation_id="closeAlert",
-    summary="It has ended",
-    response_model=models.Alert,
-    responses=_WRITES,
+    "/alerts/{alert_id}/close", operation_id="closeAlert", summary="It has ended", **_ANSWERS
 )
 async def close(
     *,
@@ -112,28 +118,23 @@ async def close(
 ) -> Response:
     """End an alert with an outcome."""
 
-    async def act(connection: AsyncConnection, case: Case) -> Done:
+    async def act(connection: AsyncConnection, seen: int) -> Done:
         return await actions.close(
             connection,
             found.viewer,
             alert_id,
             outcome=body.outcome,
             note=_plain(body.note),
-            seen_breach_id=case.newest_breach_id,
+            seen_breach_id=seen,
         )
 
-    told = body.model_dump(mode="json")
     return await _done(
-        services, _Asked(found, alert_id, Action.ALERT_CLOSED, if_match, key, told), act
+        services, _Asked(found, alert_id, if_match, key), Action.ALERT_CLOSED, body, act
     )
 
 
 @router.post(
-    "/alerts/{alert_id}/snooze",
-    operation_id="snoozeAlert",
-    summary="Let it rest",
-    response_model=models.Alert,
-    responses=_WRITES,
+    "/alerts/{alert_id}/snooze", operation_id="snoozeAlert", summary="Let it rest", **_ANSWERS
 )
 async def snooze(
     *,
@@ -146,58 +147,44 @@ async def snooze(
 ) -> Response:
     """Let an alert rest until a time; a red one not for long, a yellow one longer."""
 
-    async def act(connection: AsyncConnection, case: Case) -> Done:
+    async def act(connection: AsyncConnection, seen: int) -> Done:
         return await rest.snooze(
             connection,
             found.viewer,
             alert_id,
             until=body.until,
             why=_plain(body.why),
-            seen_breach_id=case.newest_breach_id,
+            seen_breach_id=seen,
         )
 
-    told = body.model_dump(mode="json")
     return await _done(
-        services, _Asked(found, alert_id, Action.ALERT_SNOOZED, if_match, key, told), act
+        services, _Asked(found, alert_id, if_match, key), Action.ALERT_SNOOZED, body, act
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """Who asks for what to be done with which alert."""
-
-    found: Session
-    alert_id: int
-    action: Action
-    if_match: str
-    key: str | None
-    body: dict[str, Any]
+# What is done, with the newest breach that was seen.
+_Act = Callable[[AsyncConnection, int], Awaitable[Done]]
 
 
-_Act = Callable[[AsyncConnection, Case], Awaitable[Done]]
-
-
-async def _done(services: ServicesOf, asked: _Asked, act: _Act) -> Response:
+async def _done(
+    services: ServicesOf, asked: _Asked, action: Action, body: BaseModel | None, act: _Act
+) -> Response:
     """Do it for who may, and answer with the alert as it is then."""
-    viewer = asked.found.viewer
+    alert_id = asked.alert_id
     async with services.pool.connection() as connection:
-        patient_id = await alert_patient(connection, asked.alert_id)
-        access = await let_in(connection, viewer, patient_id, asked.action, acts=True)
-        try:
-            async with connection.transaction():
-                kept, again = await once(
-                    connection,
-                    asked.found,
-                    asked.key,
-                    (f"{asked.action} {asked.alert_id}", asked.body),
-                    lambda: _act(connection, asked, act),
-                )
-                entry = _entry(asked, access, patient_id, "again" if again else Answer.DONE.value)
-                await append(connection, entry)
-        except Refused as refused:
-            await append(connection, _entry(asked, access, patient_id, refused.slug))
-            raise
-    return kept.response()
+        patient_id = await alert_patient(connection, alert_id)
+        access = await let_in(connection, asked.found.viewer, patient_id, action, acts=True)
+        deed = Deed(
+            found=asked.found,
+            action=action,
+            patient_id=patient_id,
+            ground=access.ground,
+            key=asked.key,
+            asked=(f"{action} {alert_id}", {} if body is None else body.model_dump(mode="json")),
+            about=(("alert_id", alert_id),),
+            is_noted=False,
+        )
+        return await carry_out(connection, deed, lambda *_: _act(connection, asked, act))
 
 
 async def _act(connection: AsyncConnection, asked: _Asked, act: _Act) -> Kept:
@@ -206,7 +193,9 @@ async def _act(connection: AsyncConnection, asked: _Asked, act: _Act) -> Kept:
         raise Closed  # her relation ended in between
     case = await _case(connection, asked.alert_id)
     await demand(connection, case, viewer, asked.if_match)
-    done = await act(connection, case)
+    done = await act(connection, case.newest_breach_id)
+    if done.answer is Answer.NEW_VALUE:
+        raise await stale(connection, case, await etag(connection, case, viewer), after=0)
     if done.answer not in (Answer.DONE, Answer.ALREADY_YOURS):
         raise _refusal(done)
     case = await _case(connection, asked.alert_id)
@@ -219,13 +208,6 @@ async def _case(connection: AsyncConnection, alert_id: int) -> Case:
     if case is None:
         raise Closed
     return case
-
-
-def _entry(asked: _Asked, access: Access, patient_id: int, answer: str) -> Entry:
-    detail = {"alert_id": asked.alert_id, "answer": answer}
-    return Entry.by(
-        asked.found.viewer, asked.action, access.ground, patient_id=patient_id, detail=detail
-    )
 
 
 def _refusal(done: Done) -> Exception:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Header, Query, Response
 
 from alerts import log
 from alerts.access import Scope
@@ -11,7 +11,8 @@ from alerts.care import messages, tasks
 from alerts.web.api import cursor, models, queries, shown
 from alerts.web.api.document import refusals, with_etag
 from alerts.web.api.entering import Anyone, Cursor, Id, Staff, alert_patient, look
-from alerts.web.api.etag import etag
+from alerts.web.api.etag import etag, is_same
+from alerts.web.api.repeat import Kept
 from alerts.web.guard import Closed, note_listed
 from alerts.web.services import Services
 from alerts.worklist import worklist
@@ -19,6 +20,16 @@ from alerts.worklist import worklist
 router = APIRouter(tags=["alerts"])
 
 ENTRIES_MAX: Final = 200
+
+IfNoneMatch = Annotated[
+    str,
+    Header(
+        alias="If-None-Match",
+        max_length=400,
+        description="The ETag of the alert as it was read: if nothing has changed, 304.",
+        examples=['"17.0f343b0931126a20f133d67c2b018a3b"'],
+    ),
+]
 
 
 @router.get(
@@ -53,12 +64,16 @@ async def my_worklist(services: Services, found: Staff) -> models.Worklist:
     "/alerts/{alert_id}",
     operation_id="getAlert",
     summary="One alert",
-    responses=with_etag(refusals()),
+    response_model=models.Alert,
+    responses=with_etag(with_etag(refusals()), 304),
 )
 async def one_alert(
-    services: Services, found: Anyone, alert_id: Id, response: Response
-) -> models.Alert:
-    """Return an alert and its version, which If-Match names."""
+    services: Services,
+    found: Anyone,
+    alert_id: Id,
+    if_none_match: IfNoneMatch = "",
+) -> Response:
+    """Return an alert and its version, which If-Match names; 304 if the client has that one."""
     viewer = found.viewer
     async with services.pool.connection() as connection:
         patient_id = await alert_patient(connection, alert_id)
@@ -68,8 +83,10 @@ async def one_alert(
         case = await queries.alert(connection, alert_id)
         if case is None:
             raise Closed
-        response.headers["ETag"] = await etag(connection, case, viewer)
-    return shown.alert(case, viewer)
+        now = await etag(connection, case, viewer)
+    if is_same(now, if_none_match):
+        return Response(status_code=304, headers={"ETag": now})
+    return Kept(200, now, shown.alert(case, viewer).model_dump_json()).response()
 
 
 @router.get(

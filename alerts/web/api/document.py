@@ -25,7 +25,7 @@ A patient who is not open to who asks does not exist for her: 404.
 _REASONS: Final = {
     400: "It cannot be read, or the cursor is none of ours",
     401: "Nobody is logged in",
-    403: "The write does not carry the login's token",
+    403: "The write does not carry the login's token, or is not hers to make",
     404: "It does not exist for the viewer",
     409: "Somebody else has it, or it has ended",
     412: "It has changed since it was read: how, and by whom",
@@ -36,6 +36,7 @@ _REASONS: Final = {
     500: "Something went wrong with us",
     503: "The database does not answer",
 }
+_WITH_TAG: Final = {200: "The alert", 304: "It is as the client has it"}
 Responses = dict[int | str, dict[str, Any]]
 
 
@@ -55,7 +56,7 @@ def with_etag(responses: Responses, status: int = 200) -> Responses:
         "schema": {"type": "string", "examples": ['"17.0f343b0931126a20f133d67c2b018a3b"']},
         "required": True,
     }
-    return {**responses, status: {"headers": {"ETag": tag}}}
+    return {**responses, status: {"description": _WITH_TAG[status], "headers": {"ETag": tag}}}
 
 
 def describe(
@@ -70,6 +71,7 @@ def describe(
         routes=api.routes,
         tags=TAGS,
         servers=[{"url": SERVER}],
+        separate_input_output_schemas=False,
     )
     components = found.setdefault("components", {})
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")

@@ -10,7 +10,7 @@ from alerts.alert import Event
 from alerts.care.people import Viewer
 from alerts.case import Case
 from alerts.web.api import queries, shown
-from alerts.web.api.problem import Change, Refused, Words, missing_if_match
+from alerts.web.api.problem import AlertChange, Refused, Words, missing_if_match
 
 # What a person must have read before she acts; being told and shown changes nothing of it.
 _CHANGING: Final[list[str]] = [
@@ -55,14 +55,25 @@ async def demand(connection: AsyncConnection, case: Case, viewer: Viewer, if_mat
     if any(f'"{number}.{digest}"' == now for number, digest in named):
         return
     after = min((int(number) for number, _ in named), default=0)
+    raise await stale(connection, case, now, after=min(after, _NUMBER_MAX))
+
+
+def is_same(now: str, if_none_match: str) -> bool:
+    """Tell whether the client has the present version already (RFC 9110, section 13.1.2)."""
+    seen = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return now in seen or seen == ["*"]
+
+
+async def stale(connection: AsyncConnection, case: Case, now: str, *, after: int) -> Refused:
+    """Return the refusal of who has not read what has happened since the log's entry *after*."""
     since = await queries.changes(
-        connection, case.alert_id, _CHANGING, after=min(after, _NUMBER_MAX), most=_CHANGES_MAX
+        connection, case.alert_id, _CHANGING, after=after, most=_CHANGES_MAX
     )
-    changes = [Change(at=one.at, event=one.event, staff_name=one.staff_name) for one in since]
+    changes = [AlertChange(at=one.at, event=one.event, staff_name=one.staff_name) for one in since]
     what = shown.entry(since[0]).text if since else "Något som larmet visar är nytt"
     words = Words(
         "alert-changed",
         "Larmet har ändrats sedan du läste det",
         f"{what}. Läs larmet igen och försök sedan. Inget har ändrats av dig.",
     )
-    raise Refused(412, words, changes=changes, headers={"ETag": now})
+    return Refused(412, words, changes=changes, headers={"ETag": now})

@@ -4,7 +4,7 @@ A problem says nothing of what was sent: what a client wrote stands in no answer
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import psycopg
 import structlog
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from alerts.web.api.time import Utc
-from alerts.web.guard import LoginNeeded
+from alerts.web.guard import Closed, LoginNeeded
 
 _log = structlog.get_logger()
 
@@ -30,9 +30,10 @@ class Unfit(BaseModel):
 
     where: str = Field(description="Of the request: `body.outcome`, `query.limit_count`.")
     why: str = Field(description="A stable word: `missing`, `enum`, `string_too_long`.")
+    told: str | None = Field(None, description="In Swedish, of a plan that cannot be.")
 
 
-class Change(BaseModel):
+class AlertChange(BaseModel):
     """What has happened to an alert since the client read it."""
 
     at: Utc
@@ -69,7 +70,7 @@ class Problem(BaseModel):
     status: int
     detail: str
     errors: list[Unfit] | None = None
-    changes: list[Change] | None = None
+    changes: list[AlertChange] | None = None
 
 
 class Words(NamedTuple):
@@ -112,6 +113,9 @@ _WORDS: Final = {
 }
 
 
+_Answer = TypeVar("_Answer")
+
+
 class Refused(Exception):
     """Something is not done, and the client is told why.
 
@@ -126,7 +130,7 @@ class Refused(Exception):
         status: int,
         words: Words,
         *,
-        changes: Sequence[Change] | None = None,
+        changes: Sequence[AlertChange] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.slug = words.slug
@@ -140,7 +144,7 @@ def _problem(
     words: Words,
     *,
     errors: Sequence[Unfit] | None = None,
-    changes: Sequence[Change] | None = None,
+    changes: Sequence[AlertChange] | None = None,
 ) -> Problem:
     return Problem(
         type=TYPE + words.slug,
@@ -157,12 +161,18 @@ def missing_if_match() -> Refused:
     return Refused(428, _WORDS[428])
 
 
+def refusal(known: Mapping[_Answer, tuple[int, Words]], answer: _Answer) -> Exception:
+    """Return why *answer* was not what was asked for; what is not *known* does not exist."""
+    return Refused(*known[answer]) if answer in known else Closed()
+
+
 def add_handlers(app: FastAPI) -> None:
     """Let *app* answer every kind of failure with a problem."""
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(LoginNeeded, _login_needed)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(psycopg.DataError, _no_data)
     app.add_exception_handler(psycopg.OperationalError, _database_away)
     app.add_exception_handler(PoolTimeout, _database_away)
     app.add_exception_handler(Exception, _ours)
@@ -206,13 +216,26 @@ def _invalid(_request: Request, error: Exception) -> Response:
     found: Sequence[Any] = error.errors()
     if any(each["loc"][0] == "path" for each in found):  # a number that is none names nobody
         return _plain(404)
-    unfit = [Unfit(where=_where(each["loc"]), why=each["type"]) for each in found]
-    return _answer(_problem(422, _WORDS[422], errors=unfit))
+    unfit = [
+        Unfit(where=_where(each["loc"]), why=each["type"], told=each.get("ctx", {}).get("sv"))
+        for each in found
+    ]
+    words = _WORDS[422]
+    told = list(dict.fromkeys(each.told for each in unfit if each.told))
+    if told:
+        words = words._replace(detail=f"{' '.join(told)} {words.detail}")
+    return _answer(_problem(422, words, errors=unfit))
 
 
 def _where(loc: Sequence[object]) -> str:
     """Return the place of a fault; a name that the client made up is not repeated."""
     return ".".join(str(part) for part in loc[:2])
+
+
+def _no_data(request: Request, error: Exception) -> Response:
+    """Answer what the database cannot keep: a number out of range, a text with NUL."""
+    _log.warning("api.data", problem=type(error).__name__, route=_route(request))
+    return _plain(422)
 
 
 def _database_away(request: Request, error: Exception) -> Response:

@@ -18,8 +18,11 @@ class Program:
     def __init__(self, client: Client) -> None:
         self.client = client
 
-    async def get(self, path: str, **query: object) -> httpx.Response:
-        return await self.client.get(API + path, params={k: str(v) for k, v in query.items()})
+    async def get(
+        self, path: str, *, headers: dict[str, str] | None = None, **query: object
+    ) -> httpx.Response:
+        asked = {name: str(value) for name, value in query.items()}
+        return await self.client.get(API + path, params=asked, headers=headers)
 
     async def post(self, path: str, body: object = None, **headers: str) -> httpx.Response:
         """Send *body*; a header is named ``If_Match``, and one that is "" is left out."""

@@ -55,6 +55,25 @@ async def test_a_write_says_what_it_has_read(world: World, browse: Login, alert:
     assert world.one("select state from alert where alert_id = %s", alert) == "open"
 
 
+async def test_who_has_read_it_as_it_is_now_is_told_only_that(
+    world: World, browse: Login, alert: int
+) -> None:
+    async with browse("anna") as client:
+        anna = Program(client)
+        version = await anna.version(alert)
+        for sent in (version, f"W/{version}", f'"1.x", {version}', "*"):
+            again = await anna.get(f"/alerts/{alert}", headers={"If-None-Match": sent})
+            assert (again.status_code, again.content) == (304, b""), sent
+            assert again.headers["ETag"] == version
+        await world.measure_soon("marta", WORSE, ago=timedelta(seconds=1))
+        for sent in (version, '"1.x"', ""):
+            again = await anna.get(f"/alerts/{alert}", headers={"If-None-Match": sent})
+            assert again.status_code == 200
+            assert again.headers["ETag"] != version
+    looked = world.one("select count(*) from access_log where action = 'patient_seen'")
+    assert looked == 8  # who is told that nothing has changed has looked all the same
+
+
 async def test_who_was_slower_is_told_what_has_changed_and_by_whom(
     world: World, browse: Login
 ) -> None:

@@ -46,7 +46,8 @@ async def test_every_operation_is_described_whole(browse: Login) -> None:
         for status, answer in answers.items():
             media = "application/json" if status < "300" else "application/problem+json"
             media = "text/csv" if status == "200" and path.endswith(".csv") else media
-            assert list(answer["content"]) == [media], (path, status)
+            content = list(answer.get("content", ()))
+            assert content == ([] if status == "304" else [media]), (path, status)
         assert ("428" in answers) == ("ETag" in answers.get("200", {}).get("headers", {})) or (
             method == "get"
         )
@@ -62,7 +63,7 @@ async def test_every_answer_and_body_has_an_example_that_is_one(browse: Login) -
         for operation in methods.values():
             bodies = [operation["requestBody"]] if "requestBody" in operation else []
             for part in (*operation["responses"].values(), *bodies):
-                for media, content in part["content"].items():
+                for media, content in part.get("content", {}).items():
                     if media == "text/csv":
                         continue
                     named.add(content["schema"]["$ref"].rpartition("/")[2])

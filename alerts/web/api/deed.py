@@ -1,0 +1,141 @@
+"""What is written about a patient: by who may, once, and kept in the access log.
+
+One transaction acts, and keeps the answer under the client's key. What is refused changes nothing,
+and the access log says that it was tried.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from fastapi.responses import Response
+from psycopg import AsyncConnection
+from pydantic import BaseModel
+
+from alerts.audit.chain import append
+from alerts.audit.entry import Action, Entry
+from alerts.web.api.problem import Refused
+from alerts.web.api.repeat import Kept, once
+from alerts.web.guard import Closed, let_speak
+from alerts.web.services import ServicesOf
+from alerts.web.session import Session
+
+Act = Callable[[AsyncConnection, datetime], Awaitable[Kept]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """Who does what to whom.
+
+    Attributes:
+        patient_id: Whom it is about.
+        ground: The relation that opens her.
+        key: The client's, if it gives one.
+        asked: What belongs to the key: what is done to what, and the body.
+        about: What the access log is to name beside the patient.
+        is_noted: Who acts notes in the access log what is done; else it is noted here.
+    """
+
+    found: Session
+    action: Action
+    patient_id: int
+    ground: str
+    key: str | None
+    asked: tuple[str, Any]
+    about: tuple[tuple[str, object], ...] = ()
+    is_noted: bool = True
+
+    def entry(self, answer: str) -> Entry:
+        """Return what the access log says of it."""
+        return Entry.by(
+            self.found.viewer,
+            self.action,
+            self.ground,
+            patient_id=self.patient_id,
+            detail={**dict(self.about), "answer": answer},
+        )
+
+
+async def carry_out(connection: AsyncConnection, deed: Deed, act: Act) -> Response:
+    """Do it, or answer as when it was done with the same key before.
+
+    Args:
+        connection: In no transaction.
+        deed: Who does what; she has been let in.
+        act: Does it, in our transaction, at the database's time.
+
+    Raises:
+        Refused: It cannot be done; nothing has changed.
+        Closed: Her relation ended in between, or what it is about is not hers.
+    """
+
+    async def now() -> Kept:
+        row = await (await connection.execute("select clock_timestamp()")).fetchone()
+        assert row is not None
+        return await act(connection, row[0])
+
+    try:
+        async with connection.transaction():
+            kept, again = await once(connection, deed.found, deed.key, deed.asked, now)
+            if again or not deed.is_noted:
+                await append(connection, deed.entry("again" if again else "done"))
+    except Refused as refused:
+        await append(connection, deed.entry(refused.slug))
+        raise
+    except Closed:
+        await append(connection, deed.entry("not-found"))
+        raise
+    except psycopg.DataError:  # answered as a fault of the request
+        await append(connection, deed.entry("invalid"))
+        raise
+    return kept.response()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who wants something done for which patient, and under which key of hers."""
+
+    found: Session
+    patient_id: int
+    key: str | None
+
+
+async def speak(
+    services: ServicesOf,
+    asked: Asked,
+    action: Action,
+    body: BaseModel | None,
+    act: Act,
+    *,
+    about: int | str = "",
+) -> Response:
+    """Do what the patient wills, for herself or for who cares for her.
+
+    Args:
+        services: The application's.
+        asked: Who, for whom.
+        action: What it is called in the access log; *act* notes there what is done.
+        body: What was sent.
+        act: Does it.
+        about: What it is done to, if the body does not say it.
+    """
+    sent = None if body is None else body.model_dump(mode="json")
+    async with services.pool.connection() as connection:
+        viewer = asked.found.viewer
+        access = await let_speak(connection, viewer, asked.patient_id, action)
+        deed = Deed(
+            found=asked.found,
+            action=action,
+            patient_id=asked.patient_id,
+            ground=access.ground,
+            key=asked.key,
+            asked=(f"{action} {asked.patient_id} {about}", sent),
+        )
+        return await carry_out(connection, deed, act)
+
+
+def done(model: BaseModel, status: int = 200) -> Kept:
+    """Return *model* as an answer that is kept."""
+    return Kept(status, "", model.model_dump_json())
