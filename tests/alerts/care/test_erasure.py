@@ -11,8 +11,9 @@ from psycopg import AsyncConnection
 from alerts.care import erasure
 from alerts.care.erasure import GOES, STAYS, Obstacle
 from alerts.care.erasure_command import erase_command
+from alerts.technical.fault import FAILURES_OF_DEVICE, of_failures
 from tests.alerts.care.reachable import reachable
-from tests.alerts.world import D, S, World
+from tests.alerts.world import D, S, World, device
 
 Connection = AsyncConnection[Any]
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -27,6 +28,13 @@ async def db(world: World) -> AsyncIterator[Connection]:
 def test_of_every_table_that_has_something_of_patients_it_is_decided(world: World) -> None:
     assert set(GOES) & set(STAYS) == set()
     assert set(GOES) | set(STAYS) == reachable(world)
+
+
+def key_of_failures(world: World, key: str) -> str:
+    """Return what the fault of her device is called among faults."""
+    fault = of_failures(world.patient(key), device(key), None, FAILURES_OF_DEVICE)
+    assert fault is not None
+    return fault.key
 
 
 def a_life(world: World, key: str) -> None:
@@ -56,8 +64,8 @@ def a_life(world: World, key: str) -> None:
     run("insert into reminder_attempt values (%s, 1, 'sms')", [reminder])
     run(
         "insert into technical (kind, patient_id, key, closed_at) "
-        "values ('low_battery', %s, %s, now())",
-        [patient, key],
+        "values ('failed_measurements', %s, %s, now())",
+        [patient, key_of_failures(world, key)],
     )
 
 
@@ -107,6 +115,11 @@ async def test_what_may_go_goes_and_nothing_of_another(db: Connection, world: Wo
     stored: datetime = world.one("select stored_at from reading")
     assert erased.kept_until.year == stored.year + 10
     assert world.rows("select action, detail ->> 'account' from access_log") == [("erased", "root")]
+    keys = {row[0] for row in world.rows("select key from technical")}
+    hers = key_of_failures(world, "marta")
+    assert hers.endswith(f":{world.patient('marta')}")
+    assert hers not in keys
+    assert key_of_failures(world, "ingrid") in keys
     again = await erasure.erase(db, world.patient("marta"), by="root", now=NOW)
     assert sum(again.gone.values()) == 0
     with pytest.raises(LookupError):
