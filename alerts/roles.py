@@ -57,8 +57,8 @@ GRANTS: Final = {
         gateway_device gateway_event gateway_home gateway_setting gateway_status incident
         pairing_request patient patient_pause patient_pause_was plan_limit plan_rule plan_version
         quantity quarantine reading reading_review recheck_difference recheck_run {_NOTED} rejudge
-        reminder repeat_wait replay_state retention_state rule_due sample sample_day
-        sample_day_mark sample_day_state schema_migration""",
+        reminder repeat_wait replay_state retention_state review_request rule_due sample
+        sample_day sample_day_mark sample_day_state schema_migration""",
         insert="""
         alert alert_log breach breach_reading canary_beat clock_turn gateway_config gateway_event
         gateway_status incident quarantine reading reading_review recheck_difference recheck_run
@@ -66,7 +66,8 @@ GRANTS: Final = {
         update="""
         alert breach clock_turn gateway_config gateway_status incident pairing_request
         quarantine reading recheck_difference recheck_run registry repeat_wait replay_state
-        retention_state rule_due sample sample_day sample_day_mark sample_day_state""",
+        retention_state review_request rule_due sample sample_day sample_day_mark
+        sample_day_state""",
         delete="""
         canary_beat gateway_config gateway_event registry_change rejudge rule_due sample_day
         sample_day_mark""",
@@ -75,15 +76,15 @@ GRANTS: Final = {
     WEB: Grants(
         select=f"""
         absence access_chain access_log access_review account alert alert_case alert_course
-        alert_log attempt block breach breach_reading canary_beat care_contact care_relation channel
-        channel_test clock_turn consent device_loan digest duty emergency_access enrolment_code
-        gateway gateway_certificate gateway_config gateway_device gateway_event gateway_home
-        gateway_status handover huvudman idempotency_key loan_note login_failure login_session
-        login_step message notification pairing_request patient patient_channel patient_pause
-        person person_unit
-        plan_advice plan_limit plan_proposal plan_rule plan_schedule plan_template plan_version
-        policy pulse quantity quarantine reach reading reading_move {_NOTED} relative repeat_wait
-        route_turn sample staff staff_function substitute task team team_member technical
+        alert_log attempt block breach breach_reading canary_beat care_contact care_relation
+        channel channel_test clock_turn consent device_loan digest duty emergency_access
+        enrolment_code gateway gateway_certificate gateway_config gateway_device gateway_event
+        gateway_home gateway_status handover huvudman idempotency_key loan_note login_failure
+        login_session login_step message notification pairing_request patient patient_channel
+        patient_pause person person_unit plan_advice plan_limit plan_proposal plan_rule
+        plan_schedule plan_template plan_version policy pulse quantity quarantine reach reading
+        {_NOTED} relative repeat_wait review_request route_turn sample staff staff_function
+        substitute task team team_member technical technical_notice technical_told
         technical_turn unit unit_day unit_hours""",
         insert="""
         absence access_log access_review alert_case alert_course alert_log attempt block
@@ -91,14 +92,14 @@ GRANTS: Final = {
         gateway gateway_certificate gateway_device gateway_event handover idempotency_key loan_note
         login_failure login_session login_step message notification pairing_request patient_pause
         patient_pause_was pause_log person_unit plan_advice plan_limit plan_proposal plan_rule
-        plan_schedule plan_template plan_version policy reach reading_move registry_change
-        substitute task""",
+        plan_schedule plan_template plan_version policy reach reading_word registry_change
+        review_request substitute task""",
         update="""
         absence access_chain alert alert_case alert_course attempt care_contact care_relation
         channel channel_test device_loan duty enrolment_code gateway gateway_certificate
         gateway_config gateway_device gateway_home handover loan_note message notification
-        pairing_request patient_pause person_unit plan_proposal plan_template policy reach registry
-        route_turn substitute task technical""",
+        pairing_request patient_pause person_unit plan_proposal plan_template policy reach
+        registry route_turn substitute task technical technical_notice""",
         delete="alert_course idempotency_key login_failure login_session login_step",
         lock=(("patient", "patient_id"), ("staff", "staff_id"), ("unit", "unit_id")),
         # Who breaks into the pages takes over no account, gives nobody's consent, and writes over
@@ -114,19 +115,19 @@ GRANTS: Final = {
     ),
     NOTIFIER: Grants(
         select="""
-        absence alert alert_case alert_course alert_log attempt breach canary_beat
-        care_contact channel clock_turn device_loan digest duty gateway gateway_certificate
-        gateway_config gateway_device gateway_event gateway_home gateway_status incident
-        notification pairing_request patient patient_channel patient_pause person person_unit
-        plan_rule policy pulse quantity quarantine reach reading reminder reminder_attempt
-        route_turn rule_due sample staff staff_function substitute task team team_member technical
-        technical_turn unit unit_day unit_hours""",
+        absence alert alert_case alert_course alert_log attempt breach canary_beat care_contact
+        channel clock_turn device_loan digest duty gateway gateway_certificate gateway_config
+        gateway_device gateway_event gateway_home gateway_status incident notification
+        pairing_request patient patient_channel patient_pause person person_unit plan_rule
+        policy pulse quantity quarantine reach reading reminder reminder_attempt route_turn
+        rule_due sample staff staff_function substitute task team team_member technical
+        technical_notice technical_told technical_turn unit unit_day unit_hours""",
         insert="""
         alert_case alert_course alert_log attempt digest incident notification pulse
-        reminder_attempt task technical technical_turn""",
+        reminder_attempt task technical technical_notice technical_told technical_turn""",
         update="""
         alert alert_case alert_course attempt channel incident notification pulse reminder
-        reminder_attempt route_turn task technical technical_turn""",
+        reminder_attempt route_turn task technical technical_notice technical_turn""",
         delete="alert_course",
     ),
 }

@@ -6,6 +6,7 @@ for rules is found by ``rejudge``, soon after. A word ends the waiting for a rep
 wrong reading has calmed waits again. Rows are taken in the order of ingest.consequences.
 """
 
+import enum
 import os
 import time
 from collections.abc import Mapping
@@ -106,8 +107,21 @@ where b.reading_id = r.reading_id and b.rule = r.rule and b.alert_id is null and
 """
 
 
+class Refusal(enum.StrEnum):
+    """Why a reading cannot be reviewed so. Stands in the database: never rename one."""
+
+    GONE = "gone"  # it is not there, or is no longer kept
+    REPLACED = "replaced"  # it was rejected, corrected or moved before
+    SAME = "same"  # it is hers already
+    IMPOSSIBLE = "impossible"  # no such value can have been measured, or be stored
+
+
 class ReviewError(ValueError):
-    """The reading cannot be reviewed so: it is not there, replaced already, or no such value."""
+    """The reading cannot be reviewed so; *refusal* says why."""
+
+    def __init__(self, refusal: Refusal, problem: str) -> None:
+        super().__init__(problem)
+        self.refusal = refusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,8 +219,7 @@ async def move(
         await episode.lock(connection, np.array(sorted(owners), np.int64))  # both, in order
         reading = await _hold(connection, reading_id)
         if reading.patient_id == patient_id:
-            problem = f"reading {reading_id} is hers already"
-            raise ReviewError(problem)
+            raise ReviewError(Refusal.SAME, f"reading {reading_id} is hers already")
         await connection.execute(
             _MOVE,
             {
@@ -225,17 +238,16 @@ async def move(
 def _check(values: Mapping[Quantity, float]) -> None:
     """Refuse what could not have been measured."""
     if not values:
-        problem = "a correction without a value"
-        raise ReviewError(problem)
+        raise ReviewError(Refusal.IMPOSSIBLE, "a correction without a value")
     for quantity, value in values.items():
         facts = quantity.facts
         if not facts.hard_low <= value <= facts.hard_high:  # NaN is not either
             problem = f"{quantity} {value:g} is not {facts.hard_low:g} to {facts.hard_high:g}"
-            raise ReviewError(problem)
+            raise ReviewError(Refusal.IMPOSSIBLE, problem)
     pair = [values.get(half) for half in (Quantity.SYSTOLIC, Quantity.DIASTOLIC)]
     if pair[0] is not None and pair[1] is not None and pair[0] - pair[1] < PULSE_PRESSURE_MIN:
         problem = f"a blood pressure of {pair[0]:g}/{pair[1]:g} cannot be"
-        raise ReviewError(problem)
+        raise ReviewError(Refusal.IMPOSSIBLE, problem)
 
 
 async def _hold(connection: psycopg.AsyncConnection[Any], reading_id: UUID) -> _Reading:
@@ -246,11 +258,10 @@ async def _hold(connection: psycopg.AsyncConnection[Any], reading_id: UUID) -> _
         await episode.lock(connection, np.array([row[0]], np.int64))
         row = await (await connection.execute(f"{query} for update", [reading_id])).fetchone()
     if row is None:
-        problem = f"no reading {reading_id}"
-        raise ReviewError(problem)
+        raise ReviewError(Refusal.GONE, f"no reading {reading_id}")
     if row[2] & Suspicion.SUPERSEDED:
         problem = f"reading {reading_id} was rejected or replaced before"
-        raise ReviewError(problem)
+        raise ReviewError(Refusal.REPLACED, problem)
     return _Reading(reading_id=reading_id, patient_id=row[0], measured_at=row[1])
 
 

@@ -78,17 +78,18 @@ PARTS: Final = (
     Part("sample"),
     Part("sample_day"),
     Part("reading_review", _READING),
+    # Of one that moved nothing says who the other is; her care's own words may, too.
+    Part("review_request", omit=("to_patient_id", "new_reading_id")),
     Part(
-        "reading_move",
-        "t.from_patient_id = %(patient_id)s",
-        omit=("to_patient_id", "new_reading_id", "why"),  # her care's words may name the other
-        name="reading_moved_away",
+        "review_request",
+        "t.to_patient_id = %(patient_id)s",
+        omit=("patient_id", "reading_id"),
+        name="reading_moved_here",
     ),
     Part(
-        "reading_move",
-        "t.to_patient_id = %(patient_id)s",
-        omit=("from_patient_id", "reading_id", "why"),
-        name="reading_moved_here",
+        "reading_word",
+        "t.request_id in (select request_id from review_request "
+        "where patient_id = %(patient_id)s and verdict <> 'moved')",
     ),
     # Refused of a device that is hers alone: of a shared one nobody knows whose it was.
     Part(

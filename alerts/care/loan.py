@@ -2,7 +2,7 @@
 
 What was measured stays whose it was: no loan begins before, or ends before, a reading that is
 stored as somebody's. A reading that went to the wrong person is moved by itself
-(alerts.care.reading_owner). Readings that were nobody's when they came, because the loan was
+(alerts.care.reading_review). Readings that were nobody's when they came, because the loan was
 written down too late, find their patient by themselves.
 
 Technicians put devices on a gateway's list (alerts.fleet.actions): a loan here needs no more than

@@ -77,19 +77,11 @@ create table loan_note (
     moved_from bigint references device_loan  -- the loan of whoever had it until then
 );
 
--- A reading that was somebody else's: where it lies now. With the patient it came to it is rejected,
--- and nothing of hers says whose it was.
-create table reading_move (
-    reading_id uuid primary key,
-    from_patient_id bigint not null references patient,
-    new_reading_id uuid not null unique,
-    to_patient_id bigint not null references patient,
-    at timestamptz not null,
-    staff_id bigint references staff,
-    why text not null,
-    check (from_patient_id <> to_patient_id)
+-- How somebody knows what she has said of a reading (review_request), in her own words: they may
+-- name another patient, so they stand here, where ingest does not read.
+create table reading_word (
+    request_id bigint primary key references review_request,
+    why text not null check (length(why) between 1 and 500)
 );
-create index reading_move_from on reading_move (from_patient_id);
-create index reading_move_to on reading_move (to_patient_id);
-create trigger reading_move_append_only before update or delete or truncate on reading_move
+create trigger reading_word_append_only before update or delete or truncate on reading_word
     for each statement execute function refuse_change();

@@ -3,7 +3,7 @@
 from datetime import datetime, time
 from typing import Final
 
-from ingest import days, recheck, rejudge, repeat, replay, retention
+from ingest import asked, days, recheck, rejudge, repeat, replay, retention
 from ingest.clock import composite, due, means, missing, trim
 from ingest.clock.chore import Chore, Connection, Lane, Run
 from ingest.registry import Registry
@@ -27,6 +27,7 @@ def chores(keep_days: int) -> tuple[Chore, ...]:
         Chore(name="baseline", run=means.daily, lane=people, every_s=15, most=1_000),
         Chore(name=composite.COMPOSITE, run=composite.look, lane=people, every_s=15, most=1_000),
         Chore(name="repeat", run=repeat.settle_due, lane=back, every_s=5, most=1_000),
+        Chore(name="asked", run=_asked, lane=back, every_s=2, most=100),
         Chore(name="rejudge", run=_rejudge, lane=back, every_s=2, most=1_000),
         Chore(name="loans", run=replay.after_loans, lane=back, every_s=15, most=1_000),
         Chore(name="days", run=_days, lane=house, every_s=60),
@@ -34,6 +35,10 @@ def chores(keep_days: int) -> tuple[Chore, ...]:
         Chore(name="retention", run=_retention(keep_days), lane=house, every_s=60),
         Chore(name="recheck", run=_recheck, lane=house, every_s=60, at=NIGHT),
     )
+
+
+async def _asked(connection: Connection, _registry: Registry, _now: datetime, most: int) -> int:
+    return await asked.settle(connection, most)
 
 
 async def _rejudge(connection: Connection, registry: Registry, _now: datetime, most: int) -> int:

@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 from psycopg import AsyncConnection
 
-from alerts.care import export, loan, pause, proposal, reading_owner
+from alerts.care import export, loan, pause, proposal, reading_review
 from alerts.care.agreement import agree
 from alerts.care.export import LEFT_OUT, PARTS
 from alerts.care.export_command import export_command
 from alerts.care.lent import Answer, Device
 from alerts.care.plan_spec import PlanSpec
 from alerts.care.proposal import How
+from ingest import asked, pg_binary
+from ingest.asked import Verdict
 from tests.alerts.care.reachable import reachable
 from tests.alerts.world import PATIENTS, D, S, W, World, device
 
@@ -136,22 +138,25 @@ async def test_a_reading_that_moved_names_neither_of_them_to_the_other(
     now = datetime.now(UTC)
     await world.measure_soon("marta", {W: 70.0}, at=now - DAY)
     reading_id = world.one("select reading_id from reading")
-    await reading_owner.move(
+    await reading_review.ask(
         db,
         world.viewer("anna"),
         reading_id,
-        world.patient("kalle"),
+        Verdict.MOVED,
+        to_patient_id=world.patient("kalle"),
         why="Kalle i stället för Märta",
         now=now,
     )
+    pg_binary.register(db)
+    await asked.settle(db, 1)
     hers = await export.export(db, world.patient("marta"), now)
     his = await export.export(db, world.patient("kalle"), now)
-    (away,) = hers["tables"]["reading_moved_away"]
+    (away,) = hers["tables"]["review_request"]
     (here,) = his["tables"]["reading_moved_here"]
     assert away["reading_id"] == str(reading_id)
-    assert {"to_patient_id", "new_reading_id", "why"}.isdisjoint(away)
+    assert {"to_patient_id", "new_reading_id"}.isdisjoint(away)
     assert "i stället för" not in json.dumps([hers, his], ensure_ascii=False)
-    assert {"from_patient_id", "reading_id", "why"}.isdisjoint(here)
+    assert {"patient_id", "reading_id"}.isdisjoint(here)
     assert str(reading_id) not in json.dumps(his)
     table = export.readings_csv(hers).decode("utf-8-sig").splitlines()
     assert table[1].split(";")[1:5] == ["Vikt", "70,0", "kg", "nej"]
