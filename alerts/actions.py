@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from psycopg import AsyncConnection
 
-from alerts import audience, course, engine, log, policy
+from alerts import audience, course, engine, log, policy, taken
 from alerts.alert import Event, IllegalTransition, Level, Outcome, State, after
 from alerts.care.people import Viewer
 from alerts.held import Answer, Done, Held, hold, moment, too_late
@@ -46,6 +46,7 @@ async def acknowledge(
             return Done(Answer.NEW_VALUE, held.patient_id)
         at = await _store(connection, held, viewer, state, ending={}, now=now)
         await log.append(connection, alert_id, Event.ACKNOWLEDGED, staff_id=viewer.staff_id)
+        await _tell_others(connection, held, viewer, at)
     return Done(Answer.DONE, held.patient_id, viewer.name, at)
 
 
@@ -89,7 +90,16 @@ async def close(
         await log.append(
             connection, alert_id, Event.CLOSED, staff_id=viewer.staff_id, detail=ending
         )
+        await _tell_others(connection, held, viewer, at)
     return Done(Answer.DONE, held.patient_id, viewer.name, at)
+
+
+async def _tell_others(
+    connection: AsyncConnection, held: Held, viewer: Viewer, at: datetime
+) -> None:
+    """Tell those who had been told of it that it is hers, if it was nobody's until now."""
+    if held.state == State.OPEN and viewer.staff_id is not None:
+        await taken.tell(connection, held.alert_id, viewer.staff_id, at)
 
 
 async def _store(

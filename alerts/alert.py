@@ -39,6 +39,7 @@ class Event(enum.StrEnum):
     DELIVERED = "delivered"  # a message has arrived with one who was told
     NOT_DELIVERED = "not_delivered"  # none of her channels worked, or she has none
     ACKNOWLEDGED = "acknowledged"  # a person took it
+    TAKEN_TOLD = "taken_told"  # who had been told of it is told who has it
     ACK_EXPIRED = "ack_expired"  # she did not end it in time
     SNOOZED = "snoozed"  # a person lets it rest until a time
     SNOOZE_ENDED = "snooze_ended"  # the time came
@@ -106,6 +107,8 @@ TRANSITIONS: Final = MappingProxyType(
         (State.ACKNOWLEDGED, Event.REOPENED): State.OPEN,
         (State.ACKNOWLEDGED, Event.ACK_EXPIRED): State.OPEN,
         (State.ACKNOWLEDGED, Event.CLOSED): State.CLOSED,
+        (State.ACKNOWLEDGED, Event.TAKEN_TOLD): State.ACKNOWLEDGED,
+        (State.CLOSED, Event.TAKEN_TOLD): State.CLOSED,  # who ended it took it there and then
         (State.CLOSED, Event.SHOWN): State.CLOSED,
         (State.CLOSED, Event.DELIVERED): State.CLOSED,
         (State.CLOSED, Event.NOT_DELIVERED): State.CLOSED,

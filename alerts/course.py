@@ -23,6 +23,7 @@ from alerts.alert import Level, State
 from alerts.care.availability import around
 from alerts.escalation import Because, Receiver
 from alerts.pulse import Part, beat
+from alerts.taken import TAKEN
 from alerts.turn import Standing, Turn, look
 
 # A claim holds row locks that ingest may wait for.
@@ -90,7 +91,7 @@ select n.alert_id, n.staff_id, n.unit_id, max(n.made_at) as made_at,
        max(n.made_at) filter (where n.state not in ('failed', 'no_channel')) as reached_at
 from notification n
 join alert_course c using (alert_id, began_at)
-where n.alert_id = any (%s::bigint[])
+where n.alert_id = any (%s::bigint[]) and n.why <> %s
 group by n.alert_id, n.staff_id, n.unit_id
 """
 
@@ -309,7 +310,7 @@ async def _turns(
 
 async def _told(connection: AsyncConnection, alert_ids: Sequence[int]) -> Mapping[int, list[_Told]]:
     cursor = connection.cursor(row_factory=class_row(_Told))
-    await cursor.execute(_TOLD, (alert_ids,))
+    await cursor.execute(_TOLD, (alert_ids, TAKEN))
     told: dict[int, list[_Told]] = {}
     for one in await cursor.fetchall():
         told.setdefault(one.alert_id, []).append(one)

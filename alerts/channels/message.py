@@ -1,13 +1,19 @@
 """What is said on the way to a person: that there is something to look at, and where.
 
 Law of this module: no patient, value, diagnosis or unit. A telephone lies on a table, and mail is
-read by others; who logs in sees the rest.
+read by others; who logs in sees the rest. Of people there is one: the colleague who has taken it.
 """
 
 import enum
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
 
 from alerts.alert import Level
+from alerts.words import ZONE
+
+# With it and an ordinary address an SMS is of one part.
+NAME_CHARS_MAX: Final = 40
 
 
 class Kind(enum.StrEnum):
@@ -45,6 +51,16 @@ def of_alert(level: Level, public_url: str) -> Message:
 def of_several(number: int, public_url: str) -> Message:
     """Return that there are *number* new alerts, none of them red."""
     return _with_link(f"{number} nya larm i arbetslistan", public_url)
+
+
+def of_taken(name: str, told_at: datetime, public_url: str) -> Message:
+    """Return that a colleague, *name*, has taken the alert that she was told of at *told_at*."""
+    clock = told_at.astimezone(ZONE).strftime("%H:%M")
+    subject = f"{name[:NAME_CHARS_MAX]} har tagit larmet du fick {clock}"
+    return Message(
+        subject=subject,
+        text=f"{subject}. Du behöver inte göra något. Se listan: {public_url.rstrip('/')}/",
+    )
 
 
 def of_test(code: str) -> Message:

@@ -73,7 +73,7 @@ create table notification (
     check (num_nonnulls(staff_id, unit_id) = 1)
 );
 create unique index notification_once on notification
-    (alert_id, began_at, step, coalesce(staff_id, 0), coalesce(unit_id, 0));
+    (alert_id, began_at, step, (why = 'taken'), coalesce(staff_id, 0), coalesce(unit_id, 0));
 create index notification_due on notification (due_at) where due_at is not null;
 create index notification_of_alert on notification (alert_id, notification_id);
 create index notification_of_staff on notification (staff_id, made_at);

@@ -91,6 +91,8 @@ async def _send(pool: Pool, carriers: Carriers, one: Claimed, clock: Clock) -> N
 
 
 def _message(one: Claimed, public_url: str) -> Message:
+    if one.taken is not None:
+        return message.of_taken(one.taken.name, one.taken.told_at, public_url)
     if one.alerts > 1:
         return message.of_several(one.alerts, public_url)
     return message.of_alert(one.level, public_url)

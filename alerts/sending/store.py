@@ -5,7 +5,7 @@ the notification due again, and its attempt is then ``unknown``. Every change of
 is made under its row's lock, from all of its attempts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -16,9 +16,10 @@ from alerts import log
 from alerts.alert import Event, Level
 from alerts.alert import State as AlertState
 from alerts.channels.outcome import Fault, Outcome, State
-from alerts.sending import digest, health, rows
+from alerts.sending import digest, health, others, rows
 from alerts.sending.digest import ALONE, Member
-from alerts.sending.move import LEASE, End, Ending, Move, Send, Wait, Way, next_move
+from alerts.sending.move import LEASE, End, Ending, Move, Send, Try, Wait, Way, next_move
+from alerts.sending.others import Taken, is_of_taking
 from alerts.sending.rows import Row
 
 Connection = AsyncConnection[Any]
@@ -36,6 +37,7 @@ class Claimed:
     level: Level
     alerts: int  # that the message is about
     way: Way
+    taken: Taken | None = None  # it tells who has taken the alert
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +132,24 @@ class _Look:
     move: Move
     tries: int  # so far
     alerts: int  # that a message now would be about
+    taken: Taken | None = None  # it tells who has taken the alert
 
 
 async def _looks(
     connection: Connection, found: Sequence[Row], kinds: Sequence[str], at: datetime
 ) -> list[_Look]:
     tries = await rows.tries(connection, found)
+    taken = await others.heard(connection, found, kinds)
+    looks = [
+        _look_at_taken(row, taken.get(row.notification_id), tries, at)
+        for row in found
+        if is_of_taking(row)
+    ]
+    found = [row for row in found if not is_of_taking(row)]
     ways = await rows.ways(connection, found, kinds)
     untold = [row for row in found if not tries[row.notification_id]]
     held = await digest.hold(connection, untold, at)
     parts = await digest.members(connection, found)
-    looks = []
     for row in found:
         its, part = tries[row.notification_id], parts.get(row.notification_id, ALONE)
         move = _without_a_try(row, part, held.get(row.notification_id), at) or next_move(
@@ -151,6 +160,14 @@ async def _looks(
         )
         looks.append(_Look(row=row, move=move, tries=len(its), alerts=part.alerts))
     return looks
+
+
+def _look_at_taken(
+    row: Row, taken: Taken | None, tries: Mapping[int, Sequence[Try]], at: datetime
+) -> _Look:
+    its = tries[row.notification_id]
+    move = others.next_move(row, taken, its, at)
+    return _Look(row=row, move=move, tries=len(its), alerts=1, taken=taken)
 
 
 def _without_a_try(
@@ -197,13 +214,18 @@ async def _begin(connection: Connection, look: _Look, way: Way, at: datetime) ->
         level=Level(row.level),
         alerts=look.alerts,
         way=way,
+        taken=look.taken,
     )
 
 
 async def _rest(connection: Connection, row: Row, move: Wait | End, at: datetime) -> None:
     if isinstance(move, Wait):
         await _postpone(connection, row, move.until, is_sent=row.state == Ending.SENT)
-    elif move.ending not in _HOPELESS or await _hurry_course(connection, row, at):
+    elif (
+        move.ending not in _HOPELESS
+        or is_of_taking(row)
+        or await _hurry_course(connection, row, at)
+    ):
         await _end(connection, row, move.ending, at)
     else:
         await _postpone(connection, row, at + _AGAIN_AFTER, is_sent=row.state == Ending.SENT)
@@ -231,7 +253,7 @@ async def _end(connection: Connection, row: Row, ending: Ending, at: datetime) -
         (ending, at, row.notification_id),
     )
     event = _EVENTS.get(ending)
-    if event is not None:
+    if event is not None and not is_of_taking(row):
         detail = {"notification": row.notification_id, "unit": row.unit_id, "why": ending}
         await log.append(connection, row.alert_id, event, staff_id=row.staff_id, detail=detail)
 

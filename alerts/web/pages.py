@@ -169,6 +169,7 @@ def said(entry: Entry) -> str:
         Event.DELIVERED: f"Meddelandet kom fram till {reached}",
         Event.NOT_DELIVERED: f"Meddelandet nådde inte {reached}",
         Event.ACKNOWLEDGED: f"{who} tog larmet",
+        Event.TAKEN_TOLD: f"De andra som fått larmet får veta att {who} tog det",
         Event.ACK_EXPIRED: "Tiden gick ut utan att larmet avslutades. Det är öppet igen",
         Event.SNOOZED: f"{who} lät larmet vila.{note}",
         Event.SNOOZE_ENDED: "Vilotiden är slut. Larmet är öppet igen",

@@ -137,6 +137,7 @@ async def test_all_who_are_on_duty_are_told_of_red_at_once(story: Story) -> None
         "where r.event = 'routed' and n.event = 'notified'"
     )
     await story.takes("cia")
+    story.expects("22:00 bo: taken")
 
 
 async def test_who_is_left_of_those_on_duty_is_told_that_it_is_hers(story: Story) -> None:
@@ -149,3 +150,4 @@ async def test_who_is_left_of_those_on_duty_is_told_that_it_is_hers(story: Story
     await story.at("22:06")
     story.expects("22:05 cia: rerouted")
     await story.takes("cia")
+    story.expects("22:06 bo: taken", "22:06 dan: taken")

@@ -164,6 +164,7 @@ async def test_what_somebody_else_has_taken_is_not_hers_to_let_rest(story: Story
     await story.measures("marta", RED)
     story.expects("08:12 bo: opened", "08:12 cia: opened")
     await story.takes("bo")
+    story.expects("08:12 cia: taken")
     done = await story.snoozes("cia", story.moment("09:00"))
     assert (done.answer, done.name) == (Answer.TAKEN, "Bo Provson")
 

@@ -115,11 +115,12 @@ async def test_of_fifty_at_once_one_takes_it_the_others_are_told_who_and_nobody_
     (winner,) = (one for one in answers if one.answer is Answer.DONE)
     others = [one for one in answers if one is not winner]
     assert {(one.answer, one.name) for one in others} == {(Answer.TAKEN, winner.name)}
-    rang = len(story.heard)
+    before = [line for line in story.heard if not line.endswith("taken")]
     await story.turn()
     await story.at("12:31")
-    assert len(story.heard) == rang
+    assert sorted(story.heard) == sorted([*before, "08:32 enheten: taken"])
     assert story.state("sven") == "acknowledged"
+    story.heard.clear()
 
 
 async def test_a_course_that_meets_an_end_or_a_taking_is_over_or_rests(story: Story) -> None:
