@@ -89,6 +89,15 @@ def place() -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
+def frozen() -> Iterator[None]:
+    """What was there before cannot grow: looks pass over it, and are quick in a large process."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
     """A log of a hundred thousand lines would be memory that grows: pytest keeps it."""
     logger = logging.getLogger("gateway")
