@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import psycopg
 
-from ingest import plausibility, tables
+from ingest import household, plausibility, tables
 from ingest.assignments import assign
 from ingest.batch import Batch, Bools, Int64s
 from ingest.breach import Breaches, from_finding
@@ -59,6 +59,7 @@ async def judge(
     patient = assignment.patient
     history = await tables.history(connection, batch, patient, reason == 0)
     verdict = plausibility.judge(batch, reason, patient, history)
+    verdict = await household.doubt(connection, batch, patient, verdict)
     counted = (
         (verdict.sample_reason == 0)
         & (verdict.reason[batch.samples.reading] == 0)

@@ -56,7 +56,7 @@ class Suspicion(enum.IntFlag):
     MEAN_NOT_BETWEEN = 4
     CLOCK_OFF = 8
     FREQUENT = 16
-    WEIGHT_OFF_MEDIAN = 32
+    WEIGHT_OFF_MEDIAN = 32  # far from her own weights, or nearer those of another in her home
     CUFF_LOOSE = 64
     BODY_MOVEMENT = 128
     IMPROPER_POSITION = 256
@@ -97,6 +97,7 @@ class Verdict:
     suspicion: NDArray[np.int32]  # (n,) Suspicion bits of the reading and its samples
     sample_reason: NDArray[np.int8]  # (m,) Reason code, 0 = stored if its reading is
     sample_suspicion: NDArray[np.int32]  # (m,) Suspicion bits, those of its reading included
+    weight_apart: Floats  # (m,) kg from her own median; NaN: no weight, or she has no median yet
 
 
 # Facts by quantity id. Row 0, the unknown quantity, has no bounds and no panel.
@@ -172,7 +173,8 @@ def judge(batch: Batch, reason: NDArray[np.int8], patient: Int64s, history: Hist
     of_reading = _suspect_readings(batch, per_hour)
     suspicion = _suspect_values(batch, pressures) | of_reading[samples.reading]
     sound = (sample_reason == 0) & (reason[samples.reading] == 0)
-    off = weight_off_median(batch, sound, suspicion, patient, history)
+    apart = weight_apart(batch, sound, suspicion, patient, history)
+    off = apart > WEIGHT_STEP_KG  # NaN is not
     suspicion = suspicion | np.where(off, Suspicion.WEIGHT_OFF_MEDIAN, 0).astype(np.int32)
 
     np.bitwise_or.at(of_reading, samples.reading[sound], suspicion[sound])
@@ -181,6 +183,7 @@ def judge(batch: Batch, reason: NDArray[np.int8], patient: Int64s, history: Hist
         suspicion=of_reading,
         sample_reason=sample_reason,
         sample_suspicion=suspicion.astype(np.int32),
+        weight_apart=apart,
     )
 
 
@@ -220,27 +223,27 @@ def pair_group(batch: Batch, patient: Int64s) -> Int64s:
     return person.astype(np.int64) * len(batch.devices) + batch.device
 
 
-def weight_off_median(
+def weight_apart(
     batch: Batch,
     sound: Bools,
     suspicion: NDArray[np.int32],
     patient: Int64s,
     history: History,
-) -> Bools:
-    """Tell which weights lie more than ``WEIGHT_STEP_KG`` from the patient's own median.
+) -> Floats:
+    """Return how far weights lie from the patient's own median, in kg.
 
     The median is over her weights in [measured_at - 14 days, measured_at), stored or in this
     batch, if they are at least ``WEIGHTS_MIN``. Weights that are suspect for another reason do
     not count; those suspect for this one do, so a true step is believed once it is the rule.
 
     Returns:
-        (m,) booleans, false for what is no weight.
+        (m,) NaN for what is no weight, and where there is no median.
     """
     samples = batch.samples
-    off = np.zeros(len(samples), np.bool_)
+    apart = np.full(len(samples), np.nan)
     rows = np.flatnonzero(sound & (samples.quantity == Quantity.BODY_WEIGHT.facts.id))
     if not len(rows):
-        return off
+        return apart
     mine = rows[(suspicion[rows] & VALUE_DOUBTS) == 0]
     new = _not_among(history.weight_reading_id, batch.reading_id[samples.reading[mine]])
     owner = np.concatenate((patient[samples.reading[mine]], history.weight_patient[new]))
@@ -254,8 +257,9 @@ def weight_off_median(
     start = first + count_until(owner, at, whose, when - WEIGHT_WINDOW - 1)
     count = first + count_until(owner, at, whose, when - 1) - start
     median = _medians(weight, start, count)
-    off[rows] = (count >= WEIGHTS_MIN) & (np.abs(samples.value[rows] - median) > WEIGHT_STEP_KG)
-    return off
+    from_hers = np.abs(samples.value[rows] - median)
+    apart[rows] = np.where(count >= WEIGHTS_MIN, from_hers, np.nan)
+    return apart
 
 
 def _medians(value: Floats, start: Int64s, count: Int64s) -> Floats:

@@ -266,6 +266,7 @@ def _at_first_sight(batch: Batch, reason: NDArray[np.int8]) -> Verdict:
         suspicion=np.zeros(n, np.int32),
         sample_reason=np.zeros(m, np.int8),
         sample_suspicion=np.zeros(m, np.int32),
+        weight_apart=np.full(m, np.nan),
     )
 
 

@@ -268,6 +268,7 @@ def test_a_refused_reading_is_kept_as_version_1_has_it(
         suspicion=np.zeros(6, np.int32),
         sample_reason=np.array([0, 0, Reason.IMPLAUSIBLE.code, *[0] * 9], np.int8),
         sample_suspicion=np.zeros(12, np.int32),
+        weight_apart=np.full(12, np.nan),
     )
     rows = explain(batch, verdict, np.array([1, 2, 4]))
     assert [row.content for row in rows] == [wire.encode_reading(some[n]) for n in (1, 2, 1)]
@@ -284,6 +285,7 @@ def test_a_row_that_points_at_no_device_is_not_kept_as_a_neighbours() -> None:
         suspicion=np.zeros(4, np.int32),
         sample_reason=np.zeros(len(batch.samples), np.int8),
         sample_suspicion=np.zeros(len(batch.samples), np.int32),
+        weight_apart=np.full(len(batch.samples), np.nan),
     )
     rows = explain(batch, verdict, np.array([0, 1]))
     assert [(row.reason, row.device_id) for row in rows] == [("malformed_reading", None)] * 2

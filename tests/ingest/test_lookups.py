@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from ingest import episode, tables, windows
+from ingest import episode, household, tables, windows
 from ingest.clock import samples
 from ingest.session import BY_KEY_ONLY, session
 from tests.ingest.county import NOW, County, pressure
@@ -24,6 +24,7 @@ OF_ONE = re.compile(r"\b(patient_id|reading_id|breach_id) = ")
 STATEMENTS = {
     f"{module.__name__.removeprefix('ingest.')}.{name}": getattr(module, name)
     for module, names in (
+        (household, ("_NEARER",)),
         (tables, ("_RATES", "_WEIGHTS", "_STORED")),
         (windows, ("_FETCH",)),
         (episode, ("_LOCK", "_CALMED", "_RECORD", "_RELEASE", "_LINK")),
