@@ -14,7 +14,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from alerts import sentence, words
 from alerts.alert import Event, Level, Outcome
 from alerts.care.identity import parse as parse_identity
+from alerts.escalation import Because
 from alerts.log import Entry
+from alerts.sending.move import Ending
 from alerts.trend import title
 from alerts.web import banner
 from alerts.web.services import ServicesOf
@@ -149,6 +151,17 @@ def gathered(entries: Iterable[Entry]) -> list[tuple[Entry, str]]:
     return told
 
 
+_ESCALATED: Final[Mapping[str, str]] = {
+    Because.NOT_ANSWERED: "Ingen har tagit larmet. Nästa steg togs",
+    Because.NOT_REACHED: "Ingen av dem som skulle få larmet kunde nås. Nästa steg togs",
+    Because.NOBODY_BEFORE: "Det fanns ingen som kunde få larmet. Nästa steg togs",
+}
+_NOT_DELIVERED: Final[Mapping[str, str]] = {
+    Ending.FAILED: ". Alla sätt är prövade",
+    Ending.NO_CHANNEL: ". Det finns inget sätt som fungerar",
+}
+
+
 def said(entry: Entry) -> str:
     """Return what a log entry says, in Swedish."""
     who = entry.staff_name or "Någon"
@@ -156,6 +169,7 @@ def said(entry: Entry) -> str:
     outcome = str(entry.detail.get("outcome", ""))
     ending = OUTCOMES[Outcome(outcome)] if outcome in list(Outcome) else outcome
     note = f" ”{entry.detail['note']}”" if entry.detail.get("note") else ""
+    why = str(entry.detail.get("why", ""))
     texts = {
         Event.OPENED: "Larmet öppnades",
         Event.JOINED: sentence.joined(entry.rule),
@@ -165,9 +179,9 @@ def said(entry: Entry) -> str:
         Event.SHOWN: f"Visades för {who}",
         Event.NOTIFIED: "Meddelande skickas",
         Event.NOBODY_TO_NOTIFY: "Ingen i detta steg kunde nås. Nästa steg togs",
-        Event.ESCALATED: "Ingen har tagit larmet. Nästa steg togs",
+        Event.ESCALATED: _ESCALATED.get(why, _ESCALATED[Because.NOT_ANSWERED]),
         Event.DELIVERED: f"Meddelandet kom fram till {reached}",
-        Event.NOT_DELIVERED: f"Meddelandet nådde inte {reached}",
+        Event.NOT_DELIVERED: f"Meddelandet nådde inte {reached}{_NOT_DELIVERED.get(why, '')}",
         Event.ACKNOWLEDGED: f"{who} tog larmet",
         Event.TAKEN_TOLD: f"De andra som fått larmet får veta att {who} tog det",
         Event.ACK_EXPIRED: "Tiden gick ut utan att larmet avslutades. Det är öppet igen",

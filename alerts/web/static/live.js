@@ -42,6 +42,17 @@ function isRaised(old, row) {
   return (has(row, "red") && !has(old, "red")) || (has(old, "taken") && !has(row, "taken"));
 }
 
+// That a colleague has it is said, too: who was on her way to it need not go on.
+function isTaken(old, row) {
+  const taker = row.querySelector(".taker")?.textContent ?? "";
+  return !old.classList.contains("taken") && taker !== "" && !taker.startsWith("du ");
+}
+
+function showTaken(taken) {
+  const words = taken.map((row) => `${row.querySelector(".taker").textContent.trim()}: ${row.querySelector(".why")?.textContent.trim() ?? ""}`);
+  if (words.length) announce.textContent = words.join(". ");
+}
+
 function showNew(fresh, raised) {
   const news = [...fresh, ...raised];
   if (!news.length) return;
@@ -62,6 +73,7 @@ function showNew(fresh, raised) {
 function apply(told) {
   const fresh = [];
   const raised = [];
+  const taken = [];
   const known = new Map([...rows.children].map((row) => [row.id, row]));
   keepInPlace(() => {
     for (const [id, html] of Object.entries(told.rows)) {
@@ -75,6 +87,7 @@ function apply(told) {
       }
       if (old) {
         if (isRaised(old, row)) raised.push(row);
+        if (isTaken(old, row)) taken.push(row);
         const focused = old.contains(document.activeElement);
         row.classList.add("changed");
         row.querySelector(".new-mark").hidden = old.querySelector(".new-mark").hidden;
@@ -95,6 +108,7 @@ function apply(told) {
     document.getElementById("counts").innerHTML = told.counts;
     document.getElementById("empty").hidden = wanted.length > 0;
   });
+  showTaken(taken);
   showNew(fresh, raised);
 }
 

@@ -20,7 +20,7 @@ from alerts.care.people import Viewer
 from alerts.channels.outcome import Fault, State, failed
 from alerts.channels.outcome import Outcome as Sent
 from alerts.held import Done
-from alerts.sending import store
+from alerts.sending import notices, store
 from devices.quantity import Quantity
 from tests.alerts.conftest import Pool
 from tests.alerts.rota import usual_hours
@@ -274,21 +274,28 @@ class Story:
     async def _sends(self) -> int:
         claim = await store.claim(self.connection, KINDS, self.now, 50)
         for one in claim.to_send:
-            who = self._owner(one.way.channel_id)
-            phone = self.phones.get(who, Phone.RINGS)
-            if phone is Phone.DEAD:
-                outcome = failed(Fault.ADDRESS, "nobody there")
-            else:
-                is_heard = phone is Phone.RINGS
-                outcome = Sent(state=State.DELIVERED if is_heard else State.ACCEPTED)
-                if is_heard:
-                    why = self.world.one(
-                        "select why from notification where notification_id = %s",
-                        one.notification_id,
-                    )
-                    self.heard.append(f"{shown(self.now)} {who}: {why}")
+            why = self.world.one(
+                "select why from notification where notification_id = %s", one.notification_id
+            )
+            outcome = self._rings(one.way.channel_id, str(why))
             await store.mark(self.connection, one.attempt_id, outcome, self.now)
-        return claim.looked_at
+        notes = await notices.claim(self.connection, KINDS, self.now, 50)
+        for note in notes.to_send:
+            said = f"{note.faults} fel" + (", bråttom" if note.is_urgent else "")
+            outcome = self._rings(note.way.channel_id, said)
+            await notices.mark(self.connection, note.attempt_id, outcome, self.now)
+        return claim.looked_at + notes.looked_at
+
+    def _rings(self, channel_id: int, said: str) -> Sent:
+        """Let a telephone ring, if it does; what is said on it is heard."""
+        who = self._owner(channel_id)
+        phone = self.phones.get(who, Phone.RINGS)
+        if phone is Phone.DEAD:
+            return failed(Fault.ADDRESS, "nobody there")
+        if phone is Phone.MUTE:
+            return Sent(state=State.ACCEPTED)
+        self.heard.append(f"{shown(self.now)} {who}: {said}")
+        return Sent(state=State.DELIVERED)
 
     def _owner(self, channel_id: int) -> str:
         name = self.world.one(

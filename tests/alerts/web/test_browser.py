@@ -130,6 +130,7 @@ async def test_a_colleague_taking_a_row_is_seen_at_once(world: World, desk: Open
         await eva.locator("#rows .row").get_by_role("link").click()
         await eva.get_by_role("button", name="Jag tar den").click()
         await expect(anna.locator("#rows .row")).to_contain_text("Eva Testström tog det")
+        await expect(anna.locator("#announce")).to_contain_text("Eva Testström tog det")
         await eva.get_by_role("button", name="Falskt larm").click()
         await expect(anna.locator("#rows .row")).to_have_count(0)
         await expect(anna.locator("#empty")).to_be_visible()

@@ -1,0 +1,280 @@
+"""Technicians are told of faults: at once, in the morning, or not at all, and until one takes it.
+
+The look for faults, its policy and the sending are the real ones; Tove is the technician, and her
+unit works weekdays 8 to 16.
+"""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from alerts import pulse
+from alerts.pulse import Part
+from alerts.technical import listed, watch
+from alerts.technical.listed import Answer
+from devices.wire import TopicKind, topic
+from ingest import pg_binary
+from ingest.clock import due
+from ingest.registry import Registry
+from tests.alerts.timeline.home import expects_daily, heard
+from tests.alerts.timeline.story import STOCKHOLM, Phone, Story
+from tests.alerts.world import GATEWAY, PATIENTS
+
+DAY = timedelta(days=1)
+# When a look can find or tell something, beside what is due: hours begin, and pauses end.
+EDGES = (
+    "select min(at) from (select due_at as at from technical where taken_by is null "
+    "union all select due_at from technical_notice "
+    "union all select made_at + interval '10 minutes' from technical_notice "
+    "union all select made_at + interval '1 hour' from technical_notice "
+    "union all select received_at + interval '15 minutes 1 second' from gateway_status "
+    "union all select from_at from duty) what where at > %s"
+)
+
+
+class Technicians:
+    """A story in which somebody looks for faults, as is done each minute."""
+
+    def __init__(self, story: Story) -> None:
+        self.story = story
+        heard(story, datetime(2027, 12, 1, tzinfo=STOCKHOLM))  # well, until it falls silent
+
+    async def at(self, clock: str, *, days: int = 0) -> None:
+        """Let the time pass until the clock shows that, some days later."""
+        story = self.story
+        until = story.moment(clock, days=days)
+        while (upcoming := self._next()) < until:
+            await self._look(upcoming)
+        story.day += timedelta(days=days)
+        await self._look(until)
+
+    async def _look(self, at: datetime) -> None:
+        self.story.now = at
+        await watch.look(self.story.connection, at)
+        await self.story.turn()
+        await watch.look(self.story.connection, at)  # a message that failed hurries the next step
+        await self.story.turn()
+
+    def _next(self) -> datetime:
+        now = self.story.now
+        found = self.story.world.one(EDGES, now)
+        local = now.astimezone(STOCKHOLM)
+        hours = [
+            (local + timedelta(days=days)).replace(hour=hour, minute=0, second=0)
+            for days in (0, 1)
+            for hour in (8, 16)
+        ]
+        return min(at for at in (*hours, found) if at is not None and at > now)
+
+    async def falls_silent(self, *, daily: bool = True) -> None:
+        """Let Märta's gateway fall silent now, a quarter of an hour ago by the list."""
+        story = self.story
+        if daily:
+            expects_daily(story)
+            pg_binary.register(story.connection)
+            await due.make(story.connection, Registry(), story.now, 5_000)
+        self.received(story.now - timedelta(minutes=15, seconds=1))
+        await self._look(story.now)
+
+    def received(self, at: datetime) -> None:
+        self.story.world.connection.execute(
+            "update gateway_status set received_at = %s where gateway_id = %s", (at, GATEWAY)
+        )
+
+    def another(self, gateway_id: str) -> None:
+        """Let another gateway, at nobody's home, be silent since just now."""
+        heard(self.story, self.story.now - timedelta(minutes=15, seconds=1), gateway_id)
+
+    async def takes(self, who: str = "tove") -> Answer:
+        number = self.story.world.one("select max(technical_id) from technical")
+        return await listed.take(self.story.connection, self.story.staff(who), number)
+
+    def incidents(self) -> list[str]:
+        return [
+            key
+            for (key,) in self.story.world.rows(
+                "select key from incident where kind = 'technicians' and closed_at is null"
+            )
+        ]
+
+
+@pytest.fixture
+def technicians(story: Story) -> Technicians:
+    return Technicians(story)
+
+
+async def test_a_home_that_must_measure_is_told_at_once_until_somebody_takes_it(
+    story: Story, technicians: Technicians
+) -> None:
+    """09:00 it is silent; Tove is told, again after an hour and then every four of her hours."""
+    await technicians.at("09:00")
+    await technicians.falls_silent()
+    story.expects("09:00 tove: 1 fel, bråttom")
+    await technicians.at("15:59")
+    story.expects("10:00 tove: 1 fel, bråttom", "14:00 tove: 1 fel, bråttom")
+    await technicians.at("12:00", days=1)
+    story.expects("08:00 tove: 1 fel, bråttom", "12:00 tove: 1 fel, bråttom")
+    assert await technicians.takes() is Answer.DONE
+    await technicians.at("12:00", days=1)
+    story.expects()
+
+
+async def test_what_she_leaves_is_told_anew_and_what_is_over_is_not(
+    story: Story, technicians: Technicians
+) -> None:
+    await technicians.at("09:00")
+    await technicians.falls_silent()
+    story.expects("09:00 tove: 1 fel, bråttom")
+    await technicians.takes()
+    number = story.world.one("select technical_id from technical")
+    await technicians.at("11:00")
+    await listed.leave(story.connection, story.staff("tove"), number)
+    await technicians.at("11:01")
+    story.expects("11:01 tove: 1 fel, bråttom")
+    technicians.received(story.moment("11:30"))
+    await technicians.at("11:45")
+    story.expects()
+    assert story.world.rows("select closed_by from technical") == [(None,)]
+
+
+async def test_what_she_took_and_forgot_is_told_anew_after_a_week(
+    story: Story, technicians: Technicians
+) -> None:
+    await technicians.at("09:00")
+    await technicians.falls_silent()
+    await technicians.takes()
+    story.expects("09:00 tove: 1 fel, bråttom")
+    story.world.connection.execute("update technical set taken_at = %s", (story.now,))
+    await technicians.at("09:00", days=7)
+    story.expects()
+    await technicians.at("09:01")
+    story.expects("09:01 tove: 1 fel, bråttom")
+
+
+async def test_at_night_nobody_sleeps_on_it_unseen(story: Story, technicians: Technicians) -> None:
+    """Nobody is on duty: it is an incident, and on every page; at eight she is told."""
+    await technicians.at("02:00", days=1)
+    await technicians.falls_silent()
+    assert technicians.incidents() == ["unreached"]
+    assert Part.TECHNICIANS in {one.part for one in await pulse.silent(story.connection)}
+    await technicians.at("07:59")
+    story.expects()
+    await technicians.at("08:00")
+    story.expects("08:00 tove: 1 fel, bråttom")
+    assert technicians.incidents() == []
+    assert Part.TECHNICIANS not in {one.part for one in await pulse.silent(story.connection)}
+
+
+async def test_who_is_on_duty_is_told_at_night(story: Story, technicians: Technicians) -> None:
+    story.on_duty("tove", story.moment("16:00"), story.moment("08:00", days=1))
+    await technicians.at("02:00", days=1)
+    await technicians.falls_silent()
+    story.expects("02:00 tove: 1 fel, bråttom")
+    assert technicians.incidents() == []
+
+
+async def test_a_home_that_need_not_measure_waits_for_working_hours(
+    story: Story, technicians: Technicians
+) -> None:
+    """Friday at 20:00: told on Monday morning, and on Tuesday's."""
+    await technicians.at("20:00", days=4)
+    await technicians.falls_silent(daily=False)
+    await technicians.at("07:59", days=3)
+    story.expects()
+    await technicians.at("15:00")
+    story.expects("08:00 tove: 1 fel")
+    await technicians.at("08:00", days=1)
+    story.expects("08:00 tove: 1 fel")
+    assert technicians.incidents() == []
+
+
+async def test_many_at_once_are_one_message_and_the_next_ones_another(
+    story: Story, technicians: Technicians
+) -> None:
+    await technicians.at("09:00")
+    for name in ("g-1", "g-2"):
+        technicians.another(name)
+    await technicians.falls_silent()
+    story.expects("09:00 tove: 3 fel, bråttom")
+    for minute, name in enumerate(("g-3", "g-4", "g-5")):
+        await technicians.at(f"09:0{minute + 1}")
+        technicians.another(name)
+    await technicians.at("09:59")
+    story.expects()  # they are routine: an hour between two messages
+    await technicians.at("10:05")
+    story.expects("10:00 tove: 4 fel, bråttom")
+
+
+async def test_when_her_telephone_is_dead_the_units_rings(
+    story: Story, technicians: Technicians
+) -> None:
+    """She works at a unit of technicians, which has a telephone of its own."""
+    story.world.connection.execute(
+        "with made as (insert into unit (name, phone, hours) values ('Tekniken', '1', '') "
+        "returning unit_id), moved as (update staff set unit_id = (select unit_id from made) "
+        "where staff_id = %s) insert into channel (unit_id, kind, address, verified_at) "
+        "select unit_id, 'sms', '+4698001', now() from made",
+        (story.staff("tove"),),
+    )
+    story.phones["tove"] = Phone.DEAD
+    await technicians.at("09:00")
+    await technicians.falls_silent()
+    story.expects("09:00 enheten: 1 fel, bråttom")
+    await technicians.at("12:59")
+    story.expects()
+
+
+async def test_when_nobody_is_reached_it_is_an_incident(
+    story: Story, technicians: Technicians
+) -> None:
+    story.phones["tove"] = Phone.DEAD
+    await technicians.at("09:00")
+    await technicians.falls_silent()
+    story.expects()
+    assert technicians.incidents() == ["unreached"]
+    story.phones["tove"] = Phone.RINGS
+    await technicians.at("13:00")  # the last step is repeated
+    story.expects("13:00 tove: 1 fel, bråttom")
+    assert technicians.incidents() == []
+
+
+async def test_when_alerts_may_be_missing_who_sleeps_is_woken(
+    story: Story, technicians: Technicians
+) -> None:
+    await technicians.at("02:00", days=1)
+    story.world.connection.execute(
+        "insert into incident (kind, key, detail) values ('canary', '', 'not seen in 60 s')"
+    )
+    await technicians.at("02:01")
+    story.expects("02:01 tove: 1 fel, bråttom")
+    story.world.connection.execute("update incident set closed_at = now()")
+    await technicians.at("02:12")
+    story.expects()
+
+
+async def test_readings_that_reach_nobody_are_urgent_when_they_are_many(
+    story: Story, technicians: Technicians
+) -> None:
+    await technicians.at("09:00")
+    for number in range(3):
+        story.world.connection.execute(
+            "insert into quarantine (fingerprint, gateway_id, topic, reason, detail, content, "
+            "arrived_at) values (decode(md5(%s), 'hex'), %s, %s, 'unassigned', '', '', %s)",
+            (str(number), GATEWAY, topic(GATEWAY, TopicKind.READINGS), story.now),
+        )
+        if number == 0:
+            await technicians.at("09:01")
+            story.expects("09:01 tove: 1 fel")
+    await technicians.at("09:10")
+    story.expects()
+    await technicians.at("09:11")
+    story.expects("09:11 tove: 1 fel, bråttom")
+
+
+async def test_no_message_names_anybody(story: Story, technicians: Technicians) -> None:
+    await technicians.at("09:00")
+    await technicians.falls_silent()
+    story.expects("09:00 tove: 1 fel, bråttom")
+    kept = str(story.world.rows("select n.*, d.* from technical_notice n, technical_told d"))
+    for secret in PATIENTS["marta"][:3]:
+        assert str(secret) not in kept
