@@ -8,6 +8,7 @@ from typing import Any, Final
 from psycopg import AsyncConnection, errors
 from psycopg.rows import class_row
 
+from alerts import recovery
 from alerts.care import identity
 
 
@@ -131,12 +132,13 @@ async def set_code(connection: AsyncConnection, account_id: int, sealed: str, st
 
 
 async def reset_code(connection: AsyncConnection, account_id: int) -> None:
-    """Forget the codes of an account: the next login sets up new ones."""
+    """Forget the codes of an account, those on paper too: the next login sets up new ones."""
     await connection.execute(
         "update account set totp_secret = null, totp_confirmed_at = null, totp_last_step = null"
         " where account_id = %s",
         (account_id,),
     )
+    await recovery.forget(connection, account_id)
 
 
 async def unlink(connection: AsyncConnection, account_id: int) -> None:

@@ -76,15 +76,15 @@ GRANTS: Final = {
     WEB: Grants(
         select=f"""
         absence access_chain access_log access_review account alert alert_case alert_course
-        alert_log attempt block breach breach_reading canary_beat care_contact care_relation
-        channel channel_test clock_turn consent device_loan digest duty emergency_access
-        enrolment_code gateway gateway_certificate gateway_config gateway_device gateway_event
-        gateway_home gateway_status handover huvudman idempotency_key loan_note login_failure
+        alert_log attempt block breach breach_reading canary_beat care_contact care_relation channel
+        channel_test clock_turn consent device_loan digest duty emergency_access enrolment_code
+        gateway gateway_certificate gateway_config gateway_device gateway_event gateway_home
+        gateway_status handover huvudman idempotency_key incident loan_note login_failure
         login_session login_step message notification pairing_request patient patient_channel
         patient_pause person person_unit plan_advice plan_limit plan_proposal plan_rule
         plan_schedule plan_template plan_version policy pulse quantity quarantine reach reading
-        {_NOTED} relative repeat_wait review_request route_turn sample staff staff_function
-        substitute task team team_member technical technical_notice technical_told
+        recovery_code {_NOTED} relative repeat_wait review_request route_turn sample staff
+        staff_function substitute task team team_member technical technical_notice technical_told
         technical_turn unit unit_day unit_hours""",
         insert="""
         absence access_log access_review alert_case alert_course alert_log attempt block
@@ -92,15 +92,15 @@ GRANTS: Final = {
         gateway gateway_certificate gateway_device gateway_event handover idempotency_key loan_note
         login_failure login_session login_step message notification pairing_request patient_pause
         patient_pause_was pause_log person_unit plan_advice plan_limit plan_proposal plan_rule
-        plan_schedule plan_template plan_version policy reach reading_word registry_change
-        review_request substitute task""",
+        plan_schedule plan_template plan_version policy reach reading_word recovery_code
+        registry_change review_request substitute task""",
         update="""
         absence access_chain alert alert_case alert_course attempt care_contact care_relation
         channel channel_test device_loan duty enrolment_code gateway gateway_certificate
         gateway_config gateway_device gateway_home handover loan_note message notification
         pairing_request patient_pause person_unit plan_proposal plan_template policy reach
         registry route_turn substitute task technical technical_notice""",
-        delete="alert_course idempotency_key login_failure login_session login_step",
+        delete="alert_course idempotency_key login_failure login_session login_step recovery_code",
         lock=(("patient", "patient_id"), ("staff", "staff_id"), ("unit", "unit_id")),
         # Who breaks into the pages takes over no account, gives nobody's consent, and writes over
         # no reason.
@@ -111,6 +111,7 @@ GRANTS: Final = {
             ("emergency_access", "reviewed_by reviewed_at review"),
             ("login_session", "seen_at"),
             ("person", "unit_id"),
+            ("recovery_code", "used_at"),
         ),
     ),
     NOTIFIER: Grants(

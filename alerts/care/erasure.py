@@ -69,6 +69,7 @@ select account_id from account where patient_id = %(patient_id)s
 GOES: Final[Mapping[str, Going]] = {
     "login_session": Going(_LOGIN, f"delete from login_session where account_id in ({_ACCOUNTS})"),  # noqa: S608
     "login_step": Going(_LOGIN, f"delete from login_step where account_id in ({_ACCOUNTS})"),  # noqa: S608
+    "recovery_code": Going(_LOGIN, f"delete from recovery_code where account_id in ({_ACCOUNTS})"),  # noqa: S608
     "idempotency_key": Going(
         _LOGIN,
         f"delete from idempotency_key where account_id in ({_ACCOUNTS})"  # noqa: S608

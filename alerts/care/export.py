@@ -144,6 +144,7 @@ LEFT_OUT: Final[Mapping[str, str]] = {
     "clock_turn": "where a sweep over everybody stands",
     "idempotency_key": "answers that stand in other parts, kept a day: nothing is done twice",
     "login_step": "secrets of a login that is under way, and gone within minutes",
+    "recovery_code": "hashes of codes to log in with: secrets, and nothing can be read from them",
     "rejudge": "a queue of readings that are in the document, empty within seconds",
     "retention_state": "where a sweep over everybody stands",
     "sample_day_mark": "a queue of days that are to be counted",

@@ -111,6 +111,16 @@ create index login_step_of_address on login_step (address_hash, began_at desc);
 create index login_step_of_account on login_step (account_id, began_at desc)
     where account_id is not null;
 
+-- Ten codes on paper for the day when her telephone is gone: each good once, kept as a hash.
+create table recovery_code (
+    account_id bigint not null references account,
+    place smallint not null,  -- which of the ten: the code's first digit
+    code_hash text not null,  -- argon2id
+    made_at timestamptz not null default now(),
+    used_at timestamptz,
+    primary key (account_id, place)
+);
+
 -- What a client's own key was answered with, so that the same POST twice is done once. A day.
 create table idempotency_key (
     account_id bigint not null references account on delete cascade,

@@ -81,11 +81,13 @@ async def let_in(
     method: Method,
     still: Still,
     assurance: str = "",
+    lands_on: Response | None = None,
 ) -> Response:
     """Start a session; the one that this browser had before ends.
 
     *still* tells whether what proved who she is counts now. It is asked while nobody can change
     her account: one that was logged out, or given another password, a moment ago is not let in.
+    She lands on *next_path*, or on a page that is made already.
     """
     before = request.cookies.get(cookie_name(services), "")
     async with services.pool.connection() as connection, connection.transaction():
@@ -96,7 +98,7 @@ async def let_in(
             await session.end_token(connection, before)
         token = await session.start(connection, account_id, method, assurance)
     _log.info("login.done", account=account_id, method=method.value, assurance=assurance)
-    response = RedirectResponse(local(next_path), 303)
+    response = lands_on or RedirectResponse(local(next_path), 303)
     for name in (_FORM, _STEP):
         drop_cookie(response, services, name)
     set_cookie(response, services, "session", token)

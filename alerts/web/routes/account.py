@@ -1,21 +1,28 @@
 """Mitt konto: where I am logged in, and ending that; setting up a one-time code."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
+import structlog
 from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
-from alerts import accounts, totp
+from alerts import accounts, recovery, totp
 from alerts.signal import notify_worklists
-from alerts.web import session, steps
+from alerts.totp import Unreadable
+from alerts.web import session, steps, throttle
 from alerts.web.entry import drop_cookie, to_step
 from alerts.web.guard import Anyone, OwnForm
 from alerts.web.pages import page
+from alerts.web.routes.code import TOO_MANY, UNREADABLE, WRONG, Code, made, proved
 from alerts.web.services import Services
 from alerts.web.session import Method
 
 router = APIRouter(prefix="/konto")
 
+_log = structlog.get_logger()
+
+# What a form was answered with, in its address.
+_TOLD: Final = {"kod": WRONG, "ofta": TOO_MANY, "vi": UNREADABLE}
 _METHODS = {
     Method.PASSWORD: "lösenord",
     Method.PASSWORD_CODE: "lösenord och engångskod",
@@ -25,12 +32,13 @@ _METHODS = {
 
 @router.get("")
 async def account_page(
-    request: Request, services: Services, found: Anyone, klart: str = ""
+    request: Request, services: Services, found: Anyone, klart: str = "", fel: str = ""
 ) -> Response:
     """Show where the viewer is logged in."""
     async with services.pool.connection() as connection:
         mine = await session.of_account(connection, found)
         account = await accounts.by_id(connection, found.account_id)
+        left = await recovery.left(connection, found.account_id)
     can_set_up = (
         services.seal is not None
         and account is not None
@@ -45,6 +53,8 @@ async def account_page(
         methods=_METHODS,
         has_code=account is not None and account.totp_secret is not None,
         can_set_up=can_set_up,
+        left=left,
+        told=_TOLD.get(fel, ""),
         done=klart == "1",
     )
 
@@ -64,6 +74,33 @@ async def set_up_code(services: Services, found: Anyone) -> Response:
         offered = services.seal.seal(totp.new_secret(), account.account_id)
         token = await steps.keep_code(connection, account.account_id, "/konto", offered)
     return to_step(services, "/login/kod/ny", token)
+
+
+@router.post("/reservkoder", dependencies=[OwnForm])
+async def new_recovery_codes(
+    request: Request, services: Services, found: Anyone, code: Code = ""
+) -> Response:
+    """Show ten new codes to who has a code of now; those before count no more."""
+    async with services.pool.connection() as connection:
+        account = await accounts.by_id(connection, found.account_id)
+        if account is None or account.totp_secret is None:
+            raise HTTPException(404)
+        limits = throttle.of_code(account.account_id)
+        if not await throttle.admit_within(connection, limits):
+            return RedirectResponse("/konto?fel=ofta", 303)
+    try:
+        is_hers = await proved(services, account, code)
+    except Unreadable:
+        _log.error("login.code_unreadable", account=account.account_id)
+        return RedirectResponse("/konto?fel=vi", 303)
+    if not is_hers:
+        return RedirectResponse("/konto?fel=kod", 303)
+    codes, hashes = await made(services)
+    async with services.pool.connection() as connection, connection.transaction():
+        await accounts.hold(connection, account.account_id)
+        await throttle.forgive_one(connection, limits)
+        await recovery.keep(connection, account.account_id, hashes)
+    return page(request, "recovery_codes.html", codes=codes, next_path="/konto")
 
 
 @router.post("/avsluta", dependencies=[OwnForm])

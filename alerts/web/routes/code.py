@@ -1,19 +1,22 @@
 """The second step of a local login: the one-time code, or setting one up the first time."""
 
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import structlog
+from anyio import to_thread
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 from psycopg import AsyncConnection
 
-from alerts import accounts, totp
+from alerts import accounts, password, recovery, totp
 from alerts.accounts import Account
 from alerts.signal import notify_worklists
 from alerts.totp import Unreadable
 from alerts.web import session, steps, throttle
-from alerts.web.entry import AGAIN, STALE, Still, form_page, is_own_form, let_in, step_token
+from alerts.web.entry import AGAIN, STALE, Still, form_page, is_own_form, let_in, local, step_token
 from alerts.web.guard import TOKEN_CHARS_MAX
+from alerts.web.pages import page
 from alerts.web.services import Services, ServicesOf
 from alerts.web.session import Method
 from alerts.web.steps import CodeStep
@@ -22,11 +25,13 @@ router = APIRouter(prefix="/login/kod")
 
 _log = structlog.get_logger()
 
-_WRONG: Final = "Koden stämmer inte. Vänta på nästa kod i appen och skriv den."
-_TOO_MANY: Final = (
+WRONG: Final = (
+    "Koden stämmer inte. Vänta på nästa kod i appen och skriv den. En reservkod gäller en gång."
+)
+TOO_MANY: Final = (
     f"För många försök. Vänta {int(throttle.WINDOW.total_seconds() // 60)} minuter och försök igen."
 )
-_UNREADABLE: Final = (
+UNREADABLE: Final = (
     "Koden kan inte kontrolleras. Det är fel hos oss, inte hos dig. Be den som sköter systemet att "
     "nollställa din kod."
 )
@@ -56,18 +61,50 @@ async def code(request: Request, services: Services, csrf: Csrf = "", code: Code
         step, account = begun
         limits = throttle.of_code(account.account_id)
         if not await throttle.admit_within(connection, limits):
-            return _asked_again(request, services, _TOO_MANY, 429)
-        try:
-            secret = _opened(services, account.totp_secret or "", account.account_id)
-        except Unreadable:
-            _log.error("login.code_unreadable", account=account.account_id)
-            return _asked_again(request, services, _UNREADABLE, 500)
-        if not await totp.use(connection, account.account_id, secret, code):
-            _log.warning("login.refused", reason="code", account=account.account_id)
-            return _asked_again(request, services, _WRONG, 401)
+            return _asked_again(request, services, TOO_MANY, 429)
+    try:
+        is_hers = await proved(services, account, code)
+    except Unreadable:
+        _log.error("login.code_unreadable", account=account.account_id)
+        return _asked_again(request, services, UNREADABLE, 500)
+    if not is_hers:
+        _log.warning("login.refused", reason="code", account=account.account_id)
+        return _asked_again(request, services, WRONG, 401)
+    async with services.pool.connection() as connection:
         await throttle.forgive_one(connection, limits)
     token = step_token(request, services)
     return await _in(request, services, step, lambda held: steps.finish(held, token))
+
+
+async def proved(services: ServicesOf, account: Account, said: str) -> bool:
+    """Return whether *said* is a code of hers, from her app or from paper; it is used now.
+
+    Raises:
+        Unreadable: What her app knows cannot be opened here.
+    """
+    on_paper = recovery.read(said)
+    if on_paper:
+        return await _recovers(services, account.account_id, on_paper)
+    secret = _opened(services, account.totp_secret or "", account.account_id)
+    async with services.pool.connection() as connection:
+        return await totp.use(connection, account.account_id, secret, said)
+
+
+async def _recovers(services: ServicesOf, account_id: int, code: str) -> bool:
+    """Return whether *code* is one of her ten that was not used; it is used now."""
+    async with services.pool.connection() as connection:
+        kept = await recovery.hash_of(connection, account_id, code)
+    is_right = await to_thread.run_sync(
+        password.is_password, code, kept or password.NOBODYS_HASH, limiter=services.hashing
+    )
+    if kept is None or not is_right:
+        return False
+    async with services.pool.connection() as connection:
+        is_first = await recovery.use(connection, account_id, kept)
+        left = await recovery.left(connection, account_id)
+    if is_first:
+        _log.info("login.recovery_code_used", account=account_id, left=left)
+    return is_first
 
 
 @router.get("/ny")
@@ -92,7 +129,20 @@ async def set_up(
         told, status = used
         return await _set_up(request, services, told=told, status=status)
     step, token = offered[0], step_token(request, services)
-    return await _in(request, services, step, lambda held: _kept(held, step, token, used))
+    codes, hashes = await made(services)
+    return await _in(
+        request,
+        services,
+        step,
+        lambda held: _kept(held, step, token, used, hashes),
+        page(request, "recovery_codes.html", codes=codes, next_path=local(step.next_path)),
+    )
+
+
+async def made(services: ServicesOf) -> tuple[Sequence[str], Sequence[str]]:
+    """Return new recovery codes, to be shown once, and their hashes, to be kept."""
+    codes = recovery.new_codes()
+    return codes, await to_thread.run_sync(recovery.hashed, codes, limiter=services.hashing)
 
 
 async def _used(
@@ -102,15 +152,17 @@ async def _used(
     _, account, secret = offered
     limits = throttle.of_code(account.account_id)
     if not await throttle.admit_within(connection, limits):
-        return _TOO_MANY, 429
+        return TOO_MANY, 429
     used = totp.step_of(secret, code, await totp.database_now(connection))
     if used is None:
-        return _WRONG, 401
+        return WRONG, 401
     await throttle.forgive_one(connection, limits)
     return used
 
 
-async def _kept(connection: AsyncConnection, step: CodeStep, token: str, used: int) -> bool:
+async def _kept(
+    connection: AsyncConnection, step: CodeStep, token: str, used: int, hashes: Sequence[str]
+) -> bool:
     """Keep the secret that she was offered, if that login is not over; false: it is.
 
     Whoever was logged in by the password alone is so no more.
@@ -120,6 +172,7 @@ async def _kept(connection: AsyncConnection, step: CodeStep, token: str, used: i
     sealed = step.totp_secret or ""
     if not await accounts.set_code(connection, step.account_id, sealed, used):
         return False
+    await recovery.keep(connection, step.account_id, hashes)
     await session.end_all(connection, step.account_id)
     await notify_worklists(connection, [session.topic(step.account_id)])
     return True
@@ -176,7 +229,13 @@ def _asked_again(request: Request, services: ServicesOf, told: str, status: int)
     return form_page(request, services, "login_code.html", told=told, status=status)
 
 
-async def _in(request: Request, services: ServicesOf, step: CodeStep, still: Still) -> Response:
+async def _in(
+    request: Request,
+    services: ServicesOf,
+    step: CodeStep,
+    still: Still,
+    lands_on: Response | None = None,
+) -> Response:
     return await let_in(
         request,
         services,
@@ -184,4 +243,5 @@ async def _in(request: Request, services: ServicesOf, step: CodeStep, still: Sti
         next_path=step.next_path,
         method=Method.PASSWORD_CODE,
         still=still,
+        lands_on=lands_on,
     )

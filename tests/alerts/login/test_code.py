@@ -90,7 +90,7 @@ async def set_up(world: World, client: httpx.AsyncClient, username: str = "anna"
     await password(client, username)
     secret = await offered(client)
     answer = await submit(client, "/login/kod/ny", code(world, secret))
-    assert answer.status_code == 303, answer.text
+    assert answer.status_code == 200, answer.text
     world.connection.execute("update account set totp_last_step = totp_last_step - 10")
     return secret
 
@@ -113,7 +113,7 @@ async def test_the_first_time_she_sets_up_codes_and_is_in(
     assert (wrong.status_code, "Koden stämmer inte" in wrong.text) == (401, True)
     assert await offered(client) == secret  # the app that has read it still counts
     answer = await submit(client, "/login/kod/ny", code(world, secret))
-    assert (answer.status_code, answer.headers["location"]) == (303, "/patients/7")
+    assert (answer.status_code, 'href="/patients/7"' in answer.text) == (200, True)
     assert world.one("select method from login_session") == "password_code"
     kept = world.one("select totp_secret from account where username = 'anna'")
     assert secret not in kept

@@ -119,6 +119,10 @@ async def test_codes_are_set_up_from_the_text_and_used_from_then_on(
             secret = (await page.locator(".code").inner_text()).replace(" ", "")
             await page.get_by_label("Siffrorna i appen").fill(pyotp.TOTP(secret).now())
             await page.get_by_role("button", name="Klart").click()
+            await expect(page.get_by_role("heading", name="Spara dina reservkoder")).to_be_visible()
+            await well_made(page)
+            on_paper = await page.locator("li.code").all_inner_texts()
+            await page.get_by_role("link", name="Fortsätt").click()
             await expect(page.get_by_text("Anna Provberg").first).to_be_visible()
             world.connection.execute("update account set totp_last_step = totp_last_step - 10")
             await page.get_by_role("button", name="Logga ut").click()
@@ -131,8 +135,18 @@ async def test_codes_are_set_up_from_the_text_and_used_from_then_on(
             await page.get_by_label("Engångskod").fill(pyotp.TOTP(secret).now())
             await page.get_by_role("button", name="Fortsätt").click()
             await expect(page.get_by_text("Anna Provberg").first).to_be_visible()
+            await page.get_by_role("button", name="Logga ut").click()
+            await with_password(page, served)
+            await page.get_by_text("Har du inte telefonen?").click()
+            await page.get_by_label("Reservkod").fill(on_paper[3].lower())
+            await well_made(page)
+            await page.get_by_role("button", name="Logga in med reservkod").click()
+            await page.goto(f"{served.address}/konto")
+            await expect(page.get_by_text("Du har 9 reservkoder kvar")).to_be_visible()
+            await well_made(page)
             await browser.close()
-    assert secret not in served.log_file.read_text()
+    log = served.log_file.read_text()
+    assert [each for each in (secret, *on_paper) if each in log or each.lower() in log] == []
 
 
 async def with_password(page: Page, served: Served) -> None:

@@ -64,6 +64,11 @@ SHARED: Row = (200, 200, *(NONE,) * 3, 200, NONE, 200, NONE, GONE)
 CORRESPONDS: Row = (200, *(NONE,) * 4, 200, NONE, NONE, NONE, GONE)
 WRITES: Row = (201, *(NONE,) * 4, 201, NONE, NONE, NONE, GONE)
 
+# Of one's own unit; what who has a function of its own gets stands in OF_FUNCTION.
+UNIT = f"{API}/units/{{unit_id}}"
+COLLEAGUES: Row = staff(200, GONE)
+OFFICE: Row = (*(NONE,) * 9, GONE)
+
 MATRIX: dict[tuple[str, str], Row] = {
     ("GET", "/livez"): everybody(200),
     ("GET", "/readyz"): everybody(200),
@@ -79,6 +84,7 @@ MATRIX: dict[tuple[str, str], Row] = {
     ("GET", "/login/oidc/svar"): everybody(NONE),
     ("GET", "/konto"): logged_in(200),
     ("POST", "/konto/kod"): logged_in(NONE),  # no codes can be kept here
+    ("POST", "/konto/reservkoder"): logged_in(NONE),  # who has no codes has none on paper
     ("POST", "/konto/avsluta"): logged_in(303),
     ("POST", "/konto/avsluta-alla"): logged_in(303),
     ("POST", "/logout"): logged_in(303),
@@ -93,7 +99,7 @@ MATRIX: dict[tuple[str, str], Row] = {
     ("POST", "/me/delning/sluta"): patient(422),
     ("GET", "/me/logg"): patient(200),
     ("GET", "/narstaende"): (*(NONE,) * 7, 200, NONE, LOGIN),
-    # Nothing is written in the forms, and there is no such task.
+    # Nothing is written in the forms, and the task is another's: it is on nobody's list.
     ("GET", "/patients/{patient_id}/meddelanden"): (200, *(NONE,) * 8, LOGIN),
     ("POST", "/patients/{patient_id}/meddelanden"): (422, *(NONE,) * 8, LOGIN),
     ("POST", "/patients/{patient_id}/meddelanden/klart"): (303, *(NONE,) * 8, LOGIN),
@@ -143,12 +149,50 @@ MATRIX: dict[tuple[str, str], Row] = {
     ("GET", f"{API}/patients/{{patient_id}}/alerts"): SHARED,
     ("GET", f"{API}/patients/{{patient_id}}/messages"): CORRESPONDS,
     ("POST", f"{API}/patients/{{patient_id}}/messages"): WRITES,
+    ("GET", f"{API}/units"): COLLEAGUES,
+    ("GET", UNIT): COLLEAGUES,
+    ("GET", f"{UNIT}/staff"): COLLEAGUES,
+    ("GET", f"{UNIT}/teams"): COLLEAGUES,
+    ("GET", f"{UNIT}/absences"): COLLEAGUES,
+    ("GET", f"{UNIT}/duties"): COLLEAGUES,
+    ("GET", f"{UNIT}/policies"): COLLEAGUES,
+    # Nothing is written in them, and the absence and the duty are another unit's.
+    ("POST", f"{UNIT}/absences"): staff(422, GONE),
+    ("POST", f"{API}/absences/{{absence_id}}/withdraw"): OFFICE,
+    ("POST", f"{API}/absences/{{absence_id}}/cut-short"): staff(422, GONE),
+    ("POST", f"{UNIT}/duties"): OFFICE,
+    ("POST", f"{API}/duties/{{duty_id}}/withdraw"): OFFICE,
+    ("POST", f"{UNIT}/policies/{{level}}"): OFFICE,
+    ("POST", f"{UNIT}/policies/{{level}}/rehearse"): OFFICE,
+    ("GET", f"{API}/staff/{{staff_id}}/substitutes"): COLLEAGUES,
+    ("POST", f"{API}/staff/{{staff_id}}/substitutes"): COLLEAGUES,
+    ("GET", f"{API}/patients/{{patient_id}}/substitutes"): SHARED,
+    ("POST", f"{API}/patients/{{patient_id}}/substitutes"): (200, *(NONE,) * 8, GONE),
 }
+BOTH = ("samordnare", "granskare")
+# Who has another answer than her group, by her name.
+OF_FUNCTION: dict[tuple[str, str], dict[str, int]] = {
+    **{
+        route: dict.fromkeys(BOTH, MATRIX[route][0])
+        for route in MATRIX
+        if MATRIX[route] == COLLEAGUES and route[1].startswith((f"{API}/units", f"{API}/staff"))
+    },
+    ("POST", f"{UNIT}/absences"): dict.fromkeys(BOTH, 422),
+    ("POST", f"{API}/absences/{{absence_id}}/cut-short"): dict.fromkeys(BOTH, 422),
+    ("POST", f"{UNIT}/duties"): {"samordnare": 422},
+    ("POST", f"{UNIT}/policies/{{level}}"): {"samordnare": 422},
+    ("POST", f"{UNIT}/policies/{{level}}/rehearse"): {"samordnare": 422},
+    # An alert, or a night on duty, is not enough to name somebody.
+    ("POST", f"{API}/patients/{{patient_id}}/substitutes"): {"jour": NONE, "mottagare": NONE},
+}
+# Of a patient, and answered to all but staff before anybody is looked for.
+GUARDED = {("POST", f"{API}/patients/{{patient_id}}/substitutes")}
 ENDS_THE_SESSION = {("POST", "/logout"), ("POST", "/konto/avsluta-alla")}
 BODIES = {
     "close": {"outcome": "contacted"},
     "snooze": {"until": str(datetime.now(UTC) + timedelta(hours=1)), "why": "Ny dos"},
     "messages": {"text": "Hej"},
+    "substitutes": {"staff_ids": []},
 }
 # What a relative's page and her own are about is not in the address.
 ABOUT_HER = {
@@ -220,14 +264,56 @@ def routes(app: FastAPI) -> Iterator[tuple[str, str]]:
             yield method, getattr(route, "path", repr(route))
 
 
+@dataclass
+class Peopled(World):
+    """A world, and what somebody in it has whom none of the roles has anything to do with."""
+
+    others: dict[str, int] = field(default_factory=dict)
+
+    def of_others(self) -> list[object]:
+        """Return what those rows are."""
+        return [
+            self.rows(f"select * from {name.removesuffix('_id')} where {name} = %s", number)
+            for name, number in self.others.items()
+        ]
+
+
 @pytest.fixture(scope="module")
-def world(plain_postgres: Postgres, template: str) -> Iterator[World]:
+def world(plain_postgres: Postgres, template: str) -> Iterator[Peopled]:
     """One world for all roles."""
     for dsn in fresh_database(plain_postgres, template):
         with psycopg.connect(dsn, autocommit=True) as connection:
-            made = World(dsn, connection)
+            made = Peopled(dsn, connection)
             _people(made)
+            _others(made)
             yield made
+
+
+def _others(world: Peopled) -> None:
+    make = People(world.dsn, world.connection)
+    unit = make.unit()
+    somebody = make.staff(unit)
+    patient = make.patient(unit, contact=somebody)
+    soon = "now() + interval '1 day', now() + interval '2 days'"
+    rows: dict[str, tuple[str, tuple[object, ...]]] = {
+        "absence": (f"(staff_id, from_at, until_at) values (%s, {soon})", (somebody.staff_id,)),
+        "duty": (
+            f"(unit_id, staff_id, from_at, until_at) values (%s, %s, {soon})",
+            (unit, somebody.staff_id),
+        ),
+        "channel": (
+            "(staff_id, kind, address) values (%s, 'email', 'x@example.org')",
+            (somebody.staff_id,),
+        ),
+        "task": (
+            "(patient_id, kind, detail) values (%s, 'phone_about_measuring',"
+            """ '{"failures": 3, "last_at": "2026-11-23T07:12:00Z"}')""",
+            (patient.patient_id,),
+        ),
+    }
+    for table, (values, arguments) in rows.items():
+        made = make.one(f"insert into {table} {values} returning {table}_id", *arguments)
+        world.others[f"{table}_id"] = made
 
 
 def _people(world: World) -> None:
@@ -328,7 +414,8 @@ def test_every_group_has_a_role() -> None:
 
 def _is_about_her(route: tuple[str, str], role: Role) -> bool:
     named = "{patient_id}" in route[1] or "{alert_id}" in route[1]
-    if named and route[1].startswith(API) and not route[1].endswith("/log"):
+    is_asked_first = route[1].endswith("/log") or route in GUARDED
+    if named and route[1].startswith(API) and not is_asked_first:
         return role.group != "nobody"  # whom she asks for is looked at first
     # Guards that ask who somebody is answer all but staff before anybody is looked for.
     asked = role.group in ("own", "looks", "closed")
@@ -337,10 +424,11 @@ def _is_about_her(route: tuple[str, str], role: Role) -> bool:
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: f"{role.name}-{role.group}")
 async def test_each_route_answers_a_role_as_listed_and_logs_it(
-    world: World, app: FastAPI, browse: Login, role: Role
+    world: Peopled, app: FastAPI, browse: Login, role: Role
 ) -> None:
     app.state.services.hub.close()  # a stream says hello and ends
     wrong: list[object] = []
+    before = world.of_others()
     pending = list(MATRIX)
     while pending:
         async with browse(role.name or None) as client:
@@ -350,22 +438,28 @@ async def test_each_route_answers_a_role_as_listed_and_logs_it(
                 if route in ENDS_THE_SESSION:
                     break
     assert wrong == []
+    assert world.of_others() == before
 
 
-async def _wrong(world: World, client: Client, role: Role, route: tuple[str, str]) -> list[object]:
+async def _wrong(
+    world: Peopled, client: Client, role: Role, route: tuple[str, str]
+) -> list[object]:
     """Ask for a route, and return what is not as it should be."""
     patient_id, alert_id = world.patient(role.asks_for), _open_alert(world, role)
     method, path = route
+    unit_id, staff_id = _own_place(world, role)
     address = path.format(
+        unit_id=unit_id,
+        staff_id=staff_id,
+        level="red",
         patient_id=patient_id,
         alert_id=alert_id,
         gateway_id=GATEWAY,
         attempt_id=1,
         token="x",
         technical_id=1,
-        task_id=1,
-        channel_id=1,
         file="icon.svg",
+        **world.others,
     )
     headers = await _headers(client, alert_id) if path.startswith(API) else {}
     before = len(_grounds(world, patient_id))
@@ -377,7 +471,7 @@ async def _wrong(world: World, client: Client, role: Role, route: tuple[str, str
         )
     else:
         answer = await client.submit(address, outcome="contacted", seen="1000")
-    code = MATRIX[route][GROUPS.index(role.group)]
+    code = OF_FUNCTION.get(route, {}).get(role.name, MATRIX[route][GROUPS.index(role.group)])
     wrong: list[object] = []
     if answer.status_code != code:
         wrong.append((answer.status_code, code))
@@ -396,6 +490,17 @@ async def _wrong(world: World, client: Client, role: Role, route: tuple[str, str
     if grounds != expected:
         wrong.append((grounds, expected))
     return wrong
+
+
+def _own_place(world: World, role: Role) -> tuple[int, int]:
+    """Return unit and number of a staff member; of Anna for who is none."""
+    username = role.name if role.group in GROUPS[:5] else "anna"
+    place = world.rows(
+        "select s.unit_id, s.staff_id from account join staff s using (staff_id)"
+        " where username = %s",
+        username,
+    )
+    return int(place[0][0]), int(place[0][1])
 
 
 async def _headers(client: Client, alert_id: int) -> dict[str, str]:
