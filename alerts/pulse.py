@@ -35,6 +35,7 @@ class Part(enum.StrEnum):
     SENDING = "sending"  # sends messages
     TECHNICAL = "technical"  # looks after gateways and devices
     WAY = "way"  # the canary's measurement, from the broker to its alert
+    TECHNICIANS = "technicians"  # people: severe faults reach them
 
 
 # How long each may be silent. A restart takes seconds, a leader of ingest another minute; the
@@ -47,6 +48,7 @@ QUIET_MAX: Final = MappingProxyType(
         Part.SENDING: timedelta(minutes=1),
         Part.TECHNICAL: timedelta(minutes=5),
         Part.WAY: timedelta(minutes=12),
+        Part.TECHNICIANS: timedelta(),  # the look for faults says it when it is so
     }
 )
 
@@ -74,6 +76,9 @@ select 'way', coalesce(max(sent_at) filter (where failed = ''), min(sent_at)), n
 from canary_beat where sent_at > now() - interval '30 days'
   and exists (select from patient where is_canary)
 having count(*) > 0
+union all
+select 'technicians', min(opened_at), now() from incident
+where kind = 'technicians' and closed_at is null having count(*) > 0
 """
 
 

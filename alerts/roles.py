@@ -92,8 +92,8 @@ GRANTS: Final = {
         gateway gateway_certificate gateway_device gateway_event handover idempotency_key loan_note
         login_failure login_session login_step message notification pairing_request patient_pause
         patient_pause_was pause_log person_unit plan_advice plan_limit plan_proposal plan_rule
-        plan_schedule plan_template plan_version policy reach reading_word recovery_code
-        registry_change review_request substitute task""",
+        plan_schedule plan_template plan_version policy reach reading_denied reading_word
+        recovery_code registry_change review_request substitute task""",
         update="""
         absence access_chain alert alert_case alert_course attempt care_contact care_relation
         channel channel_test device_loan duty enrolment_code gateway gateway_certificate
@@ -119,9 +119,9 @@ GRANTS: Final = {
         absence alert alert_case alert_course alert_log attempt breach canary_beat care_contact
         channel clock_turn device_loan digest duty gateway gateway_certificate gateway_config
         gateway_device gateway_event gateway_home gateway_status incident notification
-        pairing_request patient patient_channel patient_pause person person_unit plan_rule
-        policy pulse quantity quarantine reach reading reminder reminder_attempt route_turn
-        rule_due sample staff staff_function substitute task team team_member technical
+        pairing_request patient patient_channel patient_pause person person_unit
+        plan_proposal plan_rule policy pulse quantity quarantine reach reading reading_denied
+        reminder reminder_attempt review_request route_turn rule_due sample staff staff_function substitute task team team_member technical
         technical_notice technical_told technical_turn unit unit_day unit_hours""",
         insert="""
         alert_case alert_course alert_log attempt digest incident notification pulse

@@ -63,6 +63,13 @@ def of_taken(name: str, told_at: datetime, public_url: str) -> Message:
     )
 
 
+def of_faults(number: int, public_url: str, *, is_urgent: bool) -> Message:
+    """Return to a technician that there are *number* faults that nobody has taken."""
+    what = "1 tekniskt fel väntar" if number == 1 else f"{number} tekniska fel väntar"
+    subject = f"Bråttom: {what}" if is_urgent else what
+    return _with_link(subject, public_url, "teknik")
+
+
 def of_test(code: str) -> Message:
     """Return a test that asks for *code* back."""
     return Message(
@@ -72,7 +79,7 @@ def of_test(code: str) -> Message:
     )
 
 
-def _with_link(subject: str, public_url: str) -> Message:
+def _with_link(subject: str, public_url: str, path: str = "") -> Message:
     return Message(
-        subject=subject, text=f"{subject}. Logga in och titta: {public_url.rstrip('/')}/"
+        subject=subject, text=f"{subject}. Logga in och titta: {public_url.rstrip('/')}/{path}"
     )

@@ -1,7 +1,8 @@
 """Testing a channel: a message with a code, and the code back. Then it is known to arrive.
 
-The code is not kept, only a salted hash; it is short because somebody copies it from a telephone,
-and so it lives for minutes and may be guessed a few times.
+Each test is an attempt like those of alerts: what the provider says of it is kept, and counts when
+a channel fails. The code is not kept, only a salted hash; it is short because somebody copies it
+from a telephone, and so it lives for minutes and may be guessed a few times.
 """
 
 import enum
@@ -16,9 +17,10 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
 from alerts.channels import message
-from alerts.channels.channel import Carriers
+from alerts.channels.channel import Carriers, send_safely
 from alerts.channels.message import Kind
 from alerts.channels.outcome import Outcome, State
+from alerts.sending import health, rows
 
 CODE_DIGITS: Final = 6
 # A letter may take some minutes; who is called away comes back to a new code.
@@ -99,6 +101,7 @@ async def ask(
         at: The database's time.
     """
     code = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}d}"
+    salt = secrets.token_bytes(_SALT_BYTES)
     async with connection.transaction():
         found = await _hold(connection, staff_id, channel_id)
         if found is None:
@@ -114,12 +117,12 @@ async def ask(
         (number,) = await asked.fetchone() or (0,)
         if number >= ASKED_MAX:
             return Asked.TOO_OFTEN
-        await connection.execute(
-            "insert into channel_test (channel_id, code_hash, asked_at, expires_at) "
-            "values (%s, %s, %s, %s)",
-            (channel_id, _hash(code, secrets.token_bytes(_SALT_BYTES)), at, at + LIFE),
-        )
-    outcome = await carrier.send(address, message.of_test(code), None)
+        test = (channel_id, _hash(code, salt), at, at + LIFE)
+        attempt_id = await _begin(connection, channel_id, test, at)
+    outcome = await send_safely(carrier, address, message.of_test(code), attempt_id)
+    async with connection.transaction():
+        await rows.answer(connection, attempt_id, outcome, at)
+        await health.of_channel(connection, attempt_id, at)
     return Asked.SENT if _may_arrive(outcome) else Asked.NOT_SENT
 
 
@@ -165,6 +168,29 @@ async def _hold(
     )
     row: tuple[str, str] | None = await cursor.fetchone()
     return row
+
+
+async def _begin(
+    connection: AsyncConnection[Any], channel_id: int, test: tuple[Any, ...], at: datetime
+) -> int:
+    """Write a test and its attempt; end those of the channel whose senders have died."""
+    old = await connection.execute(
+        "select test_id from channel_test where channel_id = %s", (channel_id,)
+    )
+    await rows.bury(connection, [test_id for (test_id,) in await old.fetchall()], at, rows.Of.TEST)
+    written = await connection.execute(
+        "insert into channel_test (channel_id, code_hash, asked_at, expires_at) "
+        "values (%s, %s, %s, %s) returning test_id",
+        test,
+    )
+    (test_id,) = await written.fetchone() or (0,)
+    begun = await connection.execute(
+        "insert into attempt (test_id, channel_id, number, began_at) values (%s, %s, 1, %s) "
+        "returning attempt_id",
+        (test_id, channel_id, at),
+    )
+    (attempt_id,) = await begun.fetchone() or (0,)
+    return int(attempt_id)
 
 
 def _hash(code: str, salt: bytes) -> bytes:

@@ -19,6 +19,8 @@ from ingest.status import BATTERY_LOW_PERCENT, SILENT_AFTER
 
 # Renewal begins at two thirds of 90 days; what is left then is a month to find out why not.
 CERTIFICATE_SOON: Final = timedelta(days=14)
+# Then a visit must be planned now: after it the gateway can send nothing.
+CERTIFICATE_NOW: Final = timedelta(days=7)
 # A queue is emptied within seconds of a connection; what waits an hour does so for a reason.
 QUEUE_OLD: Final = timedelta(hours=1)
 # A configuration is taken within a minute of being told again.
@@ -143,7 +145,8 @@ def _own(status: GatewayStatus, now: datetime) -> Iterator[Trouble]:
         if left <= timedelta():
             yield Trouble(Urgency.NOW, Reason.CERTIFICATE_OVER)
         elif left <= CERTIFICATE_SOON:
-            yield Trouble(Urgency.SOON, Reason.CERTIFICATE_SOON)
+            urgency = Urgency.NOW if left <= CERTIFICATE_NOW else Urgency.SOON
+            yield Trouble(urgency, Reason.CERTIFICATE_SOON)
     if status.outbox and status.oldest_at is not None and now - status.oldest_at > QUEUE_OLD:
         yield Trouble(Urgency.SOON, Reason.QUEUE_OLD)
 

@@ -13,7 +13,7 @@ from alerts.channels import message
 from alerts.channels.channel import Carriers, send_safely
 from alerts.channels.message import Message
 from alerts.pulse import Part, beat
-from alerts.sending import carried, store
+from alerts.sending import carried, notices, store
 from alerts.sending.store import Claimed
 
 Pool = AsyncConnectionPool[Any]
@@ -59,38 +59,47 @@ async def start(
         at = await clock(connection)
         room = AT_ONCE_MAX - len(flying)
         claim = await store.claim(connection, carriers.kinds, at, room)
+        left = room - len(claim.to_send)
+        notes = await notices.claim(connection, carriers.kinds, at, left)
         await beat(connection, Part.SENDING)  # who cannot claim sends nothing, and is silent
-    for one in claim.to_send:
+    to_send: list[Claimed | notices.Claimed] = [*claim.to_send, *notes.to_send]
+    for one in to_send:
         task = tasks.create_task(
             _send(pool, carriers, one, clock), name=f"attempt {one.attempt_id}"
         )
         flying.add(task)
         task.add_done_callback(flying.discard)
-    return claim.looked_at
+    return claim.looked_at + notes.looked_at
 
 
-async def _send(pool: Pool, carriers: Carriers, one: Claimed, clock: Clock) -> None:
+async def _send(
+    pool: Pool, carriers: Carriers, one: Claimed | notices.Claimed, clock: Clock
+) -> None:
     """Make one attempt and keep what came of it."""
+    is_notice = isinstance(one, notices.Claimed)
     carrier = carriers.by_kind[one.way.kind]
     said = _message(one, carriers.public_url)
     outcome = await send_safely(carrier, one.way.address, said, one.attempt_id)
     _log.info(
         "sending.attempt",
         attempt=one.attempt_id,
-        notification=one.notification_id,
+        of="faults" if is_notice else "alert",
         kind=one.way.kind.value,
         state=outcome.state.value,
         fault=outcome.fault.value if outcome.fault else None,
     )
+    mark = notices.mark if is_notice else store.mark
     try:
         async with pool.connection() as connection:
-            await store.mark(connection, one.attempt_id, outcome, await clock(connection))
+            await mark(connection, one.attempt_id, outcome, await clock(connection))
     except (psycopg.OperationalError, PoolTimeout) as error:
         # Its lease ends, and it is sent again: twice is better than never.
         _log.warning("sending.not_marked", attempt=one.attempt_id, problem=type(error).__name__)
 
 
-def _message(one: Claimed, public_url: str) -> Message:
+def _message(one: Claimed | notices.Claimed, public_url: str) -> Message:
+    if isinstance(one, notices.Claimed):
+        return message.of_faults(one.faults, public_url, is_urgent=one.is_urgent)
     if one.taken is not None:
         return message.of_taken(one.taken.name, one.taken.told_at, public_url)
     if one.alerts > 1:

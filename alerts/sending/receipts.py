@@ -7,7 +7,7 @@ from typing import Any, Final
 from psycopg import AsyncConnection
 
 from alerts.channels.outcome import Fault, State
-from alerts.sending import health, rows, store
+from alerts.sending import health, notices, rows, store
 
 
 class Status(enum.StrEnum):
@@ -33,11 +33,12 @@ update attempt set state = %(state)s, fault = %(fault)s, provider_key = %(key)s,
     delivered_at = case when %(is_delivered)s then %(at)s::timestamptz end
 where attempt_id = %(attempt_id)s and state <> 'delivered' and state <> %(state)s
 """
-# "When it was last seen to arrive."
+# "When it was last seen to arrive." That a test has arrived does not say with whom: its code does.
 _VERIFIED: Final = """
 update channel c set verified_at = greatest(c.verified_at, %(at)s) from attempt t
-where t.attempt_id = %(attempt_id)s and c.channel_id = t.channel_id
+where t.attempt_id = %(attempt_id)s and c.channel_id = t.channel_id and t.test_id is null
 """
+_KNOWN: Final = "select provider_key from attempt where attempt_id = %s for update"
 
 
 async def note(
@@ -54,13 +55,9 @@ async def note(
     """
     async with connection.transaction():
         row = await rows.hold(connection, attempt_id)
-        if row is None:
-            return Answer.STRANGE
-        cursor = await connection.execute(
-            "select provider_key from attempt where attempt_id = %s", (attempt_id,)
-        )
-        (known,) = await cursor.fetchone() or (None,)
-        if known not in (None, key):
+        notice = None if row else await notices.hold(connection, attempt_id)
+        known = await (await connection.execute(_KNOWN, (attempt_id,))).fetchone()
+        if known is None or known[0] not in (None, key):
             return Answer.STRANGE
         if status is Status.SENT:
             return Answer.KNOWN
@@ -78,5 +75,8 @@ async def note(
         if is_delivered:
             await connection.execute(_VERIFIED, values)
         await health.of_channel(connection, attempt_id, at)
-        await store.settle(connection, row, at)
+        if row is not None:
+            await store.settle(connection, row, at)
+        if notice is not None:
+            await notices.settle(connection, notice, at)
     return Answer.NOTED

@@ -1,22 +1,31 @@
 """What is read of notifications, their attempts and their receivers' channels. Queries only."""
 
+import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from psycopg import AsyncConnection, sql
 from psycopg.rows import class_row, dict_row
 
 from alerts.alert import Level
 from alerts.channels.message import Kind
-from alerts.channels.outcome import Fault, State
-from alerts.sending.move import Try, Way
+from alerts.channels.outcome import Fault, Outcome, State
+from alerts.sending.move import LEASE, Try, Way
 
 Connection = AsyncConnection[Any]
 
 # More addresses than a person keeps up; the first ones are tried.
 WAYS_MAX: Final = 6
+
+
+class Of(enum.StrEnum):
+    """What an attempt is of; the names are those of its columns."""
+
+    NOTIFICATION = "notification_id"
+    NOTICE = "notice_id"
+    TEST = "test_id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +68,20 @@ select {columns} from attempt t
 join notification n using (notification_id) join alert a using (alert_id)
 where t.attempt_id = %s for update of n
 """).format(columns=_COLUMNS)
-_TRIES: Final = """
-select notification_id, channel_id, state, fault, began_at, answered_at from attempt
-where notification_id = any(%s) order by notification_id, number
+_TRIES: Final = sql.SQL("""
+select {what} as what, channel_id, state, fault, began_at, answered_at from attempt
+where {what} = any(%s) order by {what}, number
+""")
+_ANSWER: Final = """
+update attempt set state = %s, fault = %s, answered_at = %s, reply = %s,
+    provider_key = coalesce(provider_key, %s)
+where attempt_id = %s and state in ('sending', 'unknown')
 """
+# Their senders are dead: what they sent, nobody knows.
+_BURY: Final = sql.SQL("""
+update attempt set state = %s, fault = %s, answered_at = %s, reply = 'the sender died'
+where {what} = any(%s) and state = 'sending' and began_at <= %s
+""")
 _WAYS: Final = """
 select staff_id, unit_id, channel_id, kind, address from channel
 where (staff_id = any(%(staff)s) or unit_id = any(%(units)s)) and kind = any(%(kinds)s)
@@ -119,13 +138,15 @@ async def hold(connection: Connection, attempt_id: int) -> Row | None:
     return await cursor.fetchone()
 
 
-async def tries(connection: Connection, rows: Sequence[Row]) -> Mapping[int, list[Try]]:
-    """Return the attempts of each notification, by its id, in order; their times in UTC."""
-    found: dict[int, list[Try]] = {row.notification_id: [] for row in rows}
+async def tries(
+    connection: Connection, ids: Sequence[int], of: Of = Of.NOTIFICATION
+) -> Mapping[int, list[Try]]:
+    """Return the attempts of each, by its id, in order; their times in UTC."""
+    found: dict[int, list[Try]] = {one: [] for one in ids}
     cursor = connection.cursor(row_factory=dict_row)
-    await cursor.execute(_TRIES, (list(found),))
+    await cursor.execute(_TRIES.format(what=sql.Identifier(of)), (list(found),))
     for one in await cursor.fetchall():
-        found[one.pop("notification_id")].append(
+        found[one.pop("what")].append(
             Try(
                 channel_id=one["channel_id"],
                 state=State(one["state"]),
@@ -137,11 +158,34 @@ async def tries(connection: Connection, rows: Sequence[Row]) -> Mapping[int, lis
     return found
 
 
+async def answer(connection: Connection, attempt_id: int, outcome: Outcome, at: datetime) -> None:
+    """Keep what came of an attempt. A receipt that was faster stays."""
+    told = (outcome.state, outcome.fault, at, outcome.reply, outcome.provider_key, attempt_id)
+    await connection.execute(_ANSWER, told)
+
+
+async def bury(
+    connection: Connection, ids: Sequence[int], at: datetime, of: Of = Of.NOTIFICATION
+) -> None:
+    """Note that the senders of old attempts are dead: what they sent, nobody knows."""
+    values = (State.UNKNOWN, Fault.PROVIDER, at, list(ids), at - LEASE)
+    await connection.execute(_BURY.format(what=sql.Identifier(of)), values)
+
+
 Receiver = tuple[int | None, int | None]  # staff_id, unit_id: one of them
 
 
+class Received(Protocol):
+    """What is for a staff member or a unit."""
+
+    @property
+    def staff_id(self) -> int | None: ...
+    @property
+    def unit_id(self) -> int | None: ...
+
+
 async def ways(
-    connection: Connection, rows: Sequence[Row], kinds: Sequence[str]
+    connection: Connection, rows: Sequence[Received], kinds: Sequence[str]
 ) -> Mapping[Receiver, list[Way]]:
     """Return the channels of each receiver that can be used, in the order of trying them."""
     found: dict[Receiver, list[Way]] = {(row.staff_id, row.unit_id): [] for row in rows}

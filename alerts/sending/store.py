@@ -15,7 +15,7 @@ from psycopg import AsyncConnection
 from alerts import log
 from alerts.alert import Event, Level
 from alerts.alert import State as AlertState
-from alerts.channels.outcome import Fault, Outcome, State
+from alerts.channels.outcome import Outcome, State
 from alerts.sending import digest, health, others, rows
 from alerts.sending.digest import ALONE, Member
 from alerts.sending.move import LEASE, End, Ending, Move, Send, Try, Wait, Way, next_move
@@ -72,7 +72,7 @@ async def claim(connection: Connection, kinds: Sequence[str], at: datetime, most
     async with connection.transaction():
         found = await rows.due(connection, at, most)
         if found:
-            await _bury(connection, found, at)
+            await rows.bury(connection, [row.notification_id for row in found], at)
             stale = await rows.stale(connection, found, at)
             for row in found:
                 if row.notification_id in stale:
@@ -91,19 +91,7 @@ async def mark(connection: Connection, attempt_id: int, outcome: Outcome, at: da
     async with connection.transaction():
         row = await rows.hold(connection, attempt_id)
         assert row is not None  # attempts are never deleted
-        await connection.execute(
-            "update attempt set state = %s, fault = %s, answered_at = %s, reply = %s, "
-            "provider_key = coalesce(provider_key, %s) "
-            "where attempt_id = %s and state in ('sending', 'unknown')",
-            (
-                outcome.state,
-                outcome.fault,
-                at,
-                outcome.reply,
-                outcome.provider_key,
-                attempt_id,
-            ),
-        )
+        await rows.answer(connection, attempt_id, outcome, at)
         await health.of_channel(connection, attempt_id, at)
         await health.of_provider(connection, attempt_id, outcome)
         await settle(connection, row, at)
@@ -115,7 +103,7 @@ async def settle(connection: Connection, row: Row, at: datetime) -> None:
     That all has failed is said under the lock of the alert's course too, and who holds a
     notification must not wait for that.
     """
-    tries = (await rows.tries(connection, [row]))[row.notification_id]
+    tries = (await rows.tries(connection, [row.notification_id]))[row.notification_id]
     if any(one.state is State.DELIVERED for one in tries):
         if row.state != Ending.DELIVERED:  # perhaps long after it was given up
             await _end(connection, row, Ending.DELIVERED, at)
@@ -138,7 +126,7 @@ class _Look:
 async def _looks(
     connection: Connection, found: Sequence[Row], kinds: Sequence[str], at: datetime
 ) -> list[_Look]:
-    tries = await rows.tries(connection, found)
+    tries = await rows.tries(connection, [row.notification_id for row in found])
     taken = await others.heard(connection, found, kinds)
     looks = [
         _look_at_taken(row, taken.get(row.notification_id), tries, at)
@@ -182,21 +170,6 @@ def _without_a_try(
     if part.speaks:
         return None
     return Wait(at + digest.LOOK_AGAIN) if part.ending is None else End(part.ending)
-
-
-async def _bury(connection: Connection, found: Sequence[Row], at: datetime) -> None:
-    """Note that the senders of old attempts are dead: what they sent, nobody knows."""
-    await connection.execute(
-        "update attempt set state = %s, fault = %s, answered_at = %s, reply = 'the sender died' "
-        "where notification_id = any(%s) and state = 'sending' and began_at <= %s",
-        (
-            State.UNKNOWN,
-            Fault.PROVIDER,
-            at,
-            [row.notification_id for row in found],
-            at - LEASE,
-        ),
-    )
 
 
 async def _begin(connection: Connection, look: _Look, way: Way, at: datetime) -> Claimed:

@@ -153,11 +153,19 @@ def of_gateway(gateway: Gateway, now: datetime) -> list[Fault]:
 
 
 def of_refused(refused: Iterable[Refused]) -> list[Fault]:
-    """Return a fault for each gateway and reason whose readings reach nobody."""
+    """Return a fault for each gateway and reason whose readings reach nobody.
+
+    That it was no accident, and nobody who measures is seen, is urgent.
+    """
     return [
         Fault(
             kind=Kind.QUARANTINE_GROWS,
             key=f"{one.gateway_id}:{one.reason}",
+            urgency=(
+                Urgency.NOW
+                if one.reason in WAITING and one.lately >= REFUSED_DAY_MIN
+                else Urgency.SOON
+            ),
             gateway_id=one.gateway_id if one.is_known else None,
             detail={
                 "what": one.reason,

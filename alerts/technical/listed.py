@@ -72,11 +72,13 @@ order by (t.detail ->> 'urgency' = '3'
 limit %(most)s
 """
 _TAKE: Final = """
-update technical set taken_by = %(by)s, taken_at = clock_timestamp()
+update technical set taken_by = %(by)s,
+    taken_at = coalesce(%(now)s::timestamptz, clock_timestamp())
 where technical_id = %(id)s and closed_at is null and taken_by is null
 """
+# It is told anew.
 _LEAVE: Final = """
-update technical set taken_by = null, taken_at = null
+update technical set taken_by = null, taken_at = null, tier = null
 where technical_id = %(id)s and closed_at is null and taken_by = %(by)s
 """
 _CLOSE: Final = """
@@ -98,9 +100,11 @@ async def listed(connection: Connection, now: datetime, gateway_id: str | None =
     return Listed(rows, total)
 
 
-async def take(connection: Connection, staff_id: int, technical_id: int) -> Answer:
-    """Let a technician see to it, if no other does."""
-    return await _act(connection, _TAKE, {"id": technical_id, "by": staff_id})
+async def take(
+    connection: Connection, staff_id: int, technical_id: int, now: datetime | None = None
+) -> Answer:
+    """Let a technician see to it, if no other does; *now* is the database's time if not given."""
+    return await _act(connection, _TAKE, {"id": technical_id, "by": staff_id, "now": now})
 
 
 async def leave(connection: Connection, staff_id: int, technical_id: int) -> Answer:

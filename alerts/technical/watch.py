@@ -17,7 +17,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from alerts.care import tasks
 from alerts.fleet import queries
 from alerts.pulse import Part, beat
-from alerts.technical import failures
+from alerts.technical import failures, telling
 from alerts.technical.fault import (
     WAITING,
     Fault,
@@ -30,6 +30,7 @@ from alerts.technical.fault import (
     with_common_cause,
 )
 from alerts.technical.keep import Kept, keep
+from alerts.technical.telling import NOBODY, Told
 from ingest import incident
 from ingest.status import SILENT_AFTER
 
@@ -37,7 +38,6 @@ from ingest.status import SILENT_AFTER
 LOOK_S: Final = 60.0
 # Gateways and reasons whose refused readings are told apart.
 REFUSED_MAX: Final = 500
-NO_TECHNICIAN: Final = "technicians"
 
 Connection = AsyncConnection[Any]
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
@@ -76,6 +76,7 @@ class Looked:
 
     faults: Kept
     tasks: tasks.Kept
+    told: Told
 
 
 async def run(pool: Pool) -> None:
@@ -112,7 +113,8 @@ async def look(connection: Connection, now: datetime | None = None) -> Looked | 
         kept = await keep(connection, found, at)
         phoning = await tasks.keep_phoning(connection, streaks, at)
         await _say_if_nobody_looks(connection)
-    return Looked(kept, phoning)
+        told = await telling.advance(connection, at)
+    return Looked(kept, phoning, told)
 
 
 async def _found(connection: Connection, streaks: list[failures.Streak], now: datetime) -> Found:
@@ -123,7 +125,7 @@ async def _found(connection: Connection, streaks: list[failures.Streak], now: da
     found += [
         of_incident(one.kind, one.key, one.detail)
         for one in await incident.open_ones(connection)
-        if one.kind != NO_TECHNICIAN  # whoever reads this list is one
+        if one.kind != NOBODY  # whoever reads this list is one
     ]
     found += failures.faults(streaks)
     is_whole = len(gateways) < queries.JUDGED_MAX and len(refused) < REFUSED_MAX
@@ -148,12 +150,14 @@ async def _say_if_nobody_looks(connection: Connection) -> None:
     cursor = await connection.execute(_TECHNICIANS)
     (somebody,) = await cursor.fetchone() or (False,)
     if somebody:
-        await incident.close(connection, NO_TECHNICIAN, "")
+        await incident.close(connection, NOBODY, "")
         return
     detail = "nobody has the function technician: silent gateways are seen by nobody → add one"
-    await incident.open_(connection, NO_TECHNICIAN, "", detail)
+    await incident.open_(connection, NOBODY, "", detail)
 
 
 def _tell(looked: Looked | None) -> None:
     if looked is not None and (looked.faults.opened or looked.faults.closed):
         _log.info("technical.changed", opened=looked.faults.opened, closed=looked.faults.closed)
+    if looked is not None and looked.told.notices:
+        _log.info("technical.told", messages=looked.told.notices)

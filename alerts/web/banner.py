@@ -19,6 +19,8 @@ _CARE: Final[Mapping[Part, str]] = MappingProxyType(
         Part.SENDING: "Inga meddelanden om larm skickas{since}. Håll arbetslistan öppen.",
         Part.WAY: "Provmätningen som görs var femte minut kommer inte fram{since}. Larm kan dröja."
         " Ring den du är orolig för.",
+        Part.TECHNICIANS: "Ett allvarligt tekniskt fel har inte nått någon tekniker{since}. Värden"
+        " från en del hem kan saknas. Ring tekniken, och den du är orolig för.",
     }
 )
 _TECHNICIAN: Final[Mapping[Part, str]] = MappingProxyType(
@@ -29,6 +31,8 @@ _TECHNICIAN: Final[Mapping[Part, str]] = MappingProxyType(
         Part.SENDING: "Inga meddelanden skickas{since}. Titta på processen alerts.",
         Part.TECHNICAL: "Boxar och mätare bevakas inte{since}. Titta på processen alerts.",
         Part.WAY: "Provmätningen kommer inte fram{since}. Börja med mäklaren och ingest.",
+        Part.TECHNICIANS: "Ett allvarligt fel har inte nått någon tekniker{since}. Ta det på sidan"
+        " Teknik. Lägg sedan in kanal och jour.",
     }
 )
 _PATIENT: Final = (

@@ -59,7 +59,7 @@ async def test_a_silent_gateway_holds_the_nurse_back_for_two_days(story: Story) 
     for clock, days in (("19:01", 1), ("08:00", 1), ("18:59", 1)):  # to Thursday
         await looks(story, clock, days=days)
         assert (reminders(story), faults(story)) == (0, ["silent_gateway"])
-    story.expects()
+    story.expects("08:00 tove: 1 fel", "08:16 tove: 1 fel, bråttom", "08:00 tove: 1 fel, bråttom")
     await looks(story, "19:15")
     story.expects()
     assert story.state() == "open"
@@ -88,6 +88,7 @@ async def test_a_gateway_that_comes_back_brings_what_it_kept_first(story: Story,
     """What waits in it arrives before anybody is reminded or told."""
     expects_daily(story)
     await looks(story, "08:00")
+    story.expects("08:00 tove: 1 fel")  # it has not been heard yet
     heard(story)
     await looks(story, "19:01", days=1)  # held
     assert reminders(story) == 0

@@ -64,7 +64,8 @@ class Technicians:
             for days in (0, 1)
             for hour in (8, 16)
         ]
-        return min(at for at in (*hours, found) if at is not None and at > now)
+        times: list[datetime] = [*hours, *([found] if found else [])]
+        return min(at for at in times if at > now)
 
     async def falls_silent(self, *, daily: bool = True) -> None:
         """Let Märta's gateway fall silent now, a quarter of an hour ago by the list."""
@@ -87,7 +88,8 @@ class Technicians:
 
     async def takes(self, who: str = "tove") -> Answer:
         number = self.story.world.one("select max(technical_id) from technical")
-        return await listed.take(self.story.connection, self.story.staff(who), number)
+        story = self.story
+        return await listed.take(story.connection, story.staff(who), number, story.now)
 
     def incidents(self) -> list[str]:
         return [
@@ -144,7 +146,6 @@ async def test_what_she_took_and_forgot_is_told_anew_after_a_week(
     await technicians.falls_silent()
     await technicians.takes()
     story.expects("09:00 tove: 1 fel, bråttom")
-    story.world.connection.execute("update technical set taken_at = %s", (story.now,))
     await technicians.at("09:00", days=7)
     story.expects()
     await technicians.at("09:01")
@@ -230,6 +231,7 @@ async def test_when_nobody_is_reached_it_is_an_incident(
     story.phones["tove"] = Phone.DEAD
     await technicians.at("09:00")
     await technicians.falls_silent()
+    await technicians.at("09:01")
     story.expects()
     assert technicians.incidents() == ["unreached"]
     story.phones["tove"] = Phone.RINGS
