@@ -50,6 +50,45 @@ class Advice:
     red: str = DEFAULT_RED
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A plan version, and how long it was or is in force."""
+
+    plan_version_id: int
+    from_at: datetime
+    until_at: datetime | None  # none: no other has followed it
+    agreed_how: str
+
+
+_SPANS = """
+select * from (
+    select plan_version_id, in_force_from as from_at,
+        lead(in_force_from) over (order by in_force_from) as until_at, agreed_how
+    from plan_version where patient_id = %s
+) spans
+"""
+
+
+async def spans(
+    connection: AsyncConnection, patient_id: int, most: int, before: datetime | None = None
+) -> list[Span]:
+    """Return the patient's versions, the newest first; those that began before *before*."""
+    cursor = connection.cursor(row_factory=class_row(Span))
+    await cursor.execute(
+        f"{_SPANS} where from_at < coalesce(%s, 'infinity'::timestamptz)"
+        " order by from_at desc limit %s",
+        (patient_id, before, most),
+    )
+    return await cursor.fetchall()
+
+
+async def span(connection: AsyncConnection, patient_id: int, plan_version_id: int) -> Span | None:
+    """Return one of the patient's versions."""
+    cursor = connection.cursor(row_factory=class_row(Span))
+    await cursor.execute(f"{_SPANS} where plan_version_id = %s", (patient_id, plan_version_id))
+    return await cursor.fetchone()
+
+
 async def bands(connection: AsyncConnection, patient_id: int) -> list[Band]:
     """Return every limit the patient has or had, oldest first."""
     versions = await connection.execute(

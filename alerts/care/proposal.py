@@ -161,7 +161,7 @@ async def show_past(
     connection: Connection, viewer: Viewer, proposal_id: int, now: datetime
 ) -> tuple[Done, Preview | None]:
     """Hold the proposal against her last 90 days, and keep what came of it beside it."""
-    held = await _find(connection, viewer, proposal_id)
+    held = await find(connection, viewer, proposal_id)
     if held is None:
         return Done(answer=Answer.NOT_FOUND), None
     found = held.proposal
@@ -171,7 +171,7 @@ async def show_past(
     async with connection.transaction():
         kept = await connection.execute(_KEEP_PREVIEW, [Jsonb(seen.as_json()), now, proposal_id])
         if not kept.rowcount:  # somebody answered meanwhile
-            again = await _find(connection, viewer, proposal_id)
+            again = await find(connection, viewer, proposal_id)
             return answered(again.proposal if again else found), None
         await log(connection, viewer, held, Action.PLAN_PREVIEWED)
     return Done(answer=Answer.DONE, proposal_id=proposal_id, state=State(found.state)), seen
@@ -220,15 +220,23 @@ async def withdraw(connection: Connection, viewer: Viewer, proposal_id: int, now
 
 
 async def of_patient(
-    connection: Connection, viewer: Viewer, patient_id: int, most: int = 50
+    connection: Connection,
+    viewer: Viewer,
+    patient_id: int,
+    most: int = 50,
+    before: datetime | None = None,
 ) -> list[Proposal]:
-    """Return a patient's proposals, the newest first; none for who may not see her."""
+    """Return a patient's proposals, the newest first; none for who may not see her.
+
+    With *before*: those that were proposed before then.
+    """
     if await may_speak(connection, viewer, patient_id) is None:
         return []
     cursor = connection.cursor(row_factory=class_row(Proposal))
     await cursor.execute(
-        f"{_PROPOSAL} where patient_id = %s order by proposed_at desc limit %s",
-        [patient_id, most],
+        f"{_PROPOSAL} where patient_id = %s and proposed_at < coalesce(%s, 'infinity'::timestamptz)"
+        " order by proposed_at desc limit %s",
+        [patient_id, before, most],
     )
     return await cursor.fetchall()
 
@@ -270,7 +278,7 @@ def may_answer(viewer: Viewer, how: How) -> bool:
     return viewer.patient_id is not None if how is How.SELF else is_care(viewer)
 
 
-async def _find(connection: Connection, viewer: Viewer, proposal_id: int) -> Held | None:
+async def find(connection: Connection, viewer: Viewer, proposal_id: int) -> Held | None:
     """Return the proposal, if *viewer* is its patient or of her care."""
     cursor = connection.cursor(row_factory=class_row(Proposal))
     await cursor.execute(f"{_PROPOSAL} where proposal_id = %s", [proposal_id])
@@ -283,13 +291,13 @@ async def _find(connection: Connection, viewer: Viewer, proposal_id: int) -> Hel
 
 async def hold(connection: Connection, viewer: Viewer, proposal_id: int) -> Held | None:
     """Return it as it is once nobody else changes this patient's plans; in a transaction."""
-    held = await _find(connection, viewer, proposal_id)
+    held = await find(connection, viewer, proposal_id)
     if held is None:
         return None
     await connection.execute(
         "select from patient where patient_id = %s for no key update", [held.proposal.patient_id]
     )
-    return await _find(connection, viewer, proposal_id)
+    return await find(connection, viewer, proposal_id)
 
 
 async def log(
