@@ -6,12 +6,14 @@ newer version wrote it, is no reason to be silent: then the one that comes with 
 
 import enum
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, Self
 
 import structlog
 from psycopg import AsyncConnection
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -204,6 +206,25 @@ async def in_force(
     return policies
 
 
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Which policy a unit has set for a level, and since when."""
+
+    policy_id: int
+    from_at: datetime
+
+
+async def version(connection: AsyncConnection, unit_id: int, level: Level) -> Version | None:
+    """Return what the unit has set; None: what comes with this file holds."""
+    cursor = connection.cursor(row_factory=class_row(Version))
+    await cursor.execute(
+        "select policy_id, from_at from policy where unit_id = %s and level = %s "
+        "and until_at is null",
+        (unit_id, level),
+    )
+    return await cursor.fetchone()
+
+
 def _read(unit_id: int, level: Level, spec: Any) -> Policy | None:
     """Return what was kept; nothing if this version cannot read it or would not take it."""
     try:
@@ -213,6 +234,11 @@ def _read(unit_id: int, level: Level, spec: Any) -> Policy | None:
         _log.error("alerts.policy_unreadable", unit=unit_id, level=level.name, why=str(error))
         return None
     return policy
+
+
+async def hold(connection: AsyncConnection, unit_id: int) -> None:
+    """Let no other version begin before the end of the transaction."""
+    await connection.execute("select from unit where unit_id = %s for no key update", (unit_id,))
 
 
 async def store(
@@ -231,9 +257,7 @@ async def store(
     """
     check(level, policy)
     async with connection.transaction():
-        await connection.execute(
-            "select from unit where unit_id = %s for no key update", (unit_id,)
-        )
+        await hold(connection, unit_id)
         await connection.execute(
             "update policy set until_at = %s where unit_id = %s and level = %s "
             "and until_at is null",

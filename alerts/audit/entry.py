@@ -56,6 +56,7 @@ class Action(enum.StrEnum):
     DEVICE_RETURNED = "device_returned"
     READING_CONFIRMED = "reading_confirmed"
     READING_REJECTED = "reading_rejected"
+    READING_DENIED = "reading_denied"  # the patient says that it was not she
     READING_MOVED = "reading_moved"
     EXPORTED = "exported"
     ERASED = "erased"

@@ -44,6 +44,29 @@ class Noted:
     duties: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """An absence in a list."""
+
+    absence_id: int
+    staff_id: int
+    staff_name: str
+    unit_id: int
+    from_at: datetime
+    until_at: datetime
+
+
+# More than a unit has noted at a time.
+LISTED_MAX: Final = 500
+_LISTED: Final = """
+select a.absence_id, a.staff_id, s.name as staff_name, s.unit_id, a.from_at, a.until_at
+from absence a join staff s using (staff_id)
+where a.withdrawn_at is null and a.until_at > %(now)s
+  and (s.unit_id = %(unit_id)s or a.absence_id = %(absence_id)s)
+order by a.from_at, a.absence_id limit %(most)s
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class _Absence:
     absence_id: int
@@ -81,6 +104,23 @@ async def note(
             else await _insert(connection, staff_id, from_at, until_at, noted_by)
         )
         return await _noted(connection, absence_id, staff_id, max(from_at, now), until_at)
+
+
+async def listed(connection: AsyncConnection, unit_id: int, now: datetime) -> list[Listed]:
+    """Return who of the unit is away, or is going to be, the first to go first."""
+    return await _listed(connection, unit_id=unit_id, absence_id=None, now=now)
+
+
+async def one(connection: AsyncConnection, absence_id: int, now: datetime) -> Listed | None:
+    """Return one absence that is not over."""
+    found = await _listed(connection, unit_id=None, absence_id=absence_id, now=now)
+    return found[0] if found else None
+
+
+async def _listed(connection: AsyncConnection, **asked: object) -> list[Listed]:
+    cursor = connection.cursor(row_factory=class_row(Listed))
+    await cursor.execute(_LISTED, {**asked, "most": LISTED_MAX})
+    return await cursor.fetchall()
 
 
 async def withdraw(

@@ -53,6 +53,22 @@ class Gap:
     until_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A duty in a list."""
+
+    duty_id: int
+    unit_id: int
+    staff_id: int
+    staff_name: str
+    from_at: datetime
+    until_at: datetime
+
+
+# Several people each night of the time that is looked at.
+LISTED_MAX: Final = 500
+
+
 @dataclass(frozen=True, slots=True)
 class _Duty:
     duty_id: int
@@ -116,6 +132,29 @@ async def withdraw(
     return None if done.rowcount else Refusal.NOT_THERE
 
 
+async def listed(
+    connection: AsyncConnection, unit_id: int, from_at: datetime, until_at: datetime
+) -> list[Listed]:
+    """Return who is on duty for the unit at some moment of that time, the first first."""
+    cursor = connection.cursor(row_factory=class_row(Listed))
+    await cursor.execute(
+        f"{_LISTED} where d.unit_id = %s and d.withdrawn_at is null"
+        " and d.from_at < %s and d.until_at > %s order by d.from_at, d.duty_id limit %s",
+        (unit_id, until_at, from_at, LISTED_MAX),
+    )
+    return await cursor.fetchall()
+
+
+async def one(connection: AsyncConnection, duty_id: int, now: datetime) -> Listed | None:
+    """Return one duty that is not over."""
+    cursor = connection.cursor(row_factory=class_row(Listed))
+    await cursor.execute(
+        f"{_LISTED} where d.duty_id = %s and d.withdrawn_at is null and d.until_at > %s",
+        (duty_id, now),
+    )
+    return await cursor.fetchone()
+
+
 async def gaps(
     connection: AsyncConnection, unit_id: int, from_at: datetime, until_at: datetime
 ) -> list[Gap]:
@@ -136,6 +175,11 @@ async def gaps(
     present = [(one.from_at, one.until_at) for one in await cursor.fetchall()]
     return _between([*present, *_open(unit.hours, from_at, until_at)], from_at, until_at)
 
+
+_LISTED: Final = """
+select d.duty_id, d.unit_id, d.staff_id, s.name as staff_name, d.from_at, d.until_at
+from duty d join staff s using (staff_id)
+"""
 
 _ALREADY: Final = Refusal.ALREADY_ON_DUTY
 

@@ -106,6 +106,15 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """A unit in a list."""
+
+    unit_id: int
+    name: str
+    huvudman: str  # "": not told
+
+
+@dataclass(frozen=True, slots=True)
 class _Row:
     unit_id: int
     name: str
@@ -113,6 +122,21 @@ class _Row:
     has_channel: bool
     week: list[list[Any]]
     days: list[list[Any]]
+
+
+# More units than the largest region has.
+_LISTED_MAX: Final = 5_000
+
+
+async def listed(connection: AsyncConnection) -> list[Named]:
+    """Return every unit, in no order."""
+    cursor = connection.cursor(row_factory=class_row(Named))
+    await cursor.execute(
+        "select u.unit_id, u.name, coalesce(h.name, '') as huvudman "
+        "from unit u left join huvudman h using (huvudman_id) limit %s",
+        (_LISTED_MAX,),
+    )
+    return await cursor.fetchall()
 
 
 async def units(

@@ -2,10 +2,12 @@
 
 import enum
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from psycopg import AsyncConnection
+from psycopg.rows import class_row
 
 from alerts.care.staffing import Member, hold
 
@@ -23,6 +25,37 @@ class Refusal(enum.Enum):
     TOO_MANY = f"Högst {SUBSTITUTES_MAX} ersättare. Ta bort någon."
     HERSELF = "Den som ska ersättas kan inte ersätta sig själv. Välj någon annan."
     IN_THE_PAST = "Ändringen kan inte gälla bakåt i tiden. Låt den gälla från nu eller senare."
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Somebody who stands in, or is going to."""
+
+    staff_id: int
+    name: str
+    from_at: datetime
+
+
+async def named(
+    connection: AsyncConnection,
+    now: datetime,
+    *,
+    patient_id: int | None = None,
+    for_staff_id: int | None = None,
+) -> list[Named]:
+    """Return who stands in for a patient's contact or for a colleague, those of later times too.
+
+    Who works here no more is left out.
+    """
+    cursor = connection.cursor(row_factory=class_row(Named))
+    await cursor.execute(
+        "select s.staff_id, m.name, s.from_at from substitute s join staff m using (staff_id) "
+        "where s.patient_id is not distinct from %s and s.for_staff_id is not distinct from %s "
+        "and (s.until_at is null or (s.until_at > %s and s.until_at > s.from_at)) "
+        "and (m.ended_at is null or m.ended_at > %s) order by s.from_at, s.place, s.substitute_id",
+        (patient_id, for_staff_id, now, now),
+    )
+    return await cursor.fetchall()
 
 
 async def of_patient(

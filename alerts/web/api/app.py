@@ -9,13 +9,28 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from starlette.routing import Mount
 
-from alerts.web.api import acting, alerts, me, messages, models, patients
+from alerts.web.api import (
+    absences,
+    acting,
+    alerts,
+    duties,
+    me,
+    messages,
+    models,
+    patients,
+    policies,
+    substitutes,
+    units,
+)
 from alerts.web.api.document import SERVER, describe
 from alerts.web.api.entering import Anyone
 from alerts.web.api.problem import add_handlers
 from alerts.web.services import ServicesOf
 
-_MODULES: Final = (me, alerts, acting, patients, messages)
+_MODULES: Final = (
+    *(me, alerts, acting, patients, messages),
+    *(units, absences, duties, substitutes, policies),
+)
 
 
 def create_api(services: ServicesOf) -> FastAPI:

@@ -17,6 +17,7 @@ TAGS: Final = [
     {"name": "alerts", "description": "What a person must act on, and what is done with it."},
     {"name": "patients", "description": "Whom the viewer follows, and what they measure."},
     {"name": "messages", "description": "What patient and care write to each other."},
+    {"name": "units", "description": "Who works, who is away, who answers, who is told when."},
 ]
 _ABOUT: Final = """
 What the pages show and do, for programs. Times are UTC, units stand in the names.

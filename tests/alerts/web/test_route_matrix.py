@@ -285,12 +285,10 @@ def world(plain_postgres: Postgres, template: str) -> Iterator[Peopled]:
         with psycopg.connect(dsn, autocommit=True) as connection:
             made = Peopled(dsn, connection)
             _people(made)
-            _others(made)
             yield made
 
 
-def _others(world: Peopled) -> None:
-    make = People(world.dsn, world.connection)
+def _others(make: People, world: Peopled) -> None:
     unit = make.unit()
     somebody = make.staff(unit)
     patient = make.patient(unit, contact=somebody)
@@ -306,8 +304,10 @@ def _others(world: Peopled) -> None:
             (somebody.staff_id,),
         ),
         "task": (
-            "(patient_id, kind, detail) values (%s, 'phone_about_measuring',"
-            """ '{"failures": 3, "last_at": "2026-11-23T07:12:00Z"}')""",
+            (
+                "(patient_id, kind, detail) values (%s, 'phone_about_measuring',"
+                """ '{"failures": 3, "last_at": "2026-11-23T07:12:00Z"}')"""
+            ),
             (patient.patient_id,),
         ),
     }
@@ -316,8 +316,9 @@ def _others(world: Peopled) -> None:
         world.others[f"{table}_id"] = made
 
 
-def _people(world: World) -> None:
+def _people(world: Peopled) -> None:
     make = People(world.dsn, world.connection)
+    _others(make, world)
     a, b = (world.viewer(key).unit_id or 0 for key in ("anna", "lisa"))
     shared, blocked = make.unit(), make.unit()
     units = {"teammedlem": b, "ersattare": b, "jour": b, "mottagare": b, "delad": shared}
