@@ -1,10 +1,10 @@
-"""Yellow alerts of one person that go in one message: the first speaks for all.
+"""Yellow alerts of one person or unit that go in one message: the first speaks for all.
 
 Each stays a notification of its own, with its own end and its own place in its alert's log; those
 that wait for the first to arrive end as it does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -23,29 +23,35 @@ LOOK_AGAIN: Final = timedelta(seconds=2)
 _MINUTE: Final = timedelta(minutes=1)
 
 _REACH: Final = """
-select s.staff_id, r.gather_minutes, r.quiet_from, r.quiet_until,
-       (select max(d.send_at) from digest d where d.staff_id = s.staff_id and d.send_at > %s)
-from unnest(%s::bigint[]) as s (staff_id) left join reach r using (staff_id)
+select s.staff_id, s.unit_id, r.gather_minutes, r.quiet_from, r.quiet_until,
+       (select max(d.send_at) from digest d
+        where coalesce(d.staff_id, 0) = s.staff_id and coalesce(d.unit_id, 0) = s.unit_id
+          and d.send_at > %s)
+from unnest(%s::bigint[], %s::bigint[]) as s (staff_id, unit_id) left join reach r using (staff_id)
 """
-_HELD: Final = (
-    "select notification_id, staff_id, send_at from digest where notification_id = any(%s)"
-)
+_HELD: Final = """
+select notification_id, coalesce(staff_id, 0), coalesce(unit_id, 0), send_at from digest
+where notification_id = any(%s)
+"""
 _HOLD: Final = """
-insert into digest (staff_id, notification_id, send_at)
-select * from unnest(%s::bigint[], %s::bigint[], %s::timestamptz[])
+insert into digest (staff_id, unit_id, notification_id, send_at)
+select nullif(staff_id, 0), nullif(unit_id, 0), notification_id, send_at
+from unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::timestamptz[])
+    as held (staff_id, unit_id, notification_id, send_at)
 """
 # Those of alerts that somebody has taken meanwhile are not spoken of; one that was taken after its
 # message had gone has spoken for the others all the same.
 _TOGETHER: Final = """
-select d.staff_id, d.send_at, n.notification_id, n.due_at,
+select coalesce(d.staff_id, 0), coalesce(d.unit_id, 0), d.send_at, n.notification_id, n.due_at,
        case n.state when 'cancelled' then 'sent' else n.state end
 from digest d join notification n using (notification_id) join alert a using (alert_id)
-where (d.staff_id, d.send_at) in (select * from unnest(%s::bigint[], %s::timestamptz[]))
+where (coalesce(d.staff_id, 0), coalesce(d.unit_id, 0), d.send_at) in
+          (select * from unnest(%s::bigint[], %s::bigint[], %s::timestamptz[]))
   and ((a.state = %s and n.state <> 'cancelled')
        or (n.due_at is null and n.state <> 'cancelled')
        or exists (select from attempt t where t.notification_id = n.notification_id
                   and t.state in ('accepted', 'handed_over', 'delivered')))
-order by d.staff_id, d.send_at, n.notification_id
+order by n.notification_id
 """
 
 
@@ -102,16 +108,17 @@ async def hold(connection: Connection, rows: Sequence[Row], at: datetime) -> Map
     """
     new = [row for row in rows if _can_wait(row)]
     held = await connection.execute(_HELD, ([row.notification_id for row in new],))
-    known = {notification_id for notification_id, _, _ in await held.fetchall()}
+    known = {notification_id for notification_id, *_ in await held.fetchall()}
     new = [row for row in new if row.notification_id not in known]
     if not new:
         return {}
-    times = await _times(connection, [row.staff_id for row in new if row.staff_id], at)
-    waits = [(row, times[row.staff_id]) for row in new if row.staff_id and times[row.staff_id] > at]
+    times = await _times(connection, {_receiver(row) for row in new}, at)
+    waits = [(row, until) for row in new if (until := times[_receiver(row)]) > at]
     await connection.execute(
         _HOLD,
         (
-            [row.staff_id for row, _ in waits],
+            [row.staff_id or 0 for row, _ in waits],
+            [row.unit_id or 0 for row, _ in waits],
             [row.notification_id for row, _ in waits],
             [until for _, until in waits],
         ),
@@ -122,14 +129,19 @@ async def hold(connection: Connection, rows: Sequence[Row], at: datetime) -> Map
 async def members(connection: Connection, rows: Sequence[Row]) -> Mapping[int, Member]:
     """Return the part of each notification that goes with others."""
     held = await connection.execute(_HELD, ([row.notification_id for row in rows],))
-    groups = {(staff_id, at.astimezone(UTC)) for _, staff_id, at in await held.fetchall()}
+    groups = {
+        (staff_id, unit_id, at.astimezone(UTC))
+        for _, staff_id, unit_id, at in await held.fetchall()
+    }
+    if not groups:
+        return {}
     cursor = await connection.execute(
-        _TOGETHER, ([staff for staff, _ in groups], [at for _, at in groups], State.OPEN)
+        _TOGETHER, (*map(list, zip(*groups, strict=True)), State.OPEN)
     )
-    together: dict[tuple[int, datetime], list[_Told]] = {}
-    for staff_id, at, notification_id, due_at, state in await cursor.fetchall():
+    together: dict[tuple[int, int, datetime], list[_Told]] = {}
+    for staff_id, unit_id, at, notification_id, due_at, state in await cursor.fetchall():
         ending = Ending(state) if due_at is None else None
-        group = together.setdefault((staff_id, at.astimezone(UTC)), [])
+        group = together.setdefault((staff_id, unit_id, at.astimezone(UTC)), [])
         group.append((notification_id, ending))
     return {
         notification_id: member
@@ -147,21 +159,29 @@ def _parts(group: Sequence[_Told]) -> Mapping[int, Member]:
     return {**parts, first: Member(speaks=True, alerts=len(group))}
 
 
+_Receiver = tuple[int, int]  # a person and 0, or 0 and a unit
+
+
+def _receiver(row: Row) -> _Receiver:
+    return row.staff_id or 0, row.unit_id or 0
+
+
 async def _times(
-    connection: Connection, staff_ids: Sequence[int], at: datetime
-) -> Mapping[int, datetime]:
-    cursor = await connection.execute(_REACH, (at, sorted(set(staff_ids))))
+    connection: Connection, receivers: Collection[_Receiver], at: datetime
+) -> Mapping[_Receiver, datetime]:
+    """Return when each is sent its next message. A unit gathers as usual, and is never quiet."""
+    people, units = [one for one, _ in receivers], [one for _, one in receivers]
+    cursor = await connection.execute(_REACH, (at, people, units))
     times = {}
-    for staff_id, minutes, quiet_from, quiet_until, waiting_until in await cursor.fetchall():
+    for staff_id, unit_id, minutes, quiet_from, quiet_until, waiting in await cursor.fetchall():
         wish = USUAL
         if minutes is not None:
             wish = Reach(
                 gather=timedelta(minutes=minutes), quiet_from=quiet_from, quiet_until=quiet_until
             )
-        until = waiting_until and waiting_until.astimezone(UTC)
-        times[staff_id] = send_at(wish, until, at)
+        times[staff_id, unit_id] = send_at(wish, waiting and waiting.astimezone(UTC), at)
     return times
 
 
 def _can_wait(row: Row) -> bool:
-    return row.level < Level.RED and row.staff_id is not None
+    return row.level < Level.RED

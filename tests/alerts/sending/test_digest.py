@@ -123,9 +123,36 @@ async def test_who_wants_each_at_once_gets_each_at_once(told: Told, postbox: Pos
     assert len(postbox.letters) == 2
 
 
-async def test_a_units_own_channel_waits_for_nothing(told: Told, postbox: Postbox) -> None:
+async def test_a_units_yellow_alerts_are_one_message_and_not_its_nurses(
+    told: Told, postbox: Postbox
+) -> None:
     unit = told.world.one("select unit_id from staff where staff_id = %s", told.world.staff("anna"))
     told.channel("email", "enheten@region.example", staff_id=None, unit_id=unit)
+    told.channel("email", MAILBOX)
     told.notify(level=1, staff_id=None, unit_id=unit)
+    await told.turn(1 * MINUTE)
+    told.notify(level=1, staff_id=None, unit_id=unit)
+    told.notify(level=1, alert_id=alert_of(told.world, "kalle", told.now))
+    told.notify(
+        level=1, alert_id=alert_of(told.world, "sven", told.now), staff_id=None, unit_id=unit
+    )
+    await told.turn()
+    assert postbox.letters == []
+    await told.turn(5 * MINUTE)
+    await told.turn(1 * MINUTE)
+    told_by = [
+        (*who, letter["Subject"])
+        for who, letter in zip(postbox.recipients, postbox.letters, strict=True)
+    ]
+    assert sorted(told_by) == [
+        (MAILBOX, "Nytt larm i arbetslistan"),
+        ("enheten@region.example", "2 nya larm i arbetslistan"),
+    ]
+
+
+async def test_a_units_red_alert_waits_for_nothing(told: Told, postbox: Postbox) -> None:
+    unit = told.world.one("select unit_id from staff where staff_id = %s", told.world.staff("anna"))
+    told.channel("email", "enheten@region.example", staff_id=None, unit_id=unit)
+    told.notify(level=2, staff_id=None, unit_id=unit)
     await told.turn()
     assert postbox.recipients == [["enheten@region.example"]]

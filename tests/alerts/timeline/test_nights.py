@@ -102,9 +102,9 @@ async def test_a_unit_open_day_and_night_hears_of_yellow_in_the_morning(story: S
     await story.at("12:00", day=story.day + timedelta(days=1))
     story.expects(
         "09:00 anna: opened",
-        "13:00 enheten: not_answered",
+        "13:05 enheten: not_answered",
         "07:00 anna: not_answered",
-        "07:00 enheten: not_answered",
+        "07:05 enheten: not_answered",
     )
 
 
@@ -119,11 +119,11 @@ async def test_a_unit_that_closes_for_weeks_hears_of_yellow_after_one(story: Sto
     await story.measures("marta", YELLOW)
     story.expects("15:00 anna: opened")
     await story.at("20:00", day=story.day + timedelta(days=7))
-    story.expects("19:00 enheten: not_answered")  # four hours and seven days after Anna
+    story.expects("19:05 enheten: not_answered")  # four hours and seven days after Anna, gathered
     await story.at("20:00", day=story.day + timedelta(days=7))
-    story.expects("19:00 enheten: not_answered")
+    story.expects("19:05 enheten: not_answered")
     await story.at("20:00", day=story.day + timedelta(days=7))
-    story.expects("19:00 enheten: repeated")
+    story.expects("19:05 enheten: repeated")
 
 
 async def test_all_who_are_on_duty_are_told_of_red_at_once(story: Story) -> None:

@@ -41,9 +41,9 @@ async def test_yellow_goes_from_one_to_the_next_in_working_hours_and_then_each_m
     await story.at("09:59", day=FRIDAY + 3 * DAY)
     story.expects()
     await story.at("18:00")
-    story.expects("10:00 bo: not_answered", "14:00 enheten: not_answered")
+    story.expects("10:00 bo: not_answered", "14:05 enheten: not_answered")
     await story.at("18:00", day=FRIDAY + 5 * DAY)
-    morning = ("08:00 anna: {}", "08:00 enheten: {}")
+    morning = ("08:00 anna: {}", "08:05 enheten: {}")  # what a unit is told of is gathered
     story.expects(*(line.format(why) for why in ("not_answered", "repeated") for line in morning))
 
 
