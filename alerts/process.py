@@ -18,6 +18,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from alerts import course, engine, reminders
 from alerts.audit import anchor
+from alerts.care import todo
 from alerts.channels.channel import Carriers, open_carriers
 from alerts.config import Config
 from alerts.ending import end
@@ -101,6 +102,7 @@ def _work(
         "course": course.run(pool),
         "sending": sending.run(pool, carriers),
         "technical": technical.run(pool),
+        "todo": todo.run(pool),
         "reminders": reminders.run(pool, carriers),
     }
     if enrolment is not None:

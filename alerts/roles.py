@@ -83,12 +83,12 @@ GRANTS: Final = {
         login_session login_step message notification pairing_request patient patient_channel
         patient_pause person person_unit plan_advice plan_limit plan_proposal plan_rule
         plan_schedule plan_template plan_version policy pulse quantity quarantine reach reading
-        recovery_code {_NOTED} relative repeat_wait review_request route_turn sample staff
-        staff_function substitute task team team_member technical technical_notice technical_told
-        technical_turn unit unit_day unit_hours""",
+        reading_denied recovery_code {_NOTED} relative repeat_wait review_request route_turn sample
+        staff staff_function substitute task team team_member technical technical_notice
+        technical_told technical_turn unit unit_day unit_hours""",
         insert="""
         absence access_log access_review alert_case alert_course alert_log attempt block
-        care_contact channel_test consent device_loan digest duty emergency_access enrolment_code
+        care_contact channel channel_test consent device_loan digest duty emergency_access enrolment_code
         gateway gateway_certificate gateway_device gateway_event handover idempotency_key loan_note
         login_failure login_session login_step message notification pairing_request patient_pause
         patient_pause_was pause_log person_unit plan_advice plan_limit plan_proposal plan_rule
@@ -96,7 +96,7 @@ GRANTS: Final = {
         recovery_code registry_change review_request substitute task""",
         update="""
         absence access_chain alert alert_case alert_course attempt care_contact care_relation
-        channel channel_test device_loan duty enrolment_code gateway gateway_certificate
+        channel_test device_loan duty enrolment_code gateway gateway_certificate
         gateway_config gateway_device gateway_home handover loan_note message notification
         pairing_request patient_pause person_unit plan_proposal plan_template policy reach
         registry route_turn substitute task technical technical_notice""",
@@ -107,6 +107,7 @@ GRANTS: Final = {
         columns=(
             ("account", "subject totp_secret totp_confirmed_at totp_last_step"),
             ("block", "lifted_at lifted_how"),
+            ("channel", "ended_at failing_since place verified_at"),
             ("consent", "revoked_at"),
             ("emergency_access", "reviewed_by reviewed_at review"),
             ("login_session", "seen_at"),
@@ -121,8 +122,9 @@ GRANTS: Final = {
         gateway_device gateway_event gateway_home gateway_status incident notification
         pairing_request patient patient_channel patient_pause person person_unit
         plan_proposal plan_rule policy pulse quantity quarantine reach reading reading_denied
-        reminder reminder_attempt review_request route_turn rule_due sample staff staff_function substitute task team team_member technical
-        technical_notice technical_told technical_turn unit unit_day unit_hours""",
+        reminder reminder_attempt review_request route_turn rule_due sample staff
+        staff_function substitute task team team_member technical technical_notice
+        technical_told technical_turn unit unit_day unit_hours""",
         insert="""
         alert_case alert_course alert_log attempt digest incident notification pulse
         reminder_attempt task technical technical_notice technical_told technical_turn""",

@@ -53,7 +53,11 @@ PARTS: Final = (
     Part("patient_channel"),
     Part("relative"),
     Part("account", omit=("password_hash", "totp_secret", "totp_last_step")),
-    Part("login_session", _of("account_id", "account"), omit=("token_hash", "csrf_token")),
+    Part(
+        "login_session",
+        _of("account_id", "account"),
+        omit=("token_hash", "csrf_token", "provider_sid"),
+    ),
     Part("care_contact"),
     Part("substitute"),
     Part("care_relation"),
@@ -86,6 +90,7 @@ PARTS: Final = (
         omit=("patient_id", "reading_id"),
         name="reading_moved_here",
     ),
+    Part("reading_denied"),
     Part(
         "reading_word",
         "t.request_id in (select request_id from review_request "

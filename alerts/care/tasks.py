@@ -13,11 +13,12 @@ from psycopg import AsyncConnection, sql
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from alerts.care import task_words
 from alerts.care.people import CONTACT, Viewer
 from alerts.care.reach import viewing, waits_for
 from alerts.signal import notify_worklists, topic
 from alerts.technical.failures import Streak
-from alerts.words import Language, when
+from alerts.words import Language
 
 Connection = AsyncConnection[Any]
 
@@ -71,37 +72,12 @@ class Task:
 
     def sentence(self, now: datetime, language: Language = Language.SWEDISH) -> str:
         """Return why, in one sentence, and what to do."""
-        if self.kind != Kind.PHONE_ABOUT_MEASURING:
-            return _UNKNOWN[language]
-        failures = int(self.detail.get("failures", 0))
-        last_at = datetime.fromisoformat(self.detail["last_at"])
-        device = _DEVICES.get(str(self.detail.get("source", "")), _ANY_DEVICE)[language]
-        return _PHONE[language].format(
-            failures=failures, device=device, when=when(last_at, now, language)
-        )
+        if self.kind == Kind.PHONE_ABOUT_MEASURING:
+            return task_words.about_measuring(self.detail, now, language)
+        if self.kind == Kind.WHOSE_READING:
+            return task_words.whose_reading(self.detail, self.given_name, now, language)
+        return task_words.UNKNOWN[language]
 
-
-_PHONE: Final = {
-    Language.SWEDISH: (
-        "{failures} mätningar i rad med {device} har misslyckats, senast {when}. "
-        "Ring och hör hur det går. Be om en ny mätning medan ni talas vid."
-    ),
-    Language.ENGLISH: (
-        "{failures} measurements in a row with {device} have failed, the last {when}. "
-        "Phone and hear how it goes. Ask for a new measurement while you speak."
-    ),
-}
-_UNKNOWN: Final = {
-    Language.SWEDISH: "Något behöver göras. Öppna patienten.",
-    Language.ENGLISH: "Something is to be done. Open the patient.",
-}
-_ANY_DEVICE: Final = {Language.SWEDISH: "mätaren", Language.ENGLISH: "the device"}
-_CUFF: Final = {
-    Language.SWEDISH: "blodtrycksmätaren",
-    Language.ENGLISH: "the blood pressure monitor",
-}
-_SCALE: Final = {Language.SWEDISH: "vågen", Language.ENGLISH: "the scale"}
-_DEVICES: Final = {"2a35": _CUFF, "2a36": _CUFF, "2a9d": _SCALE}
 
 _OPEN: Final = """
 insert into task (patient_id, kind, key, detail, opened_at)
@@ -138,6 +114,7 @@ _DONE: Final = sql.SQL("""
 update task t set done_at = clock_timestamp(), done_by = %(by)s, outcome = %(outcome)s
 from person p
 where t.task_id = %(task_id)s and t.done_at is null and p.patient_id = t.patient_id
+    and t.kind <> 'whose_reading'  -- which ends when it is answered (alerts.care.whose_reading)
     and {waits_for_her}
 returning t.patient_id
 """).format(waits_for_her=waits_for("t.opened_at"))

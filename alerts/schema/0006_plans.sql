@@ -85,3 +85,13 @@ create table reading_word (
 );
 create trigger reading_word_append_only before update or delete or truncate on reading_word
     for each statement execute function refuse_change();
+
+-- What a patient says: it was not she who stood on the scale. Whose it is instead, her care finds out.
+create table reading_denied (
+    reading_id uuid primary key,
+    patient_id bigint not null references patient,
+    at timestamptz not null
+);
+create index reading_denied_of_patient on reading_denied (patient_id);
+create trigger reading_denied_append_only before update or delete or truncate on reading_denied
+    for each statement execute function refuse_change();

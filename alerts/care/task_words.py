@@ -1,0 +1,88 @@
+"""What a task says: why, in a sentence or two, and what to do. Pure."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from alerts.words import Language, number, when
+
+_PHONE: Final = {
+    Language.SWEDISH: (
+        "{failures} mätningar i rad med {device} har misslyckats, senast {when}. "
+        "Ring och hör hur det går. Be om en ny mätning medan ni talas vid."
+    ),
+    Language.ENGLISH: (
+        "{failures} measurements in a row with {device} have failed, the last {when}. "
+        "Phone and hear how it goes. Ask for a new measurement while you speak."
+    ),
+}
+_ANY_DEVICE: Final = {Language.SWEDISH: "mätaren", Language.ENGLISH: "the device"}
+_CUFF: Final = {
+    Language.SWEDISH: "blodtrycksmätaren",
+    Language.ENGLISH: "the blood pressure monitor",
+}
+_SCALE: Final = {Language.SWEDISH: "vågen", Language.ENGLISH: "the scale"}
+_DEVICES: Final = {"2a35": _CUFF, "2a36": _CUFF, "2a9d": _SCALE}
+
+_WEIGHED: Final = {
+    Language.SWEDISH: "Vågen visade {kg} kg {when}{usual}.",
+    Language.ENGLISH: "The scale showed {kg} kg {when}{usual}.",
+}
+_USUAL: Final = {
+    Language.SWEDISH: ", men {name} brukar väga omkring {usual} kg",
+    Language.ENGLISH: ", but {name} usually weighs about {usual} kg",
+}
+_MORE: Final = {
+    Language.SWEDISH: " Det finns {more} vägning till att fråga om.",
+    Language.ENGLISH: " There is {more} more to ask about.",
+}
+_MORE_THAN_ONE: Final = {
+    Language.SWEDISH: " Det finns {more} vägningar till att fråga om.",
+    Language.ENGLISH: " There are {more} more to ask about.",
+}
+_DENIED: Final = {
+    Language.SWEDISH: " {name} säger att det var någon annan.",
+    Language.ENGLISH: " {name} says that it was somebody else.",
+}
+_ASK: Final = {
+    Language.SWEDISH: " Fråga vem som stod på vågen. Värdet räknas inte förrän någon har svarat.",
+    Language.ENGLISH: " Ask who stood on the scale. The value does not count until it is answered.",
+}
+UNKNOWN: Final = {
+    Language.SWEDISH: "Något behöver göras. Öppna patienten.",
+    Language.ENGLISH: "Something is to be done. Open the patient.",
+}
+
+
+def about_measuring(
+    detail: Mapping[str, Any], now: datetime, language: Language = Language.SWEDISH
+) -> str:
+    """Return that measuring has failed, and that somebody should phone."""
+    device = _DEVICES.get(str(detail.get("source", "")), _ANY_DEVICE)[language]
+    return _PHONE[language].format(
+        failures=int(detail.get("failures", 0)),
+        device=device,
+        when=when(datetime.fromisoformat(detail["last_at"]), now, language),
+    )
+
+
+def whose_reading(
+    detail: Mapping[str, Any], name: str, now: datetime, language: Language = Language.SWEDISH
+) -> str:
+    """Return that a weight may be somebody else's than *name*'s, and what to ask."""
+    newest, *others = detail["readings"]
+    usual = ""
+    if newest["usual_kg"] is not None:
+        weighs = number(newest["usual_kg"], 0, language)
+        usual = _USUAL[language].format(name=name, usual=weighs)
+    said = _WEIGHED[language].format(
+        kg=number(newest["kg"], 1, language),
+        when=when(datetime.fromisoformat(newest["at"]), now, language),
+        usual=usual,
+    )
+    if newest["denied"]:
+        said += _DENIED[language].format(name=name)
+    if others:
+        more = _MORE if len(others) == 1 else _MORE_THAN_ONE
+        said += more[language].format(more=len(others))
+    return said + _ASK[language]
