@@ -11,9 +11,11 @@ from fastapi import FastAPI
 
 from alerts.channels import verify
 from alerts.channels.verify import ASKED_MAX, LIFE, TRIES_MAX, Asked, Confirmed
+from alerts.sending import receipts
+from alerts.sending.receipts import Answer, Status
 from alerts.web.services import ServicesOf
 from tests.alerts.conftest import Login
-from tests.alerts.sending.conftest import Told
+from tests.alerts.sending.conftest import PUBLIC_URL, Told
 from tests.alerts.sending.post import Behaviour, Elks
 
 NUMBER = "+46700000001"
@@ -165,3 +167,34 @@ async def test_the_page_keeps_when_she_wants_to_hear_of_yellow_alerts(
         assert told.world.rows(kept) == [(15, "21:00:00", "07:30:00")]
         await anna.submit("/kanaler/nar", gather="0", quiet_from="", quiet_until="")
     assert told.world.rows(kept) == [(0, None, None)]
+
+
+async def test_a_test_is_an_attempt_and_its_receipt_proves_no_person(
+    told: Told, elks: Elks
+) -> None:
+    channel = told.channel("sms", NUMBER, verified_at=None)
+    assert await asked(told, channel) is Asked.SENT
+    ((number, state, key),) = told.world.rows(
+        "select attempt_id, state, provider_key from attempt where test_id is not null"
+    )
+    assert (state, key) == ("accepted", elks.keys[0])
+    assert elks.receipts[0].startswith(f"{PUBLIC_URL}/delivery/sms/{number}/")
+    async with told.pool.connection() as connection:
+        done = await receipts.note(connection, number, key, Status.DELIVERED, told.now)
+    assert done is Answer.NOTED
+    assert told.world.rows("select state from attempt") == [("delivered",)]
+    assert not told.world.one(WORKS, channel)  # with whom it arrived, only the code says
+
+
+async def test_a_test_whose_sender_died_is_unknown_when_the_next_is_asked_for(
+    told: Told, elks: Elks
+) -> None:
+    channel = told.channel("sms", NUMBER, verified_at=None)
+    await asked(told, channel)
+    told.world.connection.execute("update attempt set state = 'sending', answered_at = null")
+    told.now += timedelta(minutes=2)
+    await asked(told, channel)
+    assert told.world.rows("select state from attempt order by attempt_id") == [
+        ("unknown",),
+        ("accepted",),
+    ]

@@ -1,0 +1,35 @@
+"""How a fault is told depends on what may be missing because of it."""
+
+from datetime import timedelta
+
+import pytest
+
+from alerts.fleet.gateway import Urgency
+from alerts.technical.policy import POLICIES, Group, Policy, Tier, tier
+
+
+@pytest.mark.parametrize(
+    ("kind", "what", "urgency", "is_daily", "expected"),
+    [
+        ("incident", "canary", Urgency.NOW, False, Tier.SERVER),
+        ("incident", "all_silent", Urgency.NOW, False, Tier.SERVER),
+        ("incident", "sending", Urgency.NOW, False, Tier.SEVERE),
+        ("silent_gateway", "silent", Urgency.NOW, True, Tier.SEVERE),
+        ("silent_gateway", "silent", Urgency.NOW, False, Tier.ROUTINE),
+        ("certificate_expires", "certificate_soon", Urgency.NOW, False, Tier.SEVERE),
+        ("certificate_expires", "certificate_soon", Urgency.SOON, True, Tier.ROUTINE),
+        ("quarantine_grows", "unassigned", Urgency.NOW, False, Tier.SEVERE),
+        ("low_battery", "battery_low", Urgency.SOON, True, Tier.ROUTINE),
+        ("of_a_newer_version", "", Urgency.NOW, False, Tier.SEVERE),
+    ],
+)
+def test_the_tier(kind: str, what: str, urgency: Urgency, is_daily: bool, expected: Tier) -> None:
+    assert tier(kind, {"what": what}, urgency, is_daily=is_daily) is expected
+
+
+@pytest.mark.parametrize("policy", POLICIES.values())
+def test_each_begins_at_once_with_somebody_and_never_ends(policy: Policy) -> None:
+    assert policy.wait(0) == timedelta()
+    assert all(Group.UNITS in (*step.tell, *step.otherwise) for step in policy.steps)
+    assert policy.wait(policy.last + 1) == policy.wait(policy.last + 100) == policy.again
+    assert policy.at(policy.last + 100) is policy.steps[-1]
