@@ -89,6 +89,7 @@ alter table account
 alter table login_session
     add column method text not null default 'password',
     add column assurance text not null default '',  -- the provider's acr; '' for a password
+    add column provider_sid text not null default '',  -- its session there, told in its logout
     add column staff_unit_id bigint references unit;  -- the assignment chosen at login
 
 -- Logins that have begun: at the identity provider, or the password was right and the code is

@@ -81,6 +81,7 @@ async def let_in(
     method: Method,
     still: Still,
     assurance: str = "",
+    provider_sid: str = "",
     lands_on: Response | None = None,
 ) -> Response:
     """Start a session; the one that this browser had before ends.
@@ -96,7 +97,7 @@ async def let_in(
             return RedirectResponse(AGAIN, 303)
         if 0 < len(before) <= TOKEN_CHARS_MAX:
             await session.end_token(connection, before)
-        token = await session.start(connection, account_id, method, assurance)
+        token = await session.start(connection, account_id, method, assurance, provider_sid)
     _log.info("login.done", account=account_id, method=method.value, assurance=assurance)
     response = lands_on or RedirectResponse(local(next_path), 303)
     for name in (_FORM, _STEP):

@@ -5,14 +5,13 @@ and the proof that it was us who asked: signed by the provider's key, made for u
 (nonce), now, and at a level of assurance that is enough.
 
 Sources: OpenID Connect Core 1.0, section 3.1.3.7; RFC 7636 (PKCE); RFC 9207 (issuer in the answer);
-RFC 9700 (best current practice).
+RFC 9700 (best current practice); RP-Initiated Logout 1.0.
 """
 
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
@@ -22,17 +21,27 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from alerts.config import ProviderSettings
+from alerts.web.oidc_token import (
+    LEEWAY,
+    IdToken,
+    LoggedOut,
+    LoginRefused,
+    Reason,
+    fields,
+    logged_out,
+    of_this_login,
+    only_ours,
+    plain,
+)
 from ingest.settings import read_secret
 
 ANSWER_PATH: Final = "/login/oidc/svar"
 # Signed with the provider's private key. None with a secret that both know, and never "none".
 ALGORITHMS: Final = ("RS256", "PS256", "ES256", "ES384", "EdDSA")
 _KEY_TYPES: Final = ("RSA", "EC", "OKP")
-# The provider's clock and ours.
-LEEWAY: Final = timedelta(seconds=60)
 # At the provider: to find the card and type its code.
 BEGUN_MAX: Final = timedelta(minutes=10)
 # What the provider says of itself changes seldom; a key that is not known is asked for at once.
@@ -40,32 +49,10 @@ _KEPT_MAX: Final = timedelta(hours=1)
 _TIMEOUT_S: Final = 5.0
 _ANSWER_BYTES_MAX: Final = 256 * 1024
 _TOKEN_BYTES: Final = 32
-_SUBJECT_CHARS_MAX: Final = 255  # OpenID Connect Core, section 2
-_VISIBLE: Final = r"^[\x21-\x7e]+$"
 
 
 class ProviderAway(Exception):
     """The provider does not answer, or not as one: nobody can log in by it now."""
-
-
-class Reason(StrEnum):
-    """Why a login by the provider came to nothing."""
-
-    CANCELLED = "cancelled"  # the person, or the provider, said no
-    STALE = "stale"  # too slow, another browser, an answer used twice
-    NOT_BELIEVED = "not_believed"  # the token, or how it came here, is wrong
-    WEAK = "weak"  # the level of assurance is not enough
-    UNKNOWN = "unknown"  # vouched for, and without an account here
-    TOO_MANY = "too_many"
-
-
-class LoginRefused(Exception):
-    """Nobody is logged in. What is wrong is for our log: it names nobody."""
-
-    def __init__(self, reason: Reason, problem: str = "") -> None:
-        self.reason = reason
-        self.problem = problem
-        super().__init__(f"{reason}: {problem}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +79,7 @@ class Identity:
 
     subject: str  # issuer and subject, as in account.subject
     acr: str
+    sid: str  # which session there; "" if untold
     claims: dict[str, Any] = field(repr=False)
 
 
@@ -103,24 +91,9 @@ class _Metadata(BaseModel):
     token_endpoint: str
     jwks_uri: str
     userinfo_endpoint: str = ""
+    end_session_endpoint: str = ""
     code_challenge_methods_supported: tuple[str, ...] = ("S256",)
     authorization_response_iss_parameter_supported: bool = False
-
-
-class _IdToken(BaseModel):
-    """The claims that decide, each of its type; what they must be is checked after."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, allow_inf_nan=False)
-
-    iss: str
-    sub: Annotated[str, Field(max_length=_SUBJECT_CHARS_MAX, pattern=_VISIBLE)]
-    aud: str | list[str]
-    exp: int | float
-    iat: int | float
-    nonce: str
-    auth_time: int | float
-    acr: str = ""
-    azp: str | None = None
 
 
 def begin() -> Begun:
@@ -136,6 +109,7 @@ class Provider:
         self.settings = settings
         # Where it sends browsers back to.
         self.answer_address = public_url.rstrip("/") + ANSWER_PATH
+        self.login_address = public_url.rstrip("/") + "/login"
         # A redirect of a server that is trusted with our secret is not followed.
         self._http = httpx.AsyncClient(timeout=_TIMEOUT_S, follow_redirects=False)
         self._metadata: _Metadata | None = None
@@ -170,6 +144,37 @@ class Provider:
         joint = "&" if "?" in metadata.authorization_endpoint else "?"
         return f"{metadata.authorization_endpoint}{joint}{urlencode(asked, quote_via=quote)}"
 
+    async def logout_address(self, now: datetime) -> str:
+        """Return where a browser logs out at the provider; "" if it has no such place.
+
+        Raises:
+            ProviderAway: It cannot be asked.
+        """
+        endpoint = (await self._described(now)).end_session_endpoint
+        # No id_token_hint: it holds her number, which must stand in no address. So she is asked.
+        asked = {
+            "client_id": self.settings.client_id,
+            "post_logout_redirect_uri": self.login_address,
+            "ui_locales": "sv",
+        }
+        joint = "&" if "?" in endpoint else "?"
+        return f"{endpoint}{joint}{urlencode(asked, quote_via=quote)}" if endpoint else ""
+
+    async def logged_out(self, token: str, now: datetime) -> LoggedOut:
+        """Return whose sessions the provider says are over.
+
+        Raises:
+            LoginRefused: It does not say so, or what it says is not believed.
+            ProviderAway: Its keys cannot be had.
+        """
+        await self._described(now)
+        try:
+            read = await self._verified(token)
+        except (JoseError, ValueError) as error:
+            problem = f"logout token: {type(error).__name__}"
+            raise LoginRefused(Reason.NOT_BELIEVED, problem) from error
+        return logged_out(dict(read.claims), self._issuer, self.settings.client_id, now)
+
     async def identify(
         self, answer: Answer, begun: Begun, *, began_at: datetime, now: datetime
     ) -> Identity:
@@ -186,7 +191,7 @@ class Provider:
         ):
             raise LoginRefused(Reason.NOT_BELIEVED, "the answer is another provider's")
         if answer.error:
-            raise LoginRefused(Reason.CANCELLED, _plain(answer.error))
+            raise LoginRefused(Reason.CANCELLED, plain(answer.error))
         if not answer.code:
             raise LoginRefused(Reason.NOT_BELIEVED, "no code")
         token = await self._exchange(metadata, answer.code, begun)
@@ -196,6 +201,7 @@ class Provider:
         return Identity(
             subject=f"{metadata.issuer} {claims['sub']}",
             acr=str(claims.get("acr", "")),
+            sid=str(claims.get("sid") or ""),
             claims={name: claims[name] for name in self._wanted if name in claims},
         )
 
@@ -212,7 +218,7 @@ class Provider:
         try:
             found = _Metadata.model_validate(await self._get(address))
         except ValidationError as error:
-            raise ProviderAway(_fields(error)) from error
+            raise ProviderAway(fields(error)) from error
         if found.issuer.rstrip("/") != self.settings.issuer:
             problem = "the description names another issuer"
             raise ProviderAway(problem)
@@ -224,6 +230,7 @@ class Provider:
             found.token_endpoint,
             found.jwks_uri,
             found.userinfo_endpoint or found.token_endpoint,
+            found.end_session_endpoint or found.token_endpoint,
         ):
             _of_one_kind(endpoint, self.settings.issuer)
         self._metadata, self._keys, self._fetched_at = found, None, now
@@ -246,7 +253,7 @@ class Provider:
         if answer.get("error") == "invalid_grant":
             raise LoginRefused(Reason.STALE, "the provider does not know the code")
         if "error" in answer or not isinstance(answer.get("id_token"), str):
-            raise ProviderAway("no ID token: " + _plain(str(answer.get("error", ""))))
+            raise ProviderAway("no ID token: " + plain(str(answer.get("error", ""))))
         return answer
 
     async def _believed(
@@ -259,7 +266,7 @@ class Provider:
         """
         try:
             read = await self._verified(token["id_token"])
-            decided = _IdToken.model_validate(read.claims)
+            decided = IdToken.model_validate(read.claims)
             options: Any = {
                 "iss": {"essential": True, "value": self._issuer},
                 "aud": {"essential": True, "value": self.settings.client_id},
@@ -272,12 +279,12 @@ class Provider:
             claims = CodeIDToken(dict(read.claims), read.header, options, parameters)
             claims.validate(now=int(now.timestamp()), leeway=int(LEEWAY.total_seconds()))
         except ValidationError as error:
-            raise LoginRefused(Reason.NOT_BELIEVED, f"ID token: {_fields(error)}") from error
+            raise LoginRefused(Reason.NOT_BELIEVED, f"ID token: {fields(error)}") from error
         except (JoseError, ValueError) as error:
             # The error's own words can quote the token.
             raise LoginRefused(Reason.NOT_BELIEVED, f"ID token: {type(error).__name__}") from error
-        _only_ours(decided, self.settings.client_id)
-        _of_this_login(decided, began_at, now)
+        only_ours(decided, self.settings.client_id)
+        of_this_login(decided, began_at, now)
         return dict(read.claims)
 
     @property
@@ -329,7 +336,7 @@ class Provider:
     async def _get(self, address: str) -> dict[str, Any]:
         answer = await self._asked("GET", address)
         if "error" in answer:
-            raise ProviderAway(_plain(str(answer["error"])))
+            raise ProviderAway(plain(str(answer["error"])))
         return answer
 
     async def _asked(self, method: str, address: str, **request: Any) -> dict[str, Any]:
@@ -369,32 +376,3 @@ def _of_one_kind(endpoint: str, issuer: str) -> None:
     if urlsplit(endpoint).scheme != urlsplit(issuer).scheme:
         problem = "an endpoint is not https"
         raise ProviderAway(problem)
-
-
-def _only_ours(token: _IdToken, client_id: str) -> None:
-    audience = [token.aud] if isinstance(token.aud, str) else token.aud
-    if audience != [client_id] or token.azp not in (None, client_id):
-        raise LoginRefused(Reason.NOT_BELIEVED, "ID token: made for others too")
-
-
-def _of_this_login(token: _IdToken, began_at: datetime, now: datetime) -> None:
-    """Refuse a token, or a proof of who she is, of before this login.
-
-    A provider that remembers who was there before, whatever it is asked, lets nobody else in.
-    """
-    oldest = (began_at - LEEWAY).timestamp()
-    latest = (now + LEEWAY).timestamp()
-    if not oldest <= token.iat <= latest:
-        raise LoginRefused(Reason.NOT_BELIEVED, "ID token: made at another time")
-    if not oldest <= token.auth_time <= latest:
-        raise LoginRefused(Reason.NOT_BELIEVED, "ID token: she proved who she is before this login")
-
-
-def _plain(text: str) -> str:
-    """Return an error code as it may stand in a log."""
-    return "".join(char for char in text if char.isascii() and (char.isalnum() or char == "_"))[:60]
-
-
-def _fields(error: ValidationError) -> str:
-    """Return which fields are wrong, without what they hold."""
-    return ", ".join(sorted({".".join(map(str, detail["loc"])) for detail in error.errors()}))

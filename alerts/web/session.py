@@ -16,6 +16,7 @@ from psycopg.rows import class_row, dict_row
 from alerts import accounts
 from alerts.accounts import CURRENT
 from alerts.care.people import Viewer
+from alerts.web.oidc_token import LEEWAY, LoggedOut
 
 # An hour away from the desk; an open worklist that nobody touches counts as idle.
 IDLE_MAX = timedelta(hours=1)
@@ -90,6 +91,7 @@ async def start(
     account_id: int,
     method: Method = Method.PASSWORD,
     assurance: str = "",
+    provider_sid: str = "",
 ) -> str:
     """Begin a session and return its token; sessions that are over are cleared away."""
     token = secrets.token_urlsafe(_TOKEN_BYTES)
@@ -98,9 +100,17 @@ async def start(
         (AGE_MAX, IDLE_MAX),
     )
     await connection.execute(
-        "insert into login_session (token_hash, account_id, csrf_token, method, assurance)"
-        " values (%s, %s, %s, %s, %s)",
-        (_hash(token), account_id, secrets.token_urlsafe(_TOKEN_BYTES), method.value, assurance),
+        "insert into login_session"
+        " (token_hash, account_id, csrf_token, method, assurance, provider_sid)"
+        " values (%s, %s, %s, %s, %s, %s)",
+        (
+            _hash(token),
+            account_id,
+            secrets.token_urlsafe(_TOKEN_BYTES),
+            method.value,
+            assurance,
+            provider_sid,
+        ),
     )
     return token
 
@@ -139,6 +149,15 @@ _END = """
 with ended as (delete from login_session l where {} returning l.account_id)
 delete from login_step s using ended e where s.account_id = e.account_id
 """
+# One that is played again ends nothing that began later.
+_END_AT_PROVIDER = """
+delete from login_session l using account a
+where a.account_id = l.account_id and l.method = 'provider' and l.started_at <= %(until)s
+    and case when %(subject)s = '' then l.provider_sid = %(sid)s
+        else a.subject = %(subject)s
+            and (%(sid)s = '' or l.provider_sid in ('', %(sid)s)) end
+returning l.account_id
+"""
 _END_THIS = _END.format("l.token_hash = %s")
 _END_ONE = _END.format(f"l.account_id = %s and {_HANDLE} = %s")
 
@@ -169,6 +188,18 @@ async def end_one(connection: AsyncConnection, account_id: int, handle: str) -> 
     """End one session of the account, now, and the logins that it has begun."""
     if handle.isalnum():
         await connection.execute(_END_ONE.encode(), (account_id, handle))
+
+
+async def end_at_provider(connection: AsyncConnection, told: LoggedOut) -> list[int]:
+    """End what began by the provider before it told of a logout; return whose sessions ended.
+
+    A session whose number there we were not told ends with any of the person's.
+    """
+    cursor = await connection.execute(
+        _END_AT_PROVIDER,
+        {"subject": told.subject, "sid": told.sid, "until": told.at + LEEWAY},
+    )
+    return sorted({row[0] for row in await cursor.fetchall()})
 
 
 async def end_all(connection: AsyncConnection, account_id: int) -> int:

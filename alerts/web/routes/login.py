@@ -5,6 +5,7 @@ of two: the one-time code follows (``routes/code.py``).
 """
 
 import re
+from datetime import datetime
 from typing import Annotated, Final
 
 import structlog
@@ -18,6 +19,7 @@ from alerts.accounts import Account
 from alerts.care.field import PASSWORD_CHARS_MAX, USERNAME
 from alerts.config import Local, SecondFactor
 from alerts.signal import notify_worklists
+from alerts.totp import database_now
 from alerts.web import session, steps, throttle
 from alerts.web.entry import (
     AGAIN,
@@ -32,8 +34,10 @@ from alerts.web.entry import (
     to_step,
 )
 from alerts.web.guard import TOKEN_CHARS_MAX, Anyone, OwnForm
+from alerts.web.oidc import ProviderAway
+from alerts.web.pages import page
 from alerts.web.services import Services, ServicesOf
-from alerts.web.session import Method
+from alerts.web.session import Method, Session
 
 router = APIRouter()
 
@@ -46,6 +50,10 @@ _TOO_MANY: Final = (
 _CROWDED: Final = "Många loggar in just nu. Vänta en minut och försök igen."
 # Each waits some 50 ms for those before her, and holds memory meanwhile.
 HASHING_WAITING_MAX: Final = 100
+_ELSEWHERE: Final = (
+    "Du är utloggad här, men kanske inte hos inloggningstjänsten. Stäng webbläsaren om andra "
+    "använder datorn."
+)
 _OFF: Final = "Här loggar ingen in med lösenord."
 
 
@@ -54,10 +62,11 @@ async def login_page(
     request: Request,
     services: Services,
     expired: str = "",
+    kvar: str = "",
     next: str = "/",  # noqa: A002
 ) -> HTMLResponse:
     """Show the ways to log in."""
-    told = "Du har loggats ut. Logga in igen." if expired else ""
+    told = _ELSEWHERE if kvar else "Du har loggats ut. Logga in igen." if expired else ""
     return _form(request, services, told=told, next_path=next)
 
 
@@ -96,14 +105,32 @@ async def login(
 
 
 @router.post("/logout", dependencies=[OwnForm])
-async def logout(services: Services, found: Anyone) -> Response:
-    """End the session and its open streams."""
+async def logout(request: Request, services: Services, found: Anyone) -> Response:
+    """End the session and its open streams, here and where she proved who she is."""
     async with services.pool.connection() as connection:
         await session.end(connection, found.token_hash)
         await notify_worklists(connection, [found.topic])
-    response = RedirectResponse("/login", 303)
+        now = await database_now(connection)
+    response = await _after(request, services, found, now)
     drop_cookie(response, services, "session")
     return response
+
+
+async def _after(request: Request, services: ServicesOf, found: Session, now: datetime) -> Response:
+    """Return where a browser goes that has logged out here: on to log out at the provider.
+
+    By a page of ours, for no form of ours may lead to another's address.
+    """
+    if services.provider is None or found.method is not Method.PROVIDER:
+        return RedirectResponse("/login", 303)
+    try:
+        address = await services.provider.logout_address(now)
+    except ProviderAway as error:
+        _log.error("login.provider_away", problem=str(error))
+        return RedirectResponse("/login?kvar=1", 303)
+    if not address:
+        return RedirectResponse("/login?kvar=1", 303)
+    return page(request, "logged_out.html", address=address)
 
 
 async def _with_code(

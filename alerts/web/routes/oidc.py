@@ -3,15 +3,17 @@
 from typing import Annotated, Final, NamedTuple
 
 import structlog
-from fastapi import APIRouter, HTTPException, Query, Request
-from fastapi.responses import Response
+from fastapi import APIRouter, Form, HTTPException, Query, Request
+from fastapi.responses import JSONResponse, Response
 
 from alerts import accounts
 from alerts.accounts import Account, Linked
+from alerts.signal import notify_worklists
 from alerts.totp import database_now
-from alerts.web import oidc, steps, throttle
+from alerts.web import oidc, session, steps, throttle
 from alerts.web.entry import address_of, let_in, local, step_token, to_step
-from alerts.web.oidc import Answer, Identity, LoginRefused, Provider, ProviderAway, Reason
+from alerts.web.oidc import Answer, Identity, Provider, ProviderAway
+from alerts.web.oidc_token import LoginRefused, Reason
 from alerts.web.pages import page
 from alerts.web.services import Services, ServicesOf
 from alerts.web.session import Method
@@ -21,6 +23,7 @@ router = APIRouter(prefix="/login/oidc")
 _log = structlog.get_logger()
 
 _CODE_CHARS_MAX: Final = 4000
+_TOKEN_CHARS_MAX: Final = 16_000
 
 
 class _Words(NamedTuple):
@@ -106,6 +109,35 @@ async def answered(
         return _told(request, _WORDS[refused.reason])
 
 
+@router.post("/utloggad")
+async def logged_out(
+    request: Request,
+    services: Services,
+    logout_token: Annotated[str, Form(max_length=_TOKEN_CHARS_MAX)] = "",
+) -> Response:
+    """End the sessions of whom the provider says that she has logged out there."""
+    provider = _provider(services)
+    limits = throttle.of_provider(address_of(request))
+    async with services.pool.connection() as connection:
+        if not await throttle.admit_within(connection, limits):
+            return JSONResponse({"error": "invalid_request"}, 429)
+        now = await database_now(connection)
+    try:
+        told = await provider.logged_out(logout_token, now)
+    except ProviderAway as away:
+        _log.error("login.provider_away", problem=str(away))
+        return JSONResponse({"error": "temporarily_unavailable"}, 503)
+    except LoginRefused as refused:
+        _log.warning("logout.refused", problem=refused.problem)
+        return JSONResponse({"error": "invalid_request"}, 400)
+    async with services.pool.connection() as connection, connection.transaction():
+        await throttle.forgive_one(connection, limits)
+        ended = await session.end_at_provider(connection, told)
+        await notify_worklists(connection, [session.topic(account) for account in ended])
+    _log.info("logout.at_provider", accounts=len(ended))
+    return Response(status_code=200)
+
+
 async def _let_in(
     request: Request, services: ServicesOf, provider: Provider, answer: Answer, state: str
 ) -> Response:
@@ -135,6 +167,7 @@ async def _let_in(
         next_path=next_path,
         method=Method.PROVIDER,
         assurance=identity.acr,
+        provider_sid=identity.sid,
         still=lambda connection: accounts.has_subject(
             connection, account.account_id, identity.subject
         ),

@@ -52,6 +52,7 @@ class Liar:
             "token_endpoint": f"{self.issuer}/token",
             "jwks_uri": f"{self.issuer}/keys",
             "userinfo_endpoint": f"{self.issuer}/userinfo",
+            "end_session_endpoint": f"{self.issuer}/end?of=1",
             "code_challenge_methods_supported": ["S256"],
         }
 

@@ -13,6 +13,10 @@ const client = (id) => ({
   client_id: id,
   client_secret: secret,
   redirect_uris: returns,
+  post_logout_redirect_uris: returns.map((at) => new URL('/login', at).href),
+  // The last of the addresses is that of a server, which can be told.
+  backchannel_logout_uri: new URL('/login/oidc/utloggad', returns.at(-1)).href,
+  backchannel_logout_session_required: true,
   grant_types: ['authorization_code'],
   response_types: ['code'],
   token_endpoint_auth_method: 'client_secret_basic',
@@ -25,7 +29,7 @@ const provider = new Provider(issuer, {
   scopes: ['openid', 'numbers'],
   claims: { openid: ['sub'], numbers: ['hsa_id', 'personal_number'], acr: null, auth_time: null },
   cookies: { keys: [secret] },
-  features: { devInteractions: { enabled: false } },
+  features: { devInteractions: { enabled: false }, backchannelLogout: { enabled: true } },
   interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
   findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id, ...people[id] }) }),
   // Nobody is asked whether she agrees that her employer knows who she is.

@@ -16,7 +16,8 @@ from joserfc.jwk import ECKey, OctKey
 
 from alerts.config import ProviderSettings
 from alerts.web import oidc
-from alerts.web.oidc import Answer, Begun, Identity, LoginRefused, Provider, ProviderAway, Reason
+from alerts.web.oidc import Answer, Begun, Identity, Provider, ProviderAway
+from alerts.web.oidc_token import LoginRefused, Reason
 from tests.alerts.login.liar import Claims, Liar, as_json
 
 BEGUN = Begun("state", "nonce-of-this-login", "verifier")

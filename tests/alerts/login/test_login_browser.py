@@ -1,5 +1,6 @@
 """Logging in with a real browser: by the identity provider, and with a code from an app."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,6 +100,51 @@ async def test_a_nurse_logs_in_by_the_provider_with_javascript_off_too(
     assert world.rows("select distinct method, assurance from login_session") == [
         ("provider", STRONG)
     ]
+
+
+async def test_who_logs_out_is_logged_out_at_the_provider_and_the_other_way_round(
+    world: World, serve: Serve, chromium: str, tmp_path: Path
+) -> None:
+    with RealProvider(modules(), {"anna": {}}) as real:
+        world.connection.execute(
+            "update account set subject = %s where username = 'anna'", (f"{real.issuer} anna",)
+        )
+        (tmp_path / "secret").write_text(SECRET)
+        login = (
+            f'[login.provider]\nissuer = "{real.issuer}"\nclient_id = "egenmonitor"\n'
+            f'client_secret_file = "{tmp_path}/secret"\nacr_values = ["{STRONG}"]\n'
+        )
+        there = f"{real.issuer}/session/end?client_id=egenmonitor"
+        with serve(login, real.served_port) as served:
+            async with async_playwright() as playwright:
+                browser = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+                page = await (await browser.new_context(java_script_enabled=False)).new_page()
+                await by_provider(page, served)
+                await page.get_by_role("button", name="Logga ut").click()
+                # Ours is over before she says anything at the provider.
+                await expect(page).to_have_url(re.compile(f"^{re.escape(real.issuer)}/session/end"))
+                assert world.one("select count(*) from login_session") == 0
+                assert "anna" not in page.url
+                await page.get_by_role("button", name="Yes, sign me out").click()
+                await expect(page).to_have_url(f"{served.address}/login")
+                # Somebody else's page logs her out at the provider, which tells us.
+                await by_provider(page, served)
+                assert world.one("select provider_sid <> '' from login_session")
+                await page.goto(there)
+                await page.get_by_role("button", name="Yes, sign me out").click()
+                await page.goto(f"{served.address}/konto")
+                await expect(page).to_have_url(re.compile("/login"))
+                await browser.close()
+    assert world.one("select count(*) from login_session") == 0
+    assert "logout.at_provider" in served.log_file.read_text()
+
+
+async def by_provider(page: Page, served: Served) -> None:
+    await page.goto(f"{served.address}/konto")
+    await page.get_by_role("link", name="Logga in med e-legitimation").click()
+    await page.get_by_label("Person").fill("anna")
+    await page.get_by_role("button", name="Legitimera").click()
+    await expect(page).to_have_url(f"{served.address}/konto")
 
 
 async def test_codes_are_set_up_from_the_text_and_used_from_then_on(

@@ -18,6 +18,8 @@ from alerts.care.people import Viewer
 from simulator.embedded.postgres import Postgres
 from tests.alerts.audit.people import People
 from tests.alerts.conftest import Client, Login
+from tests.alerts.web import patient_routes
+from tests.alerts.web.patient_routes import NESTED, TABLES, rows_of
 from tests.alerts.world import GATEWAY, PATIENTS, World
 from tests.conftest import fresh_database
 
@@ -54,6 +56,10 @@ def technician(code: int) -> Row:
     return (NONE, NONE, NONE, code, *(NONE,) * 5, LOGIN)
 
 
+def members(code: int, nobody: int = LOGIN) -> Row:
+    return (*(code,) * 5, *(NONE,) * 4, nobody)
+
+
 def patient(code: int) -> Row:
     return (*(NONE,) * 5, code, code, NONE, NONE, LOGIN)
 
@@ -82,6 +88,7 @@ MATRIX: dict[tuple[str, str], Row] = {
     ("POST", "/login/kod/ny"): everybody(303),
     ("GET", "/login/oidc"): everybody(NONE),
     ("GET", "/login/oidc/svar"): everybody(NONE),
+    ("POST", "/login/oidc/utloggad"): everybody(NONE),
     ("GET", "/konto"): logged_in(200),
     ("POST", "/konto/kod"): logged_in(NONE),  # no codes can be kept here
     ("POST", "/konto/reservkoder"): logged_in(NONE),  # who has no codes has none on paper
@@ -109,10 +116,13 @@ MATRIX: dict[tuple[str, str], Row] = {
     ("GET", "/nodatkomst"): staff(200),
     ("POST", "/nodatkomst"): staff(422),
     # Nothing is sent from here, and the channel is another's.
-    ("GET", "/kanaler"): staff(200),
-    ("POST", "/kanaler/nar"): staff(422),  # it does not say when
-    ("POST", "/kanaler/{channel_id}/testa"): staff(NONE),
-    ("POST", "/kanaler/{channel_id}/kod"): staff(NONE),
+    ("GET", "/kanaler"): members(200),
+    ("POST", "/kanaler/nar"): members(422),  # it does not say when
+    ("POST", "/kanaler/ny"): members(422),
+    ("POST", "/kanaler/{channel_id}/upp"): members(NONE),
+    ("POST", "/kanaler/{channel_id}/bort"): members(NONE),
+    ("POST", "/kanaler/{channel_id}/testa"): members(NONE),
+    ("POST", "/kanaler/{channel_id}/kod"): members(NONE),
     # For the provider of SMS, which proves itself in the address; none is set up here.
     ("POST", "/delivery/sms/{attempt_id}/{token}"): everybody(NONE),
     # For boxes, which prove themselves in the request; this application enrols none.
@@ -156,7 +166,7 @@ MATRIX: dict[tuple[str, str], Row] = {
     ("GET", f"{UNIT}/absences"): COLLEAGUES,
     ("GET", f"{UNIT}/duties"): COLLEAGUES,
     ("GET", f"{UNIT}/policies"): COLLEAGUES,
-    # Nothing is written in them, and the absence and the duty are another unit's.
+    # Nothing is written in them, and absence, duty and channel are another's.
     ("POST", f"{UNIT}/absences"): staff(422, GONE),
     ("POST", f"{API}/absences/{{absence_id}}/withdraw"): OFFICE,
     ("POST", f"{API}/absences/{{absence_id}}/cut-short"): staff(422, GONE),
@@ -164,10 +174,17 @@ MATRIX: dict[tuple[str, str], Row] = {
     ("POST", f"{API}/duties/{{duty_id}}/withdraw"): OFFICE,
     ("POST", f"{UNIT}/policies/{{level}}"): OFFICE,
     ("POST", f"{UNIT}/policies/{{level}}/rehearse"): OFFICE,
+    ("GET", f"{API}/channels"): members(200, GONE),
+    ("POST", f"{API}/channels"): members(422, GONE),
+    ("POST", f"{API}/channels/order"): members(422, GONE),
+    ("POST", f"{API}/channels/{{channel_id}}/test"): OFFICE,
+    ("POST", f"{API}/channels/{{channel_id}}/confirm"): members(422, GONE),
+    ("POST", f"{API}/channels/{{channel_id}}/remove"): OFFICE,
     ("GET", f"{API}/staff/{{staff_id}}/substitutes"): COLLEAGUES,
     ("POST", f"{API}/staff/{{staff_id}}/substitutes"): COLLEAGUES,
     ("GET", f"{API}/patients/{{patient_id}}/substitutes"): SHARED,
     ("POST", f"{API}/patients/{{patient_id}}/substitutes"): (200, *(NONE,) * 8, GONE),
+    **patient_routes.MATRIX,
 }
 BOTH = ("samordnare", "granskare")
 # Who has another answer than her group, by her name.
@@ -184,6 +201,7 @@ OF_FUNCTION: dict[tuple[str, str], dict[str, int]] = {
     ("POST", f"{UNIT}/policies/{{level}}/rehearse"): {"samordnare": 422},
     # An alert, or a night on duty, is not enough to name somebody.
     ("POST", f"{API}/patients/{{patient_id}}/substitutes"): {"jour": NONE, "mottagare": NONE},
+    **patient_routes.OF_FUNCTION,
 }
 # Of a patient, and answered to all but staff before anybody is looked for.
 GUARDED = {("POST", f"{API}/patients/{{patient_id}}/substitutes")}
@@ -273,7 +291,10 @@ class Peopled(World):
     def of_others(self) -> list[object]:
         """Return what those rows are."""
         return [
-            self.rows(f"select * from {name.removesuffix('_id')} where {name} = %s", number)
+            self.rows(
+                f"select * from {TABLES.get(name, name.removesuffix('_id'))} where {name} = %s",
+                number,
+            )
             for name, number in self.others.items()
         ]
 
@@ -314,6 +335,9 @@ def _others(make: People, world: Peopled) -> None:
     for table, (values, arguments) in rows.items():
         made = make.one(f"insert into {table} {values} returning {table}_id", *arguments)
         world.others[f"{table}_id"] = made
+    for name, values in rows_of(patient.patient_id, unit, make.unit()).items():
+        made = make.one(f"insert into {TABLES[name]} {values} returning {name}")
+        world.others[name] = made
 
 
 def _people(world: Peopled) -> None:
@@ -339,6 +363,10 @@ def _people(world: Peopled) -> None:
         _login(make, name, make.relative(marta)) for name in ("dotter", "son")
     )
     _relations(make, world, made, a)
+    make.run(
+        "insert into plan_proposal (patient_id, spec) select patient_id, '{}' from person "
+        "on conflict do nothing"
+    )
     for holder, revoked in (
         ({"unit_id": shared}, "null"),
         ({"unit_id": blocked}, "null"),
@@ -453,6 +481,7 @@ async def _wrong(
         unit_id=unit_id,
         staff_id=staff_id,
         level="red",
+        template_key="none",
         patient_id=patient_id,
         alert_id=alert_id,
         gateway_id=GATEWAY,
@@ -467,9 +496,8 @@ async def _wrong(
     if method == "GET":
         answer = await client.get(address)
     elif path.startswith(API):
-        answer = await client.post(
-            address, json=BODIES.get(path.rpartition("/")[2]), headers=headers
-        )
+        body = patient_routes.BODIES.get(path, BODIES.get(path.rpartition("/")[2]))
+        answer = await client.post(address, json=body, headers=headers)
     else:
         answer = await client.submit(address, outcome="contacted", seen="1000")
     code = OF_FUNCTION.get(route, {}).get(role.name, MATRIX[route][GROUPS.index(role.group)])
@@ -486,7 +514,8 @@ async def _wrong(
     is_open = world.one("select state = 'open' from alert where alert_id = %s", alert_id)
     if is_open == acts:
         wrong.append("the alert is open" if is_open else "the alert is not open")
-    expected = ["denied" if code == NONE else role.ground] if _is_about_her(route, role) else []
+    door = NESTED[route][GROUPS.index(role.group)] if route in NESTED else code
+    expected = ["denied" if door == NONE else role.ground] if _is_about_her(route, role) else []
     grounds = _grounds(world, patient_id)[before:]
     if grounds != expected:
         wrong.append((grounds, expected))
