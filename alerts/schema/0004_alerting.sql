@@ -20,7 +20,15 @@ alter table alert_case
     add column snoozed_breach_id bigint,  -- the newest then: what comes later may break it
     add column snoozed_by bigint references staff,
     add column snoozed_why text not null default '',
-    add column acknowledged_until timestamptz;  -- then it is open again, if nothing has happened
+    add column acknowledged_until timestamptz,  -- then it is open again, if nothing has happened
+    -- 'normal': nobody ended it, it ended by itself.
+    drop constraint alert_case_outcome_check,
+    drop constraint alert_case_check1,
+    drop constraint alert_case_check2,
+    add check (outcome in ('contacted', 'plan_changed', 'remeasure', 'false_alarm', 'technical',
+                           'other', 'normal')),
+    add check ((closed_at is null) = (outcome is null)),
+    add check ((closed_by is not null) = (outcome <> 'normal' and outcome is not null));
 create index alert_case_of_staff on alert_case (staff_id) where closed_at is null;
 create index alert_case_of_team on alert_case (team_id) where closed_at is null and team_id is not null;
 create index alert_case_unclosed on alert_case (alert_id) where closed_at is null;
@@ -96,6 +104,7 @@ create table attempt (
     provider_key text,  -- by which a delivery receipt names it
     reply text not null default '',  -- what the provider said, without the address
     delivered_at timestamptz,
+    receipt_at timestamptz,  -- when the provider first said something of it afterwards
     unique (notification_id, number),
     unique (notice_id, number),
     unique (test_id, number),
@@ -103,6 +112,7 @@ create table attempt (
 );
 create index attempt_by_key on attempt (provider_key) where provider_key is not null;
 create index attempt_of_channel on attempt (channel_id, began_at desc);
+create index attempt_newest on attempt (began_at desc) where provider_key is not null;
 
 -- When somebody wants to hear of yellow alerts; of red ones she hears at once. No row: as
 -- alerts.sending.reach has it.

@@ -1,11 +1,14 @@
-"""Whether every way to a person is one that we can go: a channel without a carrier reaches nobody.
+"""Whether every way to a person is one that we can go, and whether we hear that it was gone.
 
 Routing counts on verified channels, and a page shows them: only here it is seen that the settings
-do not know how to use one.
+do not know how to use one. Without receipts every SMS looks undelivered, and the next person is
+told for nothing, night after night.
 """
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any, Final
 
 import psycopg
@@ -14,6 +17,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from alerts.channels.message import Kind
+from alerts.sending import store
 from alerts.sending.health import INCIDENT
 from ingest import incident
 
@@ -21,9 +25,24 @@ from ingest import incident
 LOOK_S: Final = 60.0
 # The key of the incident that there is no carrier at all.
 NOBODY: Final = "nobody"
+NO_RECEIPTS: Final = "no receipts"
+
+# A receipt comes within seconds; of a telephone that is off, after hours. So it takes messages to
+# several, or many to one.
+RECEIPT_WITHIN: Final = timedelta(minutes=10)
+TO_SEVERAL_MIN: Final = 3
+TO_ONE_MIN: Final = 8
+_LOOKED_AT_DAYS: Final = 7
 
 _log = structlog.get_logger()
 
+_NEWEST: Final = """
+select t.channel_id, t.receipt_at is not null from attempt t join channel c using (channel_id)
+where t.provider_key is not null and c.kind = any(%(kinds)s)
+    and t.began_at > %(at)s - make_interval(days => %(days)s)
+    and (t.receipt_at is not null or t.began_at <= %(at)s - %(within)s)
+order by t.began_at desc limit %(most)s
+"""
 _WITHOUT: Final = """
 select kind, count(*) from channel
 where verified_at is not null and ended_at is null and kind <> all(%s) group by kind
@@ -36,6 +55,7 @@ async def run(pool: AsyncConnectionPool[Any], kinds: Sequence[str]) -> None:
         try:
             async with pool.connection() as connection:
                 await look(connection, kinds)
+                await look_at_receipts(connection)
         except (psycopg.OperationalError, PoolTimeout) as error:
             _log.warning("sending.database_away", problem=type(error).__name__)
         await asyncio.sleep(LOOK_S)
@@ -61,6 +81,31 @@ async def look(connection: AsyncConnection[Any], kinds: Sequence[str]) -> None:
             await incident.open_(connection, INCIDENT, key(kind), detail)
         else:
             await incident.close(connection, INCIDENT, key(kind))
+
+
+async def look_at_receipts(connection: AsyncConnection[Any], at: datetime | None = None) -> None:
+    """Open an incident when receipts do not come any more, and close it when one comes.
+
+    Args:
+        connection: In autocommit or in a transaction of the caller's.
+        at: Instead of the database's time.
+    """
+    values = {
+        "kinds": [kind.value for kind in Kind if kind.tells_delivery],
+        "at": at or await store.now(connection),
+        "days": _LOOKED_AT_DAYS,
+        "within": RECEIPT_WITHIN,
+        "most": TO_ONE_MIN,
+    }
+    cursor = await connection.execute(_NEWEST, values)
+    unheard = list(takewhile(lambda one: not one[1], await cursor.fetchall()))
+    is_several = len({channel_id for channel_id, _ in unheard}) > 1
+    if len(unheard) < (TO_SEVERAL_MIN if is_several else TO_ONE_MIN):
+        await incident.close(connection, INCIDENT, NO_RECEIPTS)
+        return
+    cure = "let the proxy pass POST /delivery/sms/, and look at web.public_url"
+    detail = f"the last {len(unheard)} messages were taken and no receipt has come → {cure}"
+    await incident.open_(connection, INCIDENT, NO_RECEIPTS, detail)
 
 
 def key(kind: Kind) -> str:

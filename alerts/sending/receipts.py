@@ -38,6 +38,10 @@ _VERIFIED: Final = """
 update channel c set verified_at = greatest(c.verified_at, %(at)s) from attempt t
 where t.attempt_id = %(attempt_id)s and c.channel_id = t.channel_id and t.test_id is null
 """
+# Also that it is on its way proves that receipts come.
+_CAME: Final = """
+update attempt set receipt_at = %s where attempt_id = %s and receipt_at is null
+"""
 _KNOWN: Final = "select provider_key from attempt where attempt_id = %s for update"
 
 
@@ -59,6 +63,7 @@ async def note(
         known = await (await connection.execute(_KNOWN, (attempt_id,))).fetchone()
         if known is None or known[0] not in (None, key):
             return Answer.STRANGE
+        await connection.execute(_CAME, (at, attempt_id))
         if status is Status.SENT:
             return Answer.KNOWN
         is_delivered = status is Status.DELIVERED
