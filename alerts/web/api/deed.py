@@ -7,7 +7,7 @@ and the access log says that it was tried.
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from fastapi.responses import Response
@@ -16,6 +16,9 @@ from pydantic import BaseModel
 
 from alerts.audit.chain import append
 from alerts.audit.entry import Action, Entry
+from alerts.care.people import Viewer
+from alerts.sending.store import now
+from alerts.web.api.entering import seen
 from alerts.web.api.problem import Refused
 from alerts.web.api.repeat import Kept, once
 from alerts.web.guard import Closed, let_speak
@@ -71,14 +74,12 @@ async def carry_out(connection: AsyncConnection, deed: Deed, act: Act) -> Respon
         Closed: Her relation ended in between, or what it is about is not hers.
     """
 
-    async def now() -> Kept:
-        row = await (await connection.execute("select clock_timestamp()")).fetchone()
-        assert row is not None
-        return await act(connection, row[0])
+    async def acted() -> Kept:
+        return await act(connection, await now(connection))
 
     try:
         async with connection.transaction():
-            kept, again = await once(connection, deed.found, deed.key, deed.asked, now)
+            kept, again = await once(connection, deed.found, deed.key, deed.asked, acted)
             if again or not deed.is_noted:
                 await append(connection, deed.entry("again" if again else "done"))
     except Refused as refused:
@@ -95,21 +96,28 @@ async def carry_out(connection: AsyncConnection, deed: Deed, act: Act) -> Respon
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Who wants something done for which patient, and under which key of hers."""
+    """Who wants something done for which patient, to what of hers, and under which key."""
 
     found: Session
     patient_id: int
     key: str | None
+    about: int | str = ""
+
+
+async def look_closely(connection: AsyncConnection, viewer: Viewer, patient_id: int) -> datetime:
+    """Let in who may read what a patient wills: she herself, and who cares for her.
+
+    Return the database's time; that she was here is committed by then.
+
+    Raises:
+        Closed: She may not, or there is no such patient.
+    """
+    await let_speak(connection, viewer, patient_id, seen(viewer), reads=True)
+    return await now(connection)
 
 
 async def speak(
-    services: ServicesOf,
-    asked: Asked,
-    action: Action,
-    body: BaseModel | None,
-    act: Act,
-    *,
-    about: int | str = "",
+    services: ServicesOf, asked: Asked, action: Action, body: BaseModel | None, act: Act
 ) -> Response:
     """Do what the patient wills, for herself or for who cares for her.
 
@@ -119,7 +127,6 @@ async def speak(
         action: What it is called in the access log; *act* notes there what is done.
         body: What was sent.
         act: Does it.
-        about: What it is done to, if the body does not say it.
     """
     sent = None if body is None else body.model_dump(mode="json")
     async with services.pool.connection() as connection:
@@ -131,7 +138,7 @@ async def speak(
             patient_id=asked.patient_id,
             ground=access.ground,
             key=asked.key,
-            asked=(f"{action} {asked.patient_id} {about}", sent),
+            asked=(f"{action} {asked.patient_id} {asked.about}", sent),
         )
         return await carry_out(connection, deed, act)
 
@@ -139,3 +146,16 @@ async def speak(
 def done(model: BaseModel, status: int = 200) -> Kept:
     """Return *model* as an answer that is kept."""
     return Kept(status, "", model.model_dump_json())
+
+
+async def is_of(
+    connection: AsyncConnection, query: LiteralString, number: int, patient_id: int
+) -> None:
+    """Let on what is the patient's: *query* returns whose the thing of that number is.
+
+    Raises:
+        Closed: It is another's, or there is none.
+    """
+    row = await (await connection.execute(query, (number,))).fetchone()
+    if row is None or row[0] != patient_id:
+        raise Closed

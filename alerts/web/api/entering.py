@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, HTTPException, Path, Query
 from psycopg import AsyncConnection
+from pydantic import Field
 
 from alerts.access import Access, Scope
 from alerts.audit.entry import Action
@@ -16,9 +17,11 @@ from alerts.web.api import cursor
 from alerts.web.guard import TOKEN_CHARS_MAX, Anyone, Closed, Staff, let_in
 from alerts.web.session import Session
 
-__all__ = ["Anyone", "Cursor", "Id", "Staff", "Writer", "alert_patient", "look"]
+__all__ = ["Anyone", "Cursor", "Id", "Number", "Staff", "Writer", "alert_patient", "look", "seen"]
 
 Id = Annotated[int, Path(ge=1, le=2**63 - 1, examples=[12])]
+# A number in a body.
+Number = Annotated[int, Field(ge=1, le=2**63 - 1)]
 Cursor = Annotated[
     str | None,
     Query(
@@ -50,13 +53,14 @@ async def look(
     Raises:
         Closed: She is not, or not the part *scope* of her, or there is no such patient.
     """
-    access = await let_in(connection, viewer, patient_id, _action(viewer))
+    access = await let_in(connection, viewer, patient_id, seen(viewer))
     if scope is not None and not access.sees(scope):
         raise Closed
     return access
 
 
-def _action(viewer: Viewer) -> Action:
+def seen(viewer: Viewer) -> Action:
+    """Return what it is called in the access log that *viewer* looks at a patient."""
     if viewer.patient_id is not None:
         return Action.OWN_PAGE_SEEN
     return Action.RELATIVE_PAGE_SEEN if viewer.relative_id is not None else Action.PATIENT_SEEN

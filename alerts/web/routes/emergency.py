@@ -5,27 +5,18 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from alerts.care import emergency, identity
+from alerts.care import emergency
 from alerts.care.emergency import Answer
 from alerts.care.identity import IdentityError
-from alerts.web import throttle
 from alerts.web.guard import OwnForm, Staff
 from alerts.web.pages import page
 from alerts.web.services import Services
 from alerts.web.session import Session
+from alerts.web.sought import Miss, reason, seek
 
 router = APIRouter()
 
-_NOBODY: Final = (
-    "Ingen patient här har det numret. Läs av det en gång till. Du kan inte vänta: ring 112."
-)
-_TOO_MANY: Final = (
-    "Du har sökt efter för många nummer som ingen har här. Vänta en kvart. "
-    "Du kan inte vänta: ring 112, eller be en kollega öppna patienten."
-)
-_NO_REASON: Final = (
-    f"Skriv varför, med minst {emergency.WHY_CHARS_MIN} tecken. Någon annan läser det efteråt."
-)
+_STATUS: Final = {Miss.NO_REASON: 422, Miss.NOBODY: 404, Miss.TOO_MANY: 429}
 
 
 @router.get("/nodatkomst")
@@ -43,31 +34,19 @@ async def open_up(
     why: Annotated[str, Form(max_length=emergency.WHY_CHARS_MAX * 2)] = "",
 ) -> Response:
     """Open the patient with that number for an hour."""
-    reason = "".join(letter if letter.isprintable() else " " for letter in why).strip()
-    try:
-        key = identity.normalize(number)
-    except IdentityError as error:
-        return _page(request, found, told=error.sv, number=number, why=reason, status=422)
-    if not emergency.is_reason(reason):  # before anybody is looked for: it would tell who is here
-        return _page(request, found, told=_NO_REASON, number=number, why=reason, status=422)
-    limits = throttle.of_missed(found.viewer.staff_id or 0)
+    told = reason(why)
     async with services.pool.connection() as connection:
-        if not await throttle.admit_within(connection, limits):
-            return _page(request, found, told=_TOO_MANY, number=number, why=reason, status=429)
-        row = await (
-            await connection.execute(
-                "select patient_id from person where personal_number = %s", (key,)
-            )
-        ).fetchone()
-        answer = Answer.NOT_FOUND
-        if row is not None:
-            answer = await emergency.open_up(connection, found.viewer, row[0], reason)
-            await throttle.forgive_one(connection, limits)
-        else:
-            await emergency.miss(connection, found.viewer)
-    if row is None or answer is Answer.NOT_FOUND:
-        return _page(request, found, told=_NOBODY, number=number, why=reason, status=404)
-    return RedirectResponse(f"/patients/{row[0]}", 303)
+        try:
+            sought = await seek(connection, found.viewer, number, told)
+        except IdentityError as error:
+            return _page(request, found, told=error.sv, number=number, why=told, status=422)
+        if not isinstance(sought, Miss):
+            answer = await emergency.open_up(connection, found.viewer, sought, told)
+            if answer is not Answer.NOT_FOUND:
+                return RedirectResponse(f"/patients/{sought}", 303)
+            sought = Miss.NOBODY
+    status = _STATUS[sought]
+    return _page(request, found, told=sought.value, number=number, why=told, status=status)
 
 
 def _page(
