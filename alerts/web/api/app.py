@@ -13,13 +13,22 @@ from alerts.web.api import (
     absences,
     acting,
     alerts,
+    blocks,
+    consents,
     duties,
+    emergency,
+    handovers,
+    loans,
     me,
     messages,
     models,
     patients,
+    pauses,
+    plans,
     policies,
+    proposals,
     substitutes,
+    templates,
     units,
 )
 from alerts.web.api.document import SERVER, describe
@@ -29,6 +38,7 @@ from alerts.web.services import ServicesOf
 
 _MODULES: Final = (
     *(me, alerts, acting, patients, messages),
+    *(plans, proposals, templates, pauses, loans, handovers, consents, blocks, emergency),
     *(units, absences, duties, substitutes, policies),
 )
 

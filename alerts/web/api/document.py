@@ -16,6 +16,11 @@ TAGS: Final = [
     {"name": "me", "description": "Who is logged in."},
     {"name": "alerts", "description": "What a person must act on, and what is done with it."},
     {"name": "patients", "description": "Whom the viewer follows, and what they measure."},
+    {"name": "plans", "description": "What she is judged by, and what she does; agreed with her."},
+    {"name": "pauses", "description": "When her rules are silent."},
+    {"name": "loans", "description": "Which devices measure for her."},
+    {"name": "handovers", "description": "She goes over to another unit."},
+    {"name": "sharing", "description": "Who else may see her: by her word, or in an emergency."},
     {"name": "messages", "description": "What patient and care write to each other."},
     {"name": "units", "description": "Who works, who is away, who answers, who is told when."},
 ]
