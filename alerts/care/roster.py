@@ -28,7 +28,7 @@ Clock = Annotated[str, StringConstraints(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-
 Function = Literal["care", "coordinator", "technician", "reviewer"]
 
 # E.164, as 46elks takes it; a mailbox, as far as a form can tell.
-_ADDRESS: Final = {
+ADDRESSES: Final = {
     "sms": re.compile(r"\+[1-9][0-9]{6,14}"),
     "email": re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+"),
     "apprise": re.compile(rf"({'|'.join(sorted(SERVICES))})://\S+"),
@@ -129,7 +129,7 @@ class Channel(Part):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        if not _ADDRESS[self.kind].fullmatch(self.address):
+        if not ADDRESSES[self.kind].fullmatch(self.address):
             shown = {
                 "sms": "+46701740605",
                 "email": "namn@example.org",

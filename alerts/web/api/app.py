@@ -14,6 +14,7 @@ from alerts.web.api import (
     acting,
     alerts,
     blocks,
+    channels,
     consents,
     duties,
     emergency,
@@ -39,7 +40,7 @@ from alerts.web.services import ServicesOf
 _MODULES: Final = (
     *(me, alerts, acting, patients, messages),
     *(plans, proposals, templates, pauses, loans, handovers, consents, blocks, emergency),
-    *(units, absences, duties, substitutes, policies),
+    *(units, absences, duties, substitutes, policies, channels),
 )
 
 

@@ -7,7 +7,7 @@ answered without standing in the access log.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -70,6 +70,7 @@ SHARED: Row = (200, 200, *(NONE,) * 3, 200, NONE, 200, NONE, GONE)
 CORRESPONDS: Row = (200, *(NONE,) * 4, 200, NONE, NONE, NONE, GONE)
 WRITES: Row = (201, *(NONE,) * 4, 201, NONE, NONE, NONE, GONE)
 
+READING = "/patients/{patient_id}/matningar/{reading_id}"
 # Of one's own unit; what who has a function of its own gets stands in OF_FUNCTION.
 UNIT = f"{API}/units/{{unit_id}}"
 COLLEAGUES: Row = staff(200, GONE)
@@ -100,6 +101,11 @@ MATRIX: dict[tuple[str, str], Row] = {
     ("GET", "/patients/{patient_id}"): (200, 200, *(NONE,) * 7, LOGIN),
     ("POST", "/alerts/{alert_id}/acknowledge"): (303, *(NONE,) * 8, LOGIN),
     ("POST", "/alerts/{alert_id}/close"): (303, *(NONE,) * 8, LOGIN),
+    # The forms have nothing in them.
+    ("GET", f"{READING}"): (200, *(NONE,) * 8, LOGIN),
+    ("POST", f"{READING}"): (422, *(NONE,) * 8, LOGIN),
+    ("POST", f"{READING}/vems"): (422, *(NONE,) * 8, LOGIN),
+    ("POST", "/me/matningar/{reading_id}"): patient(422),
     ("GET", "/me"): patient(200),
     ("GET", "/me/delning"): patient(200),
     ("POST", "/me/delning/dela"): patient(422),  # with whom, it does not say
@@ -484,6 +490,7 @@ async def _wrong(
         template_key="none",
         patient_id=patient_id,
         alert_id=alert_id,
+        reading_id=_reading(world, patient_id),
         gateway_id=GATEWAY,
         attempt_id=1,
         token="x",
@@ -531,6 +538,20 @@ def _own_place(world: World, role: Role) -> tuple[int, int]:
         username,
     )
     return int(place[0][0]), int(place[0][1])
+
+
+def _reading(world: World, patient_id: int) -> UUID:
+    """Return a reading of the patient's, which there is from now on."""
+    found: UUID = world.one(
+        "insert into reading (reading_id, patient_id, loan_id, gateway_id, device_id, outcome,"
+        " measured_at, received_at, sent_at, arrived_at, clock, source, payload)"
+        " values (%s, %s, 1, %s, 'x', 'failed', now(), now(), now(), now(), 'ok', 'x', '')"
+        " on conflict (reading_id) do update set slot = excluded.slot returning reading_id",
+        UUID(int=patient_id),
+        patient_id,
+        GATEWAY,
+    )
+    return found
 
 
 async def _headers(client: Client, alert_id: int) -> dict[str, str]:
