@@ -58,6 +58,10 @@ class Outcome(enum.StrEnum):
     OTHER = "other"
 
 
+# The outcome of one that nobody ended: its rest was over, and all had been in range for a week.
+NORMAL: Final = "normal"
+
+
 class IllegalTransition(Exception):
     """An event cannot happen in this state.
 

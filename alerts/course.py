@@ -19,10 +19,11 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from alerts import audience, engine, policy
-from alerts.alert import Level, State
+from alerts.alert import NORMAL, Level, State
 from alerts.care.availability import around
 from alerts.escalation import Because, Receiver
 from alerts.pulse import Part, beat
+from alerts.rested import IS_NORMAL, IS_WORSE, NORMAL_FOR, PARAMETERS
 from alerts.taken import TAKEN
 from alerts.turn import Standing, Turn, look
 
@@ -59,33 +60,19 @@ _LOCK: Final = """
 select from alert_course where alert_id = any (%s::bigint[]) order by alert_id for update
 """
 
-# A statement of its own, after the locks: what was committed before we had them is seen. A value
-# is worse if none of its kind before the snooze was as far beyond its bound; late ones are not new.
-# What the clock finds has no reading: how long nothing came grows by itself, and is no worse.
-_STANDING: Final = """
+# A statement of its own, after the locks: what was committed before we had them is seen.
+_STANDING: Final = f"""
 select a.alert_id, a.patient_id, a.level, a.state, a.opened_at, a.level_since, a.changed_at,
        k.staff_id, k.team_id, k.unit_id, k.routed_at,
        k.acknowledged_at, k.acknowledged_until, k.snoozed_until,
-       k.snoozed_until is not null and exists (
-           select from breach b
-           where b.alert_id = a.alert_id and b.breach_id > k.snoozed_breach_id
-             and b.level >= a.level and not b.late
-             and not exists (
-                 select from breach o
-                 where o.alert_id = a.alert_id and o.breach_id <= k.snoozed_breach_id
-                   and (o.quantity_id, o.side, o.rule_key) = (b.quantity_id, b.side, b.rule_key)
-                   and (o.level > b.level or o.level = b.level and (
-                       b.reading_id is null
-                       or abs(o.value - o.bound) >= abs(b.value - b.bound)))
-             )
-       ) as is_worse,
+       {IS_WORSE} as is_worse, {IS_NORMAL} as is_normal,
        c.began_at, c.level as known_level, c.because, c.step, c.next_at,
        c.routed_at as known_routed_at
 from alert a
 join alert_case k using (alert_id)
 left join alert_course c using (alert_id)
-where a.alert_id = any (%s::bigint[]) and a.state <> 'closed'
-"""
+where a.alert_id = any (%(alerts)s::bigint[]) and a.state <> 'closed'
+"""  # noqa: S608 - our own text
 _TOLD: Final = """
 select n.alert_id, n.staff_id, n.unit_id, max(n.made_at) as made_at,
        max(n.made_at) filter (where n.state not in ('failed', 'no_channel')) as reached_at
@@ -226,6 +213,7 @@ class _Row:
     acknowledged_until: datetime | None
     snoozed_until: datetime | None
     is_worse: bool
+    is_normal: bool
     began_at: datetime | None
     known_level: int | None
     because: str | None
@@ -253,6 +241,7 @@ class _Row:
             acknowledged_until=self.acknowledged_until,
             snoozed_until=self.snoozed_until,
             is_worse=self.is_worse,
+            is_normal=self.is_normal,
             began_at=self.began_at,
             known_level=None if self.known_level is None else Level(self.known_level),
             because=Because(self.because or Because.OPENED),
@@ -290,7 +279,8 @@ async def _turns(
 ) -> list[Turn]:
     """Return what a look at each of the alerts comes to. They are locked."""
     cursor = connection.cursor(row_factory=class_row(_Row))
-    await cursor.execute(_STANDING, (alert_ids,))
+    asked = {"alerts": alert_ids, "now": now, "normal_since": now - NORMAL_FOR}
+    await cursor.execute(_STANDING, {**PARAMETERS, **asked})
     rows = await cursor.fetchall()
     told = await _told(connection, alert_ids)
     facts = await around(connection, sorted({row.patient_id for row in rows}), now)
@@ -319,7 +309,8 @@ async def _told(connection: AsyncConnection, alert_ids: Sequence[int]) -> Mappin
 
 async def _store(connection: AsyncConnection, turns: Sequence[Turn], now: datetime) -> None:
     """Write what the turns come to."""
-    await _store_courses(connection, turns)
+    await _close(connection, [turn.alert_id for turn in turns if turn.closes], now)
+    await _store_courses(connection, [turn for turn in turns if not turn.closes])
     told = [(turn, receiver) for turn in turns for receiver in turn.tell]
     if told:
         await connection.execute(_NOTIFY, (now, now, *_columns(map(_notification, told))))
@@ -329,6 +320,25 @@ async def _store(connection: AsyncConnection, turns: Sequence[Turn], now: dateti
     ]
     if entries:
         await connection.execute(_ENTRIES, (now, *_columns(entries)))
+
+
+async def _close(connection: AsyncConnection, alert_ids: Sequence[int], now: datetime) -> None:
+    """End those that are normal again; nobody is told, the worklists and the log show it."""
+    if not alert_ids:
+        return
+    await connection.execute(
+        "update alert set state = 'closed', changed_at = %s where alert_id = any (%s::bigint[])",
+        (now, alert_ids),
+    )
+    await connection.execute(
+        "update alert_case set snoozed_until = null, acknowledged_until = null, told_at = %s, "
+        "closed_at = %s, outcome = %s where alert_id = any (%s::bigint[])",
+        (now, now, NORMAL, alert_ids),
+    )
+    await connection.execute(
+        "delete from alert_course where alert_id = any (%s::bigint[])", (alert_ids,)
+    )
+    await audience.tell(connection, alert_ids, now)
 
 
 async def _store_courses(connection: AsyncConnection, turns: Sequence[Turn]) -> None:

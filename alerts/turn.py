@@ -1,15 +1,16 @@
 """What a look at one alert comes to: it begins anew, rests, or takes its next step. Pure.
 
 Law of this module: an alert rests only while somebody acts or has said until when it may, and
-always until a time. Whatever ends the rest begins the course anew, with the receiver.
+always until a time. Whatever ends the rest begins the course anew, with the receiver; but a yellow
+one that is normal again when its time comes ends there.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from alerts.alert import Event, Level, State
+from alerts.alert import NORMAL, Event, Level, State
 from alerts.care.availability import Around
 from alerts.escalation import Because, Course, Receiver, Step, advance
 from alerts.policy import Policy
@@ -26,6 +27,7 @@ class Standing:
         routed_at: When it got the receiver it has.
         acknowledged_until: None: nobody has it, or it is not told until when.
         is_worse: A worse value came after the snooze began.
+        is_normal: The snooze is over, and all has been in range for so long that it may end.
         began_at: None: it has no course yet, nor what follows.
         known_level: The one its course goes by. Below the alert's: it was raised.
         known_routed_at: Of the receiver the course knows; none: a new one waits to be told.
@@ -48,6 +50,7 @@ class Standing:
     acknowledged_until: datetime | None = None
     snoozed_until: datetime | None = None
     is_worse: bool = False
+    is_normal: bool = False
     began_at: datetime | None = None
     known_level: Level | None = None
     because: Because = Because.OPENED
@@ -66,6 +69,7 @@ class Turn:
         due_at: When to look again, whatever happens.
         begins: The course begins, or begins anew: what it rested for is over.
         opens: Whoever had taken it has it no more.
+        closes: It ends by itself.
         number: Of the step, of the notifications of *tell*; below zero: told beside the steps.
         tell: Who is told now.
         warns: Somebody should mend the care record or the rota.
@@ -83,6 +87,7 @@ class Turn:
     changed_at: datetime
     begins: bool = False
     opens: bool = False
+    closes: bool = False
     ends_snooze: bool = False
     number: int = 0
     tell: tuple[Receiver, ...] = ()
@@ -96,6 +101,8 @@ def look(standing: Standing, policy: Policy, around: Around, now: datetime) -> T
     because = _begins(standing, policy, now)
     if because is None and (until := _rests_until(standing, policy)) is not None:
         return _rest(standing, until)
+    if because is Because.SNOOZE_ENDED and _may_end(standing):
+        return _end(standing, now)
     if because not in (None, Because.OPENED):
         return _begin(standing, because, now)
     course = _course(standing, because)
@@ -120,6 +127,11 @@ def _begins(standing: Standing, policy: Policy, now: datetime) -> Because | None
     if standing.began_at is None:
         return Because.RAISED if standing.level_since > standing.opened_at else Because.OPENED
     return None
+
+
+def _may_end(standing: Standing) -> bool:
+    """Whether it ends by itself. A red one never does."""
+    return standing.is_normal and standing.level is Level.YELLOW
 
 
 def _rests_until(standing: Standing, policy: Policy) -> datetime | None:
@@ -170,6 +182,11 @@ def _rest(standing: Standing, until: datetime) -> Turn:
         routed_at=standing.routed_at,
         changed_at=standing.changed_at,
     )
+
+
+def _end(standing: Standing, now: datetime) -> Turn:
+    entries = ((Event.CLOSED, {"outcome": NORMAL}),)
+    return replace(_rest(standing, now), closes=True, ends_snooze=True, entries=entries)
 
 
 def _begin(standing: Standing, because: Because, now: datetime) -> Turn:

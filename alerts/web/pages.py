@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from alerts import sentence, words
-from alerts.alert import Event, Level, Outcome
+from alerts.alert import NORMAL, Event, Level, Outcome
 from alerts.care.identity import parse as parse_identity
 from alerts.escalation import Because
 from alerts.log import Entry
@@ -156,6 +156,10 @@ _ESCALATED: Final[Mapping[str, str]] = {
     Because.NOT_REACHED: "Ingen av dem som skulle få larmet kunde nås. Nästa steg togs",
     Because.NOBODY_BEFORE: "Det fanns ingen som kunde få larmet. Nästa steg togs",
 }
+_NORMAL: Final = (
+    "Åter normalt. Vilan är slut och värdena har varit inom gränserna i 7 dagar. "
+    "Larmet avslutades av sig självt"
+)
 _NOT_DELIVERED: Final[Mapping[str, str]] = {
     Ending.FAILED: ". Alla sätt är prövade",
     Ending.NO_CHANNEL: ". Det finns inget sätt som fungerar",
@@ -170,6 +174,7 @@ def said(entry: Entry) -> str:
     ending = OUTCOMES[Outcome(outcome)] if outcome in list(Outcome) else outcome
     note = f" ”{entry.detail['note']}”" if entry.detail.get("note") else ""
     why = str(entry.detail.get("why", ""))
+    ended = f"{who} avslutade: {ending}.{note}" if outcome != NORMAL else _NORMAL
     texts = {
         Event.OPENED: "Larmet öppnades",
         Event.JOINED: sentence.joined(entry.rule),
@@ -188,7 +193,7 @@ def said(entry: Entry) -> str:
         Event.SNOOZED: f"{who} lät larmet vila.{note}",
         Event.SNOOZE_ENDED: "Vilotiden är slut. Larmet är öppet igen",
         Event.SNOOZE_BROKEN: "Ett sämre värde kom. Larmet vilar inte längre",
-        Event.CLOSED: f"{who} avslutade: {ending}.{note}",
+        Event.CLOSED: ended,
     }
     text = texts.get(Event(entry.event), entry.event) if entry.event in list(Event) else entry.event
     about = entry.rule.partition(":")[2]  # of a family: "trend:body_weight"

@@ -1,8 +1,9 @@
 """From what the database gives to what the API answers. Pure."""
 
 from datetime import datetime
+from typing import Literal
 
-from alerts.alert import Outcome, State
+from alerts.alert import NORMAL, Outcome, State
 from alerts.care import messages, people, tasks
 from alerts.care.people import Viewer
 from alerts.case import Case
@@ -47,9 +48,15 @@ def alert(case: Case, viewer: Viewer) -> models.Alert:
         has_changed_since_acknowledged=case.changed_since_taken,
         closed_name=case.closed_name,
         closed_at=case.closed_at,
-        outcome=None if case.outcome is None else Outcome(case.outcome),
+        outcome=_outcome(case.outcome),
         note=case.note if viewer.staff_id is not None else None,
     )
+
+
+def _outcome(kept: str | None) -> Outcome | Literal["normal"] | None:
+    if kept is None:
+        return None
+    return NORMAL if kept == NORMAL else Outcome(kept)
 
 
 def waiting(one: messages.Waiting) -> models.WaitingMessages:

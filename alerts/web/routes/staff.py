@@ -18,7 +18,7 @@ from alerts.actions import Answer, Done
 from alerts.alert import Outcome
 from alerts.audit.chain import append
 from alerts.audit.entry import Action, Entry
-from alerts.care import messages, people, plan, tasks
+from alerts.care import messages, people, plan, tasks, whose_reading
 from alerts.trend import Lane, Point, Window, figure, legend_day
 from alerts.web.guard import Anyone, OwnForm, Staff, let_in, note_listed
 from alerts.web.pages import page
@@ -55,6 +55,7 @@ async def first_page(request: Request, services: Services, found: Anyone) -> Res
         everybody = await people.patients(connection, viewer)
         letters = await messages.waiting(connection, viewer)
         todo = await tasks.tasks(connection, viewer)
+        asked = await whose_reading.asking(connection, viewer, todo)
         own = {row.patient_id for row in listed.rows} | {one.patient_id for one in everybody}
         waiting = {one.patient_id for one in letters} | {one.patient_id for one in todo}
         await note_listed(connection, viewer, own, waiting)
@@ -68,6 +69,7 @@ async def first_page(request: Request, services: Services, found: Anyone) -> Res
         patients=everybody,
         letters=letters,
         todo=todo,
+        asked=asked,
         closed="closed" in request.query_params,
     )
 
@@ -192,7 +194,7 @@ def _said(done: Done) -> str:
     at = when(done.at, datetime.now(UTC)) if done.at else ""
     return {
         Answer.TAKEN: f"{done.name} tog larmet {at}. Du behöver inte göra något.",
-        Answer.CLOSED: f"{done.name} avslutade larmet {at}.",
+        Answer.CLOSED: f"{done.name or 'Egenmonitor'} avslutade larmet {at}.",
         Answer.NEW_VALUE: "Ett nytt värde har kommit. Läs det först; larmet är kvar.",
     }[done.answer]
 

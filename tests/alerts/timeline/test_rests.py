@@ -119,8 +119,11 @@ async def test_a_worse_value_breaks_the_snooze(story: Story) -> None:
     await story.measures("marta", YELLOW, ago=timedelta(seconds=30))
     await story.at("09:01")
     story.expects()
-    await story.measures("marta", {S: 196.0, D: 112.0}, ago=timedelta(seconds=20))
-    story.expects("09:01 anna: snooze_broken")
+    await story.measures("marta", {S: 196.0, D: 115.0}, ago=timedelta(seconds=20))
+    story.expects()  # 4 mmHg and 3: no cuff tells that apart
+    await story.at("09:02")
+    await story.measures("marta", {S: 197.0, D: 112.0}, ago=timedelta(seconds=10))
+    story.expects("09:02 anna: snooze_broken")
     assert story.log("snooze_broken", "snooze_ended") == ["snooze_broken"]
 
 

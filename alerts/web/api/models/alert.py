@@ -1,6 +1,6 @@
 """What a person must act on, and what waits for her beside it."""
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, Field
 
@@ -57,7 +57,9 @@ class Alert(BaseModel):
     has_changed_since_acknowledged: bool
     closed_name: str | None
     closed_at: Utc | None
-    outcome: Outcome | None
+    outcome: Outcome | Literal["normal"] | None = Field(
+        description="`normal`: nobody ended it; its rest was over, and all had been in range."
+    )
     note: str | None = Field(description="For who cares for her; else null.")
 
 
