@@ -54,6 +54,7 @@ class Action(enum.StrEnum):
     PAUSE_ENDED = "pause_ended"
     DEVICE_LENT = "device_lent"
     DEVICE_RETURNED = "device_returned"
+    READING_SEEN = "reading_seen"
     READING_CONFIRMED = "reading_confirmed"
     READING_REJECTED = "reading_rejected"
     READING_DENIED = "reading_denied"  # the patient says that it was not she
@@ -71,6 +72,7 @@ class Action(enum.StrEnum):
     ACCOUNT_UNLINKED = "account_unlinked"
     ACCOUNT_LOGGED_OUT = "account_logged_out"
     ACCOUNT_ENDED = "account_ended"
+    ACCOUNT_REOPENED = "account_reopened"
 
 
 class NotKept(ValueError):

@@ -37,6 +37,7 @@ ACTIONS: Final = {
     Action.PAUSE_ENDED: "avslutade pausen av dina larm",
     Action.DEVICE_LENT: "lånade ut en mätare",
     Action.DEVICE_RETURNED: "skrev in att en mätare är tillbaka",
+    Action.READING_SEEN: "såg på en mätning",
     Action.READING_CONFIRMED: "sade att en mätning stämmer",
     Action.READING_REJECTED: "sade att en mätning inte ska räknas",
     Action.READING_DENIED: "sade att en mätning är någon annans",
@@ -54,6 +55,7 @@ ACTIONS: Final = {
     Action.ACCOUNT_UNLINKED: "tog bort kopplingen till din e-legitimation",
     Action.ACCOUNT_LOGGED_OUT: "loggade ut dig överallt",
     Action.ACCOUNT_ENDED: "avslutade ditt konto",
+    Action.ACCOUNT_REOPENED: "öppnade ditt konto igen",
 }
 # Why it was allowed.
 GROUNDS: Final = {

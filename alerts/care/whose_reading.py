@@ -8,7 +8,7 @@ count from when it was measured; another's goes there; nobody's counts for no on
 """
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -24,7 +24,8 @@ from alerts.care import reading_review
 from alerts.care.facts import facts
 from alerts.care.people import Viewer
 from alerts.care.reading_review import Answer, Done
-from alerts.care.tasks import Kept, tell
+from alerts.care.tasks import Kept, Kind, Task, tell
+from alerts.words import number
 from devices.quantity import Quantity
 from ingest.asked import Verdict
 from ingest.household import HOME_PATIENTS_MAX
@@ -64,6 +65,11 @@ class Doubted:
     measured_at: datetime
     kg: float
 
+    @property
+    def shown(self) -> str:
+        """The weight as people write it."""
+        return number(self.kg, 1)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Housemate:
@@ -72,6 +78,14 @@ class Housemate:
     patient_id: int
     given_name: str
     family_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """A weight to ask about, and who else it may have been."""
+
+    weight: Doubted
+    mates: tuple[Housemate, ...]
 
 
 # The first line is ingest's index reading_whose. Once something is asked of a patient, what came
@@ -168,6 +182,23 @@ async def home(connection: Connection, viewer: Viewer, reading_id: UUID) -> list
     ]
 
 
+async def asking(
+    connection: Connection, viewer: Viewer, todo: Iterable[Task]
+) -> dict[int, list[Asking]]:
+    """Return what tasks ask about, by task, as *viewer* can answer it."""
+    return {
+        task.task_id: [
+            Asking(
+                weight=weight,
+                mates=tuple(await home(connection, viewer, weight.reading_id)),
+            )
+            for weight in map(_weight, task.detail["readings"])
+        ]
+        for task in todo
+        if task.kind == Kind.WHOSE_READING
+    }
+
+
 async def answer(
     connection: Connection,
     viewer: Viewer,
@@ -256,6 +287,14 @@ async def _keep(
     ended = [row[0] for row in await (await connection.execute(_END, names)).fetchall()]
     await tell(connection, [patient_id for patient_id, _ in opened] + ended)
     return Kept(sum(is_new for _, is_new in opened), len(ended))
+
+
+def _weight(detail: Mapping[str, Any]) -> Doubted:
+    return Doubted(
+        reading_id=UUID(detail["reading_id"]),
+        measured_at=datetime.fromisoformat(detail["at"]),
+        kg=float(detail["kg"]),
+    )
 
 
 def _names(now: datetime) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from fastapi.responses import Response
 
 from alerts import measurements
 from alerts.audit.entry import Action
-from alerts.care import people, plan, receipt_line
+from alerts.care import people, plan, receipt_line, whose_reading
 from alerts.today import today
 from alerts.web.guard import Patient, let_in
 from alerts.web.pages import page
@@ -34,6 +34,7 @@ async def my_page(request: Request, services: Services, found: Patient) -> Respo
         advice = await plan.advice(connection, patient_id)
         bands = await plan.bands(connection, patient_id)
         receipt = await receipt_line.newest(connection, patient_id)
+        weighed = await whose_reading.of_patient(connection, patient_id, now)
     if patient is None:
         raise HTTPException(404)
     limited = {band.quantity for band in bands if band.is_in_force(now)}
@@ -47,4 +48,5 @@ async def my_page(request: Request, services: Services, found: Patient) -> Respo
         latest=measurements.latest(readings),
         receipt=receipt_line.line(receipt, now) if receipt else "",
         advice=advice,
+        weighed=weighed,
     )

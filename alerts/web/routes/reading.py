@@ -1,0 +1,185 @@
+"""A reading is put right: by her care, and, of a weight that may be another's, by the patient."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Form, HTTPException, Path, Request
+from fastapi.responses import RedirectResponse, Response
+from psycopg import AsyncConnection
+
+from alerts.audit.entry import Action
+from alerts.care import people, reading_review, whose_reading
+from alerts.care.reading_review import WHY_CHARS_MAX, Answer
+from alerts.care.reading_seen import Seen, seen
+from alerts.care.whose_reading import Whose
+from alerts.web.guard import OwnForm, Patient, Staff, let_speak
+from alerts.web.pages import page
+from alerts.web.services import Services
+from alerts.web.session import Session
+from alerts.words import swedish_order
+from ingest.asked import Verdict
+
+router = APIRouter()
+
+Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
+To = Annotated[int | None, Form(ge=1, le=2**63 - 1)]
+
+_REFUSED: Final = {
+    Answer.NO_REASON: f"Skriv hur du vet det, med högst {WHY_CHARS_MAX} tecken. Inget är ändrat.",
+    Answer.SAME: "Mätningen är redan hens. Inget är ändrat.",
+    Answer.REPLACED: "Någon annan har redan rättat mätningen. Du behöver inte göra något.",
+    Answer.WAITING: "Någon annan har just sagt något om mätningen. Vänta några sekunder och läs "
+    "sedan om sidan.",
+}
+_NOTHING: Final = "Välj vad som gäller för mätningen. Inget är ändrat."
+_A_NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}")
+
+
+@router.get("/patients/{patient_id}/matningar/{reading_id}")
+async def reading_page(
+    request: Request, services: Services, found: Staff, patient_id: Id, reading_id: UUID
+) -> Response:
+    """Show a reading, what is odd about it, and what can be said of it."""
+    async with services.pool.connection() as connection:
+        one = await _let_in(connection, found, patient_id, reading_id, reads=True)
+        return await _page(request, connection, found, one)
+
+
+@router.post("/patients/{patient_id}/matningar/{reading_id}", dependencies=[OwnForm])
+async def put_right(
+    *,
+    request: Request,
+    services: Services,
+    found: Staff,
+    patient_id: Id,
+    reading_id: UUID,
+    verdict: Annotated[str, Form()] = "",
+    to: To = None,
+    why: Annotated[str, Form(max_length=WHY_CHARS_MAX * 2)] = "",
+) -> Response:
+    """Say that it counts, that it does not, or whose it is; ingest does it within seconds."""
+    is_whole = verdict in list(Verdict) and (verdict != Verdict.MOVED or to is not None)
+    async with services.pool.connection() as connection:
+        one = await _let_in(connection, found, patient_id, reading_id, reads=not is_whole)
+        if not is_whole:
+            return await _page(request, connection, found, one, refused=_NOTHING, why=why)
+        done = await reading_review.ask(
+            connection,
+            found.viewer,
+            reading_id,
+            Verdict(verdict),
+            to_patient_id=to if verdict == Verdict.MOVED else None,
+            why=_plain(why),
+            now=await _now(connection),
+        )
+        if done.answer is Answer.ASKED:
+            return RedirectResponse(f"/patients/{patient_id}/matningar/{reading_id}", 303)
+        if done.answer not in _REFUSED:  # her relation ended in between, or to whom is not hers
+            raise HTTPException(404)
+        refused = _REFUSED[done.answer]
+        return await _page(request, connection, found, one, refused=refused, why=why)
+
+
+@router.post("/patients/{patient_id}/matningar/{reading_id}/vems", dependencies=[OwnForm])
+async def say_whose(
+    *,
+    services: Services,
+    found: Staff,
+    patient_id: Id,
+    reading_id: UUID,
+    whose: Annotated[str, Form()] = "",
+) -> Response:
+    """Answer who stood on the scale: ``hers``, ``nobody``, or the number of another patient.
+
+    What somebody has answered already is gone from the list, and that is all there is.
+    """
+    other = int(whose) if _A_NUMBER.fullmatch(whose) else None
+    is_known = other is not None or whose in {Whose.HERS, Whose.NOBODY}
+    async with services.pool.connection() as connection:
+        await _let_in(connection, found, patient_id, reading_id, reads=not is_known)
+        if not is_known:
+            raise HTTPException(422)
+        done = await whose_reading.answer(
+            connection,
+            found.viewer,
+            reading_id,
+            Whose(whose) if other is None else Whose.OTHER,
+            to_patient_id=other,
+            now=await _now(connection),
+        )
+    if done.answer is Answer.NOT_FOUND:
+        raise HTTPException(404)
+    return RedirectResponse("/", 303)
+
+
+@router.post("/me/matningar/{reading_id}", dependencies=[OwnForm])
+async def say_was_me(
+    services: Services, found: Patient, reading_id: UUID, was_me: Annotated[bool, Form()]
+) -> Response:
+    """Answer, as the patient, whether it was she who stood on the scale."""
+    async with services.pool.connection() as connection:
+        answer = await whose_reading.answer_own(
+            connection, found.viewer, reading_id, was_me=was_me, now=await _now(connection)
+        )
+    if answer is Answer.NOT_FOUND:
+        raise HTTPException(404)
+    return RedirectResponse("/me", 303)
+
+
+async def _let_in(
+    connection: AsyncConnection, found: Session, patient_id: int, reading_id: UUID, *, reads: bool
+) -> Seen:
+    """Return the reading, for who cares for whose it is; logged as ``let_speak`` does."""
+    await let_speak(connection, found.viewer, patient_id, Action.READING_SEEN, reads=reads)
+    one = await seen(connection, reading_id)
+    if one is None or one.patient_id != patient_id:
+        raise HTTPException(404)
+    return one
+
+
+async def _page(
+    request: Request,
+    connection: AsyncConnection,
+    found: Session,
+    one: Seen,
+    *,
+    refused: str = "",
+    why: str = "",
+) -> Response:
+    patient = await people.known(connection, one.patient_id)
+    if patient is None:
+        raise HTTPException(404)
+    mates = await whose_reading.home(connection, found.viewer, one.reading_id)
+    near = {mate.patient_id for mate in mates} | {one.patient_id}
+    others = await people.patients(connection, found.viewer)
+    return page(
+        request,
+        "reading.html",
+        session=found,
+        status=422 if refused else 200,
+        now=datetime.now(UTC),
+        patient=patient,
+        reading=one,
+        mates=mates,
+        others=sorted(
+            (other for other in others if other.patient_id not in near),
+            key=lambda other: swedish_order(f"{other.family_name} {other.given_name}"),
+        ),
+        refused=refused,
+        why=why,
+        most=WHY_CHARS_MAX,
+    )
+
+
+def _plain(text: str) -> str:
+    """Return *text* without control characters, which the database or a page would refuse."""
+    return " ".join("".join(filter(str.isprintable, line)) for line in text.splitlines()).strip()
+
+
+async def _now(connection: AsyncConnection) -> datetime:
+    row = await (await connection.execute("select now()")).fetchone()
+    assert row is not None
+    now: datetime = row[0]
+    return now
