@@ -45,6 +45,7 @@ STATEMENT_MS_MAX: Final = 10_000
 HASHES_AT_ONCE_MAX: Final = 2
 # How often a database that is away at start is tried again.
 _AGAIN_S: Final = 1.0
+SENDING: Final = "sending"
 
 _log = structlog.get_logger()
 
@@ -80,7 +81,7 @@ async def run(settings: Config, enrolment: EnrolmentOf | None, parts: Parts) -> 
     ):
         loops = {"listen": listen(conninfo, hub, alert)}
         if Parts.WORK in parts:
-            loops |= _work(pool, alert, carriers, enrolment)
+            loops |= _work(pool, alert, carriers, enrolment, stop)
         working = [tasks.create_task(loop, name=name) for name, loop in loops.items()]
         try:
             if listening is None:
@@ -89,18 +90,27 @@ async def run(settings: Config, enrolment: EnrolmentOf | None, parts: Parts) -> 
             else:
                 await _serve(settings, conninfo, hub, carriers, enrolment, listening, stop)
         finally:
-            await end(working)  # a claim is one transaction: undone, and due again
+            stop.set()
+            sends = [task for task in working if task.get_name() == SENDING]
+            await end([task for task in working if task not in sends])  # undone, and due again
+            if sends:  # what is under way may arrive: told once is better than twice
+                await asyncio.wait(sends, timeout=sending.DRAIN_S + _AGAIN_S)
+            await end(sends)
     _log.info("alerts.stopped")
 
 
 def _work(
-    pool: Pool, alert: asyncio.Event, carriers: Carriers, enrolment: EnrolmentOf | None
+    pool: Pool,
+    alert: asyncio.Event,
+    carriers: Carriers,
+    enrolment: EnrolmentOf | None,
+    stop: asyncio.Event,
 ) -> dict[str, Coroutine[Any, Any, None]]:
     """Return the loops behind the pages, by name."""
     loops: dict[str, Coroutine[Any, Any, None]] = {
         "engine": engine.run(pool, alert),
         "course": course.run(pool),
-        "sending": sending.run(pool, carriers),
+        SENDING: sending.run(pool, carriers, stop=stop),
         "technical": technical.run(pool),
         "todo": todo.run(pool),
         "reminders": reminders.run(pool, carriers),

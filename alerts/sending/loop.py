@@ -12,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from alerts.channels import message
 from alerts.channels.channel import Carriers, send_safely
 from alerts.channels.message import Message
+from alerts.ending import end
 from alerts.pulse import Part, beat
 from alerts.sending import carried, notices, store
 from alerts.sending.store import Claimed
@@ -25,26 +26,53 @@ AT_ONCE_MAX: Final = 64
 # How long a notification waits to be seen; asking is one look at an index.
 POLL_S: Final = 1.0
 
+# A provider answers within a second; who stops a process waits no longer than this.
+DRAIN_S: Final = 10.0
+
 _log = structlog.get_logger()
 
 
-async def run(pool: Pool, carriers: Carriers, clock: Clock = store.now) -> None:
-    """Send for ever. Cancelled in the middle of a try, it is as if the process had died."""
+async def run(
+    pool: Pool,
+    carriers: Carriers,
+    clock: Clock = store.now,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Send until told to stop, then end the tries that are under way, for ``DRAIN_S`` at most.
+
+    Cancelled in the middle of a try, it is as if the process had died: its lease ends, and another
+    process tries again, perhaps for the second time.
+    """
+    stop = stop or asyncio.Event()
     flying: set[asyncio.Task[None]] = set()
     _log.info("sending.ready", kinds=carriers.kinds)
     if not carriers.kinds:
         cure = "set web.public_url, and mail or sms"
         _log.error("sending.nobody_is_told", cure=cure)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(carried.run(pool, carriers.kinds), name="carried")
-        while True:
+        beside = tasks.create_task(carried.run(pool, carriers.kinds), name="carried")
+        stopping = tasks.create_task(stop.wait(), name="stopping")
+        while not stop.is_set():
             looked_at = 0
             try:
                 looked_at = await start(pool, carriers, tasks, flying, clock)
             except (psycopg.OperationalError, PoolTimeout) as error:
                 _log.warning("sending.database_away", problem=type(error).__name__)
             if looked_at == 0:
-                await asyncio.sleep(POLL_S)
+                await asyncio.wait({stopping}, timeout=POLL_S)
+        await end([beside])
+        await _drain(flying)
+
+
+async def _drain(flying: set[asyncio.Task[None]]) -> None:
+    """Wait for the tries that are under way; those that take too long are left to another."""
+    if not flying:
+        return
+    _log.info("sending.draining", attempts=len(flying))
+    _, pending = await asyncio.wait(flying, timeout=DRAIN_S)
+    for task in pending:
+        task.cancel()
+    _log.info("sending.drained", left=len(pending))
 
 
 async def start(

@@ -90,6 +90,7 @@ class Behaviour(enum.Enum):
     NESTS = enum.auto()  # 200 and JSON that is deeper than Python
     NAMELESS = enum.auto()  # 200 and JSON without an id
     FLOODS = enum.auto()  # 200 and no end
+    SLOW = enum.auto()  # takes it, and answers when it is set free
     HANGS = enum.auto()  # takes it, and answers nothing
     CUTS = enum.auto()  # takes it, and closes
 
@@ -123,7 +124,7 @@ class Elks:
                 said = {k.lower(): v for k, _, v in (line.partition(": ") for line in lines)}
                 body = await reader.readexactly(int(said["content-length"]))
                 status, text = self._answer(first, said, body.decode())
-                if self.behaviour is Behaviour.HANGS:
+                if self.behaviour in (Behaviour.SLOW, Behaviour.HANGS):
                     await self.freed.wait()
                 if self.behaviour in (Behaviour.CUTS, Behaviour.HANGS):
                     break
