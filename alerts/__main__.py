@@ -11,9 +11,7 @@ import structlog
 
 from alerts import account_commands, process, roles
 from alerts.audit.commands import audit
-from alerts.care import erasure_command, export_command
-from alerts.care.file import CareRecordError, read
-from alerts.care.seed import seed
+from alerts.care import erasure_command, export_command, seed_command
 from alerts.config import Config
 from alerts.enrolment import commands
 from alerts.enrolment.authority import AuthorityMissing
@@ -38,6 +36,7 @@ app.command(audit)
 app.command(export_command.app)
 app.command(erasure_command.app)
 app.command(indicators.app)
+app.command(seed_command.app)
 
 ConfigFile = Annotated[Path | None, cyclopts.Parameter(name="--config")]
 
@@ -105,31 +104,6 @@ def roles_command(*, config: ConfigFile = None) -> None:
     except psycopg.errors.InsufficientPrivilege:
         _fail("database.dsn: this account may not make roles → give a superuser's")
     print(f"{', '.join((*roles.GRANTS, roles.MIGRATOR))}: as they should be")
-
-
-@app.command(name="seed")
-def seed_command(care_record: Path, *, config: ConfigFile = None) -> None:
-    """Write a care record file (JSON) into the database, all of it or nothing."""
-    settings = _load(config)
-    try:
-        record = read(care_record.read_bytes())
-        with psycopg.connect(
-            settings.database.conninfo(), connect_timeout=CONNECT_S_MAX
-        ) as connection:
-            done = seed(connection, record)
-    except OSError as error:
-        _fail(f"{care_record}: {error.strerror} → give the path of a readable file")
-    except CareRecordError as error:
-        _fail(f"{care_record}: nothing was written\n{error}")
-    except psycopg.OperationalError as error:
-        _fail(database_away(settings, error))
-    except psycopg.errors.UndefinedTable:
-        _fail("schema: the tables are not there → run: python -m alerts migrate")
-    kept = f", {done.kept} patients kept as somebody has decided since" if done.kept else ""
-    print(
-        f"{done.patients} patients ({done.patients_new} new), {done.staff} staff, "
-        f"{done.loans_new} new loans, {done.plans_new} new plan versions{kept}"
-    )
 
 
 @app.command(name="check-config")

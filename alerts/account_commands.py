@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import cyclopts
 import psycopg
 
-from alerts import account_end, accounts
+from alerts import account_end, accounts, command_error
 from alerts.accounts import Linked
 from alerts.audit.chain import append
 from alerts.audit.entry import Action, Entry
@@ -121,6 +121,21 @@ def end_command(username: str, *, employment: bool = False, config: ConfigFile =
     print(f"{username}: {what}; {ended} sessions ended")
 
 
+@account.command(name="reopen")
+def reopen_command(username: str, *, config: ConfigFile = None) -> None:
+    """Let an account that has ended, and the employment it is of, count again.
+
+    For who has come back. The configuration's database account must be the migrator's.
+    """
+
+    async def done(connection: Connection, account_id: int) -> None:
+        await account_end.reopen(connection, account_id)
+        await log(connection, Action.ACCOUNT_REOPENED, account_id)
+
+    _ask(_load(config), username, done)
+    print(f"{username}: counts again; she logs in as before")
+
+
 async def log_out(connection: Connection, account_id: int) -> int:
     """End every session of an account, and what is open in its browsers."""
     ended = await session.end_all(connection, account_id)
@@ -166,13 +181,11 @@ def _ask(settings: Config, username: str, question: Callable[[Connection, int], 
 
     try:
         return asyncio.run(asked())
-    except psycopg.OperationalError as error:
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
-        _fail(f"database.dsn: {settings.database.address()} cannot be used ({said})")
-    except psycopg.errors.InsufficientPrivilege:
-        _fail("database.dsn: this account may not do that → give the migrator's")
-    except psycopg.errors.UndefinedTable:
-        _fail("schema: the tables are not there → run: python -m alerts migrate")
+    except psycopg.Error as error:
+        told = command_error.told(error, settings)
+        if told is None:
+            raise
+        _fail(told)
 
 
 def _load(path: Path | None) -> Config:

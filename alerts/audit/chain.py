@@ -5,8 +5,9 @@ head's row is locked from there to the caller's COMMIT, so let it be the last th
 transaction: others who look at a patient of the same chain wait for it.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Final
+from typing import Final, LiteralString
 
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
@@ -38,6 +39,26 @@ class ChainMissing(Exception):
     """The head of a chain is not there: nothing can be logged, so nothing may be shown."""
 
 
+def statement(entry: Entry) -> tuple[LiteralString, Mapping[str, object]]:
+    """Return the statement that appends *entry*, and what it is said with.
+
+    Raises:
+        NotKept: Its detail cannot be kept unchanged.
+    """
+    return _APPEND, {
+        "text": entry.text(),
+        "chain": entry.chain,
+        "actor": entry.actor,
+        "staff_id": entry.staff_id,
+        "unit_id": entry.unit_id,
+        "patient_id": entry.patient_id,
+        "patient_ids": list(entry.patient_ids),
+        "action": entry.action,
+        "ground": entry.ground,
+        "detail": Jsonb(dict(entry.detail)),
+    }
+
+
 async def append(connection: AsyncConnection, entry: Entry) -> None:
     """Write *entry*, in the caller's transaction if there is one.
 
@@ -45,21 +66,7 @@ async def append(connection: AsyncConnection, entry: Entry) -> None:
         NotKept: Its detail cannot be kept unchanged.
         ChainMissing: Somebody removed the head of its chain.
     """
-    done = await connection.execute(
-        _APPEND,
-        {
-            "text": entry.text(),
-            "chain": entry.chain,
-            "actor": entry.actor,
-            "staff_id": entry.staff_id,
-            "unit_id": entry.unit_id,
-            "patient_id": entry.patient_id,
-            "patient_ids": list(entry.patient_ids),
-            "action": entry.action,
-            "ground": entry.ground,
-            "detail": Jsonb(dict(entry.detail)),
-        },
-    )
+    done = await connection.execute(*statement(entry))
     if done.rowcount != 1:
         problem = f"chain {entry.chain}"
         raise ChainMissing(problem)

@@ -64,6 +64,7 @@ class Action(enum.StrEnum):
     MESSAGES_SEEN = "messages_seen"
     MESSAGE_WRITTEN = "message_written"
     MESSAGE_SEEN_TO = "message_seen_to"
+    TASK_TAKEN = "task_taken"
     TASK_ENDED = "task_ended"
     LOG_EXTRACTED = "log_extracted"
     LOG_REVIEWED = "log_reviewed"

@@ -47,6 +47,7 @@ ACTIONS: Final = {
     Action.MESSAGES_SEEN: "läste era meddelanden",
     Action.MESSAGE_WRITTEN: "skrev ett meddelande",
     Action.MESSAGE_SEEN_TO: "tog hand om ditt meddelande",
+    Action.TASK_TAKEN: "tog på sig en uppgift",
     Action.TASK_ENDED: "gjorde klart en uppgift",
     Action.LOG_EXTRACTED: "tog ut den här listan",
     Action.LOG_REVIEWED: "granskade loggen",

@@ -41,7 +41,7 @@ review_request sample sample_day substitute task
 _LOGGED: Final = ("access_log", "emergency_access", "notification", "attempt")
 _KEEPING: Final = """
 alert_course canary_beat clock_turn digest recheck_difference rejudge retention_state rule_due
-sample_day_mark
+sample_day_mark technical_told
 """
 
 # Why each stays, in her language.

@@ -8,6 +8,7 @@ from typing import Annotated, Final, NoReturn
 import cyclopts
 import psycopg
 
+from alerts import command_error
 from alerts.audit.operator import operating_account
 from alerts.care.erasure import GOES, STAYS, Erased, Obstacle, erase
 from alerts.config import Config
@@ -57,11 +58,11 @@ def erase_command(
         erased = asyncio.run(_erase(settings.database.conninfo(), patient))
     except LookupError:
         _say("patient: there is no such patient → see the last part of her page's address")
-    except psycopg.errors.InsufficientPrivilege:
-        _say("database.dsn: this account may not erase → give the migrator's")
-    except psycopg.OperationalError as error:
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
-        _say(f"database.dsn: {settings.database.address()} cannot be used ({said})")
+    except psycopg.Error as error:
+        told = command_error.told(error, settings)
+        if told is None:
+            raise
+        _say(told)
     if erased.obstacles:
         first = "; ".join(_FIRST[obstacle] for obstacle in erased.obstacles)
         _say(f"patient: nothing was erased, for somebody may have to reach her: {first}")

@@ -153,6 +153,7 @@ LEFT_OUT: Final[Mapping[str, str]] = {
     "rejudge": "a queue of readings that are in the document, empty within seconds",
     "retention_state": "where a sweep over everybody stands",
     "sample_day_mark": "a queue of days that are to be counted",
+    "technical_told": "which messages to technicians were about which fault",
 }
 
 _STAFF: Final = frozenset({"staff_id", "contact_staff_id", "for_staff_id"})

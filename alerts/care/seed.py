@@ -8,12 +8,12 @@ import psycopg
 from psycopg.rows import scalar_row
 from psycopg.types.json import Jsonb
 
-from alerts import password
-from alerts.care import seed_roster
+from alerts.care import seed_accounts, seed_roster
 from alerts.care.file import CareRecordError
 from alerts.care.people import TECHNICIAN
 from alerts.care.record import CareRecord, Limit, Loan, Patient, Plan
 from alerts.care.roster import Staff
+from alerts.care.seed_accounts import Left
 from ingest.rules.model import Rule
 
 Connection = psycopg.Connection[tuple[object, ...]]
@@ -34,11 +34,6 @@ _NAMED: Final = (
     "and named_by is not null and (staff_id, team_id) is distinct from (%s::bigint, %s::bigint)"
 )
 
-_LOGINS_END: Final = (
-    "delete from login_session where account_id = %s",
-    "delete from login_step where account_id = %s",
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Seeded:
@@ -52,19 +47,25 @@ class Seeded:
     loans_new: int
     plans_new: int
     kept: int  # patients whose unit or contact somebody has changed since: left as it is
+    left: Left  # staff whom the file leaves out
 
 
-def seed(connection: Connection, record: CareRecord) -> Seeded:
+def seed(
+    connection: Connection, record: CareRecord, *, end_max: int | None = None, by: str = ""
+) -> Seeded:
     """Write *record*; all of it or nothing.
+
+    Staff whom it leaves out are ended if there are no more of them than *end_max*; None: nobody is.
 
     Raises:
         CareRecordError: What the database already holds contradicts it: a device lent to
-            somebody else at the time, a plan version with other limits or rules.
+            somebody else at the time, a plan version with other limits or rules. Or more staff
+            would end than may.
     """
     with connection.transaction():
         # One seeding at a time; ingest and the pages go on reading.
         connection.execute("lock table unit in share row exclusive mode")
-        return _Seeding(connection).write(record)
+        return _Seeding(connection).write(record, end_max, by)
 
 
 class _Seeding:
@@ -82,7 +83,7 @@ class _Seeding:
         self._kept: set[int] = set()
         self._problems: list[str] = []
 
-    def write(self, record: CareRecord) -> Seeded:
+    def write(self, record: CareRecord, end_max: int | None, by: str) -> Seeded:
         self._write_organisation(record)
         for gateway_id in record.gateways:
             self._connection.execute(
@@ -93,6 +94,13 @@ class _Seeding:
             self._write_patient(patient)
         if self._problems:
             raise CareRecordError(self._problems)
+        left = seed_accounts.left_out(
+            self._connection,
+            [person.username for person in record.staff],
+            list(self._unit.values()),
+            end_max=end_max,
+            by=by,
+        )
         return Seeded(
             units=len(record.units),
             staff=len(record.staff),
@@ -102,6 +110,7 @@ class _Seeding:
             loans_new=self._loans_new,
             plans_new=self._plans_new,
             kept=len(self._kept),
+            left=left,
         )
 
     def _write_organisation(self, record: CareRecord) -> None:
@@ -276,37 +285,10 @@ class _Seeding:
             (gateway_id, patient_id),
         )
 
-    def _write_account(
-        self,
-        username: str,
-        secret: str,
-        *,
-        staff_id: int | None = None,
-        patient_id: int | None = None,
-    ) -> None:
-        """Make the account, or give it the record's name and password, which ends its sessions."""
-        row = self._connection.execute(
-            "select account_id, username, password_hash, staff_id, patient_id from account "
-            "where username = %s or staff_id = %s or patient_id = %s",
-            (username, staff_id, patient_id),
-        ).fetchall()
-        if not row:
-            self._connection.execute(
-                "insert into account (username, password_hash, staff_id, patient_id) "
-                "values (%s, %s, %s, %s)",
-                (username, password.hash_password(secret), staff_id, patient_id),
-            )
-            return
-        account_id, name, password_hash, *holder = row[0]
-        if len(row) > 1 or holder != [staff_id, patient_id]:
-            self._problems.append(f"username {username!r}: belongs to somebody else already")
-        elif name != username or not password.is_password(secret, str(password_hash)):
-            self._connection.execute(
-                "update account set username = %s, password_hash = %s where account_id = %s",
-                (username, password.hash_password(secret), account_id),
-            )
-            for end in _LOGINS_END:
-                self._connection.execute(end, (account_id,))
+    def _write_account(self, username: str, secret: str, **holder: int) -> None:
+        problem = seed_accounts.account(self._connection, username, secret, **holder)
+        if problem is not None:
+            self._problems.append(problem)
 
     def _write_loan(self, key: str, patient_id: int, loan: Loan) -> None:
         values = (patient_id, loan.device_id, loan.slot, loan.lent_from)

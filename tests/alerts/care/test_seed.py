@@ -4,6 +4,7 @@ import psycopg
 import pytest
 
 from alerts.care.file import CareRecordError, read
+from alerts.care.record import CareRecord
 from alerts.care.seed import seed
 from alerts.schema import SOURCES
 from ingest.schema.migrate import migrate
@@ -152,3 +153,73 @@ def test_an_impossible_plan_is_refused_with_the_reason(rules: list[object], reas
     record["patients"][0]["plans"][0] |= {"limits": [], "rules": rules}
     with pytest.raises(CareRecordError, match=reason):
         read(encoded(record))
+
+
+def without(*usernames: str) -> CareRecord:
+    """Return the world's care record without some of its staff, whom nobody needs."""
+    record = care_record()
+    record["staff"] = [each for each in record["staff"] if each["key"] not in usernames]
+    return read(encoded(record))
+
+
+def ended(world: World) -> list[str]:
+    """Return whose account and employment have ended; both always do."""
+    rows = world.rows(
+        "select username, a.ended_at is not null, s.ended_at is not null from account a"
+        " join staff s using (staff_id) order by 1"
+    )
+    assert all(account == employment for _, account, employment in rows)
+    return [username for username, has_ended, _ in rows if has_ended]
+
+
+def test_who_is_left_out_is_told_and_stays_until_it_is_said_that_she_ends(world: World) -> None:
+    done = seed(world.connection, without("eva", "tove"))
+    assert (done.left.here, done.left.ended) == (("eva", "tove"), False)
+    assert ended(world) == []
+
+
+def test_who_is_left_out_ends_with_her_logins_and_stands_in_the_log(world: World) -> None:
+    for username in ("eva", "anna"):
+        for table in ("login_session", "login_step"):
+            column, value = ("csrf_token", "y") if table == "login_session" else ("next_path", "/")
+            world.connection.execute(
+                f"insert into {table} (token_hash, account_id, {column})"
+                " select %s, account_id, %s from account where username = %s".encode(),
+                [username.encode(), value, username],
+            )
+    done = seed(world.connection, without("eva"), end_max=1, by="root")
+    assert (done.left.here, done.left.ended) == (("eva",), True)
+    assert ended(world) == ["eva"]
+    for table in ("login_session", "login_step"):
+        assert world.one(f"select array_agg(token_hash) from {table}") == [b"anna"]
+    ((action, detail),) = world.rows("select action, detail from access_log")
+    assert action == "account_ended"
+    assert (detail["account"], detail["left_out_of_file"]) == ("root", True)
+    assert detail["staff_id"] == world.staff("eva")
+    # Once more: she has ended, and is told of no more.
+    assert seed(world.connection, without("eva"), end_max=0).left.here == ()
+
+
+def test_more_than_may_end_and_nothing_is_written(world: World) -> None:
+    before = contents(world)
+    with pytest.raises(CareRecordError, match=r"2 who work .* 1 may end → .* --end-left-out 2"):
+        seed(world.connection, without("eva", "tove"), end_max=1)
+    assert contents(world) == before
+
+
+def test_a_file_that_says_nothing_of_a_unit_ends_nobody_there(world: World) -> None:
+    record = care_record()
+    record["units"] = record["units"][:1]
+    record["staff"] = [each for each in record["staff"] if each["unit"] == "a"]
+    record["patients"] = []
+    assert seed(world.connection, read(encoded(record)), end_max=0).left.here == ()
+    nothing: dict[str, object] = {name: [] for name in record}
+    assert seed(world.connection, read(encoded(nothing)), end_max=100).left.here == ()
+    assert ended(world) == []
+
+
+def test_who_has_ended_and_is_in_the_file_again_stays_ended_and_is_told(world: World) -> None:
+    seed(world.connection, without("eva"), end_max=1)
+    done = seed(world.connection, read(encoded(care_record())), end_max=1)
+    assert done.left.staying_ended == ("eva",)
+    assert ended(world) == ["eva"]

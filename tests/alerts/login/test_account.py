@@ -9,8 +9,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import errors
+from psycopg.conninfo import make_conninfo
 
-from alerts import account_commands
+from alerts import account_commands, command_error
+from alerts.care import seed_command
 from alerts.config import Config
 from alerts.login import open_login
 from alerts.web import session
@@ -18,7 +21,7 @@ from alerts.web.session import AGE_MAX, IDLE_MAX
 from ingest.settings import ConfigError, load
 from tests.alerts.conftest import Login, Pool, start_session
 from tests.alerts.test_main import alerts
-from tests.alerts.world import World
+from tests.alerts.world import World, care_record, encoded
 
 
 def handles(page: str) -> list[str]:
@@ -185,6 +188,80 @@ def test_a_patient_has_no_employment_to_end(
     account_commands.end_command("marta", config=config)
     patient = world.one("select patient_id from access_log where action = 'account_ended'")
     assert patient == world.patient("marta")
+
+
+def test_who_has_come_back_counts_again(
+    world: World, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account_commands.end_command("eva", employment=True, config=config)
+    account_commands.reopen_command("eva", config=config)
+    assert "eva: counts again" in capsys.readouterr().out
+    still = world.one(
+        "select count(*) from account a join staff s using (staff_id)"
+        " where a.ended_at is not null or s.ended_at is not null"
+    )
+    assert still == 0
+    assert operated(world)[-1] == ("account_reopened", "system", "operator", None)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (errors.DeadlockDetected(), "nothing was done → run it again"),
+        (errors.LockNotAvailable(), "nothing was done → run it again"),
+        (errors.UndefinedColumn(), "run: python -m alerts migrate"),
+        (errors.InsufficientPrivilege(), "give the migrator's"),
+        (errors.ReadOnlySqlTransaction(), "not a replica's"),
+        (psycopg.OperationalError("gone\nmore"), "cannot be used (gone) →"),
+        (errors.UniqueViolation(), None),  # a fault of ours: let it be seen
+    ],
+)
+def test_what_the_database_refuses_is_said_with_what_now(
+    config: Path, error: psycopg.Error, said: str | None
+) -> None:
+    told = command_error.told(error, load(Config, config, {}))
+    assert told is said or (told is not None and said is not None and said in told)
+    assert told is None or " → " in told
+
+
+def test_a_command_says_what_the_database_refuses(
+    world: World, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text(
+        config.read_text().replace(
+            world.dsn, make_conninfo(world.dsn, options="-c default_transaction_read_only=on")
+        )
+    )
+    with pytest.raises(SystemExit):
+        account_commands.end_command("eva", config=config)
+    with pytest.raises(SystemExit):
+        seed_command.seed_command(record(config), config=config)
+    assert capsys.readouterr().err.count("not a replica's") == 2
+
+
+def record(beside: Path) -> Path:
+    path = beside.with_name("care.json")
+    path.write_bytes(encoded(care_record()))
+    return path
+
+
+def test_seed_says_who_is_left_out_and_what_now(
+    world: World, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, told = tmp_path / "care.json", care_record()
+    told["staff"] = [each for each in told["staff"] if each["key"] != "eva"]
+    path.write_bytes(encoded(told))
+    seed_command.seed_command(path, config=config)
+    assert "1 staff of these units not in the file (eva)" in capsys.readouterr().out
+    for wrong, said in ((-1, "is no number of people"), (0, "1 who work in the units")):
+        with pytest.raises(SystemExit):
+            seed_command.seed_command(path, end_left_out=wrong, config=config)
+        assert said in capsys.readouterr().err
+    seed_command.seed_command(path, end_left_out=1, config=config)
+    assert "1 staff ended: not in the file (eva)" in capsys.readouterr().out
+    assert operated(world) == [("account_ended", "system", "operator", True)]
+    seed_command.seed_command(record(config), config=config)
+    assert "account reopen" in capsys.readouterr().out
 
 
 def test_the_command_line_knows_the_commands(world: World, config: Path, tmp_path: Path) -> None:
