@@ -38,6 +38,15 @@ class Refusal(enum.Enum):
     )
 
 
+# A technician answers for the faults, and is on duty where there are no patients: who is on duty
+# for a unit is told of its alerts.
+_TECHNICAL: Final = """
+select from staff_function f
+where f.staff_id = %(staff)s and f.name = 'technician' and f.until_at is null
+    and not exists (select from person p where p.unit_id = %(unit)s)
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Noted:
     """It is noted."""
@@ -97,7 +106,8 @@ async def note(
         member = (await hold(connection, [staff_id], now)).get(staff_id)
         if member is None or member.has_ended:
             return Refusal.UNKNOWN
-        if not member.gives_care:
+        technical = await connection.execute(_TECHNICAL, {"unit": unit_id, "staff": staff_id})
+        if not member.gives_care and technical.rowcount == 0:
             return Refusal.GIVES_NO_CARE
         if unit_id not in await units(connection, [unit_id], now):
             return Refusal.NO_UNIT

@@ -24,7 +24,7 @@ def organisation_crossings(
     yield from _twice("hsa_id", _hsa_ids(units, staff))
     no_care = giving_no_care(staff)
     for unit in units:
-        yield from _of_unit(unit, keys, no_care)
+        yield from _of_unit(unit, keys, _not_on_duty(unit, staff, no_care))
     for person in staff:
         yield from _of_person(person, keys, no_care)
     for team in teams:
@@ -52,6 +52,20 @@ def named(
             yield f"{where}: {what} {key!r} is not among the staff"
         if key in no_care:
             yield f"{where}: {what} {key!r} gives no care"
+
+
+def _not_on_duty(unit: Unit, staff: Sequence[Staff], no_care: Keys) -> Keys:
+    """Return who may not be on duty there: who gives no care, but technicians among themselves."""
+    if any(person.unit == unit.key and person.key not in no_care for person in staff):
+        return no_care
+    technicians = {person.key for person in staff if _is_technician(person)}
+    return no_care - technicians
+
+
+def _is_technician(person: Staff) -> bool:
+    if person.functions is not None:
+        return "technician" in person.functions
+    return person.role.casefold() == TECHNICIAN.casefold()
 
 
 def _of_unit(unit: Unit, keys: Mapping[str, Keys], no_care: Keys) -> Iterator[str]:

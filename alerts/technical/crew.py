@@ -28,10 +28,10 @@ where f.name = 'technician' and f.from_at <= %(now)s
     and (s.ended_at is null or s.ended_at > %(now)s)
 order by s.staff_id
 """).format(works=WORKS)
-# A unit in which somebody gives care has its channel for alerts.
+# A unit that has patients, or in which somebody gives care, has its channel for alerts.
 _UNITS: Final = """
 select u.unit_id from unnest(%(units)s::bigint[]) as u (unit_id)
-where not exists (
+where not exists (select from person p where p.unit_id = u.unit_id) and not exists (
     select from staff s join staff_function f using (staff_id)
     where s.unit_id = u.unit_id and f.name = 'care'
         and f.from_at <= %(now)s and (f.until_at is null or f.until_at > %(now)s)

@@ -44,6 +44,16 @@ async def gaps(town: Town, since: datetime, until: datetime) -> list[Gap]:
     return await duty.gaps(town.connection, town.unit[UNIT], since, until)
 
 
+async def test_a_technician_is_on_duty_where_there_are_no_patients(town: Town) -> None:
+    """For a unit with patients she would be told of their alerts."""
+    assert await note(town, "tove", EVENING, MORNING) is Refusal.GIVES_NO_CARE
+    cursor = await town.connection.execute(
+        "insert into unit (name, phone, hours) values ('Tekniken', '1', '') returning unit_id"
+    )
+    (town.unit[UNIT],) = await cursor.fetchone() or (0,)
+    assert isinstance(await note(town, "tove", EVENING, MORNING), Noted)
+
+
 async def test_who_is_noted_is_on_duty_then(town: Town) -> None:
     assert isinstance(await note(town, "lisa", EVENING, MORNING), Noted)
     tick = timedelta(microseconds=1)

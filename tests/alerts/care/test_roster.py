@@ -292,6 +292,13 @@ def test_everything_wrong_between_the_parts_is_told_at_once() -> None:
         assert problem in told, problem
 
 
+def test_technicians_are_on_duty_at_a_unit_of_their_own() -> None:
+    record = organised()
+    teknik = {**record["units"][1], "key": "t", "name": "Tekniken", "hsa_id": None}
+    record["units"].append(teknik | {"duty": [{**WHEN, "staff": "tove"}]})
+    assert read(encoded(record)).units[-1].duty
+
+
 @pytest.mark.parametrize(
     ("unit", "problem"),
     [
