@@ -21,7 +21,10 @@ class Program:
     async def get(
         self, path: str, *, headers: dict[str, str] | None = None, **query: object
     ) -> httpx.Response:
-        asked = {name: str(value) for name, value in query.items()}
+        asked = {
+            name: [str(each) for each in value] if isinstance(value, list) else str(value)
+            for name, value in query.items()
+        }
         return await self.client.get(API + path, params=asked, headers=headers)
 
     async def post(self, path: str, body: object = None, **headers: str) -> httpx.Response:
