@@ -6,7 +6,7 @@ Opened and ended by what is measured; ended by a person too. Who may see the pat
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from psycopg import AsyncConnection, sql
@@ -24,6 +24,8 @@ Connection = AsyncConnection[Any]
 
 # More than anybody phones about in a day.
 TASKS_MAX: Final = 100
+# Who took it and has not ended it by then has forgotten it: it is anybody's again.
+TAKEN_FOR: Final = timedelta(hours=24)
 
 
 class Kind(enum.StrEnum):
@@ -32,6 +34,7 @@ class Kind(enum.StrEnum):
     PHONE_ABOUT_MEASURING = "phone_about_measuring"
     MISSING = "missing"
     WHOSE_READING = "whose_reading"
+    PLAN_UNANSWERED = "plan_unanswered"
     HANDOVER = "handover"
 
 
@@ -56,6 +59,21 @@ class Kept:
     ended: int
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of taking a task.
+
+    Attributes:
+        patient_id: Whose task it is, if it is the viewer's now.
+        name: Who was faster; none: it is not there for the viewer.
+        at: When she was.
+    """
+
+    patient_id: int | None
+    name: str | None = None
+    at: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """One thing to do, with what is needed to do it."""
@@ -69,6 +87,9 @@ class Task:
     kind: str
     detail: dict[str, Any]
     opened_at: datetime
+    taken_by: int | None = None
+    taken_name: str | None = None  # none: nobody says that she does it
+    taken_at: datetime | None = None
 
     def sentence(self, now: datetime, language: Language = Language.SWEDISH) -> str:
         """Return why, in one sentence, and what to do."""
@@ -76,6 +97,8 @@ class Task:
             return task_words.about_measuring(self.detail, now, language)
         if self.kind == Kind.WHOSE_READING:
             return task_words.whose_reading(self.detail, self.given_name, now, language)
+        if self.kind == Kind.PLAN_UNANSWERED:
+            return task_words.plan_unanswered(self.detail, self.given_name, now, language)
         return task_words.UNKNOWN[language]
 
 
@@ -105,10 +128,20 @@ where p.patient_id = any (%(patients)s)
 """).format(contact=CONTACT)
 _SELECT: Final = sql.SQL("""
 select t.task_id, t.patient_id, p.given_name, p.family_name, p.born_on, p.phone, t.kind, t.detail,
-    t.opened_at
+    t.opened_at, taker.staff_id as taken_by, taker.name as taken_name,
+    case when taker.staff_id is not null then t.taken_at end as taken_at
 from task t join person p using (patient_id)
+left join staff taker on taker.staff_id = t.taken_by and t.taken_at > now() - %(taken_for)s
 where t.done_at is null and {waits_for_her}
 order by t.opened_at, t.task_id limit %(most)s
+""").format(waits_for_her=waits_for("t.opened_at"))
+_TAKE: Final = sql.SQL("""
+update task t set taken_by = %(by)s, taken_at = clock_timestamp()
+from person p
+where t.task_id = %(task_id)s and t.done_at is null and p.patient_id = t.patient_id
+    and (t.taken_by is null or t.taken_by = %(by)s or t.taken_at <= now() - %(taken_for)s)
+    and {waits_for_her}
+returning t.patient_id
 """).format(waits_for_her=waits_for("t.opened_at"))
 _DONE: Final = sql.SQL("""
 update task t set done_at = clock_timestamp(), done_by = %(by)s, outcome = %(outcome)s
@@ -125,8 +158,31 @@ async def tasks(connection: Connection, viewer: Viewer) -> list[Task]:
     if not viewer.gives_care:
         return []
     async with connection.cursor(row_factory=class_row(Task)) as cursor:
-        await cursor.execute(_SELECT, {**viewing(viewer), "most": TASKS_MAX})
+        await cursor.execute(
+            _SELECT, {**viewing(viewer), "most": TASKS_MAX, "taken_for": TAKEN_FOR}
+        )
         return await cursor.fetchall()
+
+
+async def take(connection: Connection, viewer: Viewer, task_id: int) -> Taken:
+    """Let *viewer* say that she does it; the first who says so does, for ``TAKEN_FOR``."""
+    if not viewer.gives_care:
+        return Taken(None)
+    values = {
+        **viewing(viewer),
+        "task_id": task_id,
+        "by": viewer.staff_id,
+        "taken_for": TAKEN_FOR,
+    }
+    async with connection.transaction():
+        done = await connection.execute(_TAKE, values)
+        rows = await done.fetchall()
+        await tell(connection, [patient_id for (patient_id,) in rows])
+    if rows:
+        return Taken(int(rows[0][0]))
+    seen = (one for one in await tasks(connection, viewer) if one.task_id == task_id)
+    other = next(seen, None)
+    return Taken(None) if other is None else Taken(None, other.taken_name, other.taken_at)
 
 
 async def end(connection: Connection, viewer: Viewer, task_id: int, ending: Ending) -> int | None:

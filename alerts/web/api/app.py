@@ -29,6 +29,7 @@ from alerts.web.api import (
     policies,
     proposals,
     substitutes,
+    tasks,
     templates,
     units,
 )
@@ -40,7 +41,7 @@ from alerts.web.services import ServicesOf
 _MODULES: Final = (
     *(me, alerts, acting, patients, messages),
     *(plans, proposals, templates, pauses, loans, handovers, consents, blocks, emergency),
-    *(units, absences, duties, substitutes, policies, channels),
+    *(units, absences, duties, substitutes, policies, channels, tasks),
 )
 
 

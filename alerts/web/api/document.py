@@ -23,6 +23,7 @@ TAGS: Final = [
     {"name": "sharing", "description": "Who else may see her: by her word, or in an emergency."},
     {"name": "messages", "description": "What patient and care write to each other."},
     {"name": "channels", "description": "How the viewer herself is reached."},
+    {"name": "tasks", "description": "What is to be done that is no alert."},
     {"name": "units", "description": "Who works, who is away, who answers, who is told when."},
 ]
 _ABOUT: Final = """

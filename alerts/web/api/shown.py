@@ -78,6 +78,8 @@ def task(one: tasks.Task, now: datetime) -> models.Task:
         kind=one.kind,
         why=one.sentence(now),
         opened_at=one.opened_at,
+        taken_name=one.taken_name,
+        taken_at=one.taken_at,
     )
 
 

@@ -96,7 +96,7 @@ async def end_task(
         async with services.pool.connection() as connection, connection.transaction():
             patient_id = await tasks.end(connection, found.viewer, task_id, Ending(ending))
             if patient_id is not None:
-                ground = await _ground(connection, found.viewer, patient_id)
+                ground = await ground_of(connection, found.viewer, patient_id)
                 await note(
                     connection,
                     found.viewer,
@@ -105,6 +105,18 @@ async def end_task(
                     ground=ground,
                     answer=ending,
                 )
+    return RedirectResponse("/", 303)
+
+
+@router.post("/uppgifter/{task_id}/ta", dependencies=[OwnForm])
+async def take_task(services: Services, found: Staff, task_id: Id) -> Response:
+    """Say that she does it; if a colleague was faster, the list says who."""
+    async with services.pool.connection() as connection, connection.transaction():
+        viewer = found.viewer
+        taken = await tasks.take(connection, viewer, task_id)
+        if taken.patient_id is not None:
+            ground = await ground_of(connection, viewer, taken.patient_id)
+            await note(connection, viewer, taken.patient_id, Action.TASK_TAKEN, ground=ground)
     return RedirectResponse("/", 303)
 
 
@@ -137,12 +149,13 @@ async def enter(
     What waits too long is open to the patient's unit, by its queue, and nothing else of her.
     """
     if await messages.may_answer(connection, viewer, patient_id):
-        return await _ground(connection, viewer, patient_id)
+        return await ground_of(connection, viewer, patient_id)
     await let_in(connection, viewer, patient_id, action, acts=True)
     raise Closed
 
 
-async def _ground(connection: AsyncConnection, viewer: Viewer, patient_id: int) -> str:
+async def ground_of(connection: AsyncConnection, viewer: Viewer, patient_id: int) -> str:
+    """Return the relation that what waits for *viewer* is before her by; else her unit's queue."""
     known = (await facts(connection, viewer, [patient_id])).get(patient_id)
     access = None if known is None else decide(viewer, known)
     own = isinstance(access, Access) and access.may_act

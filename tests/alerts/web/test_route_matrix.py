@@ -117,6 +117,7 @@ MATRIX: dict[tuple[str, str], Row] = {
     ("POST", "/patients/{patient_id}/meddelanden"): (422, *(NONE,) * 8, LOGIN),
     ("POST", "/patients/{patient_id}/meddelanden/klart"): (303, *(NONE,) * 8, LOGIN),
     ("POST", "/uppgifter/{task_id}"): staff(303),
+    ("POST", "/uppgifter/{task_id}/ta"): staff(303),
     ("GET", "/me/meddelanden"): patient(200),
     ("POST", "/me/meddelanden"): patient(422),
     ("GET", "/nodatkomst"): staff(200),
@@ -175,19 +176,22 @@ MATRIX: dict[tuple[str, str], Row] = {
     # Nothing is written in them, and absence, duty and channel are another's.
     ("POST", f"{UNIT}/absences"): staff(422, GONE),
     ("POST", f"{API}/absences/{{absence_id}}/withdraw"): OFFICE,
-    ("POST", f"{API}/absences/{{absence_id}}/cut-short"): staff(422, GONE),
+    ("POST", f"{API}/absences/{{absence_id}}/cut-short"): OFFICE,
     ("POST", f"{UNIT}/duties"): OFFICE,
     ("POST", f"{API}/duties/{{duty_id}}/withdraw"): OFFICE,
     ("POST", f"{UNIT}/policies/{{level}}"): OFFICE,
     ("POST", f"{UNIT}/policies/{{level}}/rehearse"): OFFICE,
+    ("GET", f"{API}/tasks"): staff(200, GONE),
+    ("POST", f"{API}/tasks/{{task_id}}/take"): OFFICE,  # another's
+    ("POST", f"{API}/tasks/{{task_id}}/done"): OFFICE,
     ("GET", f"{API}/channels"): members(200, GONE),
     ("POST", f"{API}/channels"): members(422, GONE),
     ("POST", f"{API}/channels/order"): members(422, GONE),
     ("POST", f"{API}/channels/{{channel_id}}/test"): OFFICE,
-    ("POST", f"{API}/channels/{{channel_id}}/confirm"): members(422, GONE),
+    ("POST", f"{API}/channels/{{channel_id}}/confirm"): OFFICE,
     ("POST", f"{API}/channels/{{channel_id}}/remove"): OFFICE,
     ("GET", f"{API}/staff/{{staff_id}}/substitutes"): COLLEAGUES,
-    ("POST", f"{API}/staff/{{staff_id}}/substitutes"): COLLEAGUES,
+    ("POST", f"{API}/staff/{{staff_id}}/substitutes"): staff(422, GONE),  # nobody is named
     ("GET", f"{API}/patients/{{patient_id}}/substitutes"): SHARED,
     ("POST", f"{API}/patients/{{patient_id}}/substitutes"): (200, *(NONE,) * 8, GONE),
     **patient_routes.MATRIX,
@@ -201,7 +205,7 @@ OF_FUNCTION: dict[tuple[str, str], dict[str, int]] = {
         if MATRIX[route] == COLLEAGUES and route[1].startswith((f"{API}/units", f"{API}/staff"))
     },
     ("POST", f"{UNIT}/absences"): dict.fromkeys(BOTH, 422),
-    ("POST", f"{API}/absences/{{absence_id}}/cut-short"): dict.fromkeys(BOTH, 422),
+    ("POST", f"{API}/staff/{{staff_id}}/substitutes"): dict.fromkeys(BOTH, 422),
     ("POST", f"{UNIT}/duties"): {"samordnare": 422},
     ("POST", f"{UNIT}/policies/{{level}}"): {"samordnare": 422},
     ("POST", f"{UNIT}/policies/{{level}}/rehearse"): {"samordnare": 422},
@@ -216,7 +220,10 @@ BODIES = {
     "close": {"outcome": "contacted"},
     "snooze": {"until": str(datetime.now(UTC) + timedelta(hours=1)), "why": "Ny dos"},
     "messages": {"text": "Hej"},
-    "substitutes": {"staff_ids": []},
+    f"{API}/patients/{{patient_id}}/substitutes": {"staff_ids": []},
+    "done": {"ending": "phoned"},
+    "confirm": {"code": "123 456"},
+    "cut-short": {"at": str(datetime.now(UTC) + timedelta(hours=36))},
 }
 # What a relative's page and her own are about is not in the address.
 ABOUT_HER = {
@@ -503,10 +510,12 @@ async def _wrong(
     if method == "GET":
         answer = await client.get(address)
     elif path.startswith(API):
-        body = patient_routes.BODIES.get(path, BODIES.get(path.rpartition("/")[2]))
+        body = (BODIES | patient_routes.BODIES).get(path, BODIES.get(path.rpartition("/")[2]))
         answer = await client.post(address, json=body, headers=headers)
     else:
-        answer = await client.submit(address, outcome="contacted", seen="1000")
+        answer = await client.submit(
+            address, outcome="contacted", seen="1000", ending="phoned", code="123456"
+        )
     code = OF_FUNCTION.get(route, {}).get(role.name, MATRIX[route][GROUPS.index(role.group)])
     wrong: list[object] = []
     if answer.status_code != code:

@@ -82,14 +82,30 @@ class WaitingMessages(BaseModel):
     read_name: str | None
 
 
+TASK: Final = {
+    "task_id": 5,
+    "patient": NAME,
+    "kind": "phone_about_measuring",
+    "why": "3 mätningar i rad med vågen har misslyckats, senast 08:12. "
+    "Ring och hör hur det går. Be om en ny mätning medan ni talas vid.",
+    "opened_at": AT,
+    "taken_name": None,
+    "taken_at": None,
+}
+
+
 class Task(BaseModel):
     """Something to do that is no alert."""
+
+    model_config = example(**TASK)
 
     task_id: int
     patient: Name
     kind: str
     why: str
     opened_at: Utc
+    taken_name: str | None = Field(description="Who says that she does it; for a day.")
+    taken_at: Utc | None
 
 
 class Worklist(BaseModel):
