@@ -48,6 +48,16 @@ _ASK: Final = {
     Language.SWEDISH: " Fråga vem som stod på vågen. Värdet räknas inte förrän någon har svarat.",
     Language.ENGLISH: " Ask who stood on the scale. The value does not count until it is answered.",
 }
+_PROPOSED: Final = {
+    Language.SWEDISH: (
+        "{name} har inte svarat på den plan som föreslogs {when}. Den gamla planen gäller. "
+        "Ring och gå igenom den nya, eller ta tillbaka förslaget."
+    ),
+    Language.ENGLISH: (
+        "{name} has not answered the plan that was proposed {when}. The old plan is in force. "
+        "Phone and go through the new one, or take the proposal back."
+    ),
+}
 UNKNOWN: Final = {
     Language.SWEDISH: "Något behöver göras. Öppna patienten.",
     Language.ENGLISH: "Something is to be done. Open the patient.",
@@ -86,3 +96,11 @@ def whose_reading(
         more = _MORE if len(others) == 1 else _MORE_THAN_ONE
         said += more[language].format(more=len(others))
     return said + _ASK[language]
+
+
+def plan_unanswered(
+    detail: Mapping[str, Any], name: str, now: datetime, language: Language = Language.SWEDISH
+) -> str:
+    """Return that *name* has not answered a proposed plan, and what to do."""
+    proposed_at = datetime.fromisoformat(detail["proposed_at"])
+    return _PROPOSED[language].format(name=name, when=when(proposed_at, now, language))

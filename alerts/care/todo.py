@@ -1,4 +1,6 @@
-"""Looks once a minute for what somebody is to do that no breach opens: weights to ask about.
+"""Looks once a minute for what somebody is to do that no breach opens.
+
+Whose a weight is, and what a patient says of a proposed plan.
 
 Any number of processes may run it: one of them looks. It is found by looking, so nothing is lost
 while nobody looks.
@@ -13,7 +15,7 @@ import structlog
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from alerts.care import whose_reading
+from alerts.care import plan_waiting, whose_reading
 from alerts.care.tasks import Kept
 
 Connection = AsyncConnection[Any]
@@ -54,4 +56,7 @@ async def look(connection: Connection, now: datetime | None = None) -> Kept | No
         is_ours, database_now = row
         if not is_ours:
             return None
-        return await whose_reading.keep(connection, now or database_now)
+        at = now or database_now
+        weights = await whose_reading.keep(connection, at)
+        plans = await plan_waiting.keep(connection, at)
+    return Kept(weights.opened + plans.opened, weights.ended + plans.ended)

@@ -17,6 +17,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg_pool import AsyncConnectionPool
 
 from alerts import course, engine, roles
+from alerts.care import reading_review, todo
 from alerts.channels.channel import open_carriers
 from alerts.channels.settings import MailSettings
 from alerts.config import Local, LoginSettings, SecondFactor, WebSettings
@@ -27,6 +28,9 @@ from alerts.signal import Hub
 from alerts.technical import watch
 from alerts.web.app import create_app
 from alerts.web.services import ServicesOf
+from ingest import asked, pg_binary, rejudge
+from ingest.asked import Verdict
+from ingest.registry import Registry
 from ingest.schema.migrate import INGEST as INGEST_FILES
 from ingest.schema.migrate import MigrationError, Source, migrate
 from simulator.embedded.child import free_port
@@ -252,6 +256,29 @@ async def test_ingest_stores_judges_and_removes_under_its_role(guarded: World) -
     assert say(guarded, INGEST, "select remove_old_readings(now() - interval '1 year', 10)")
 
 
+async def test_pages_ask_and_ingest_does_it_each_under_its_role(guarded: World) -> None:
+    await guarded.measure_soon("marta", {S: 120.0, D: 80.0})
+    reading_id = guarded.one("select reading_id from reading")
+    async with pool_of(guarded, WEB) as pool, pool.connection() as connection:
+        done = await reading_review.ask(
+            connection,
+            guarded.viewer("anna"),
+            reading_id,
+            Verdict.MOVED,
+            to_patient_id=guarded.patient("kalle"),
+            why="Kalles",
+            now=guarded.one("select now()"),
+        )
+    assert done.answer is reading_review.Answer.ASKED
+    async with pool_of(guarded, INGEST) as pool, pool.connection() as connection:
+        pg_binary.register(connection)
+        assert await asked.settle(connection, 10) == 1
+        assert await rejudge.run(connection, Registry(), 10) == 2
+    assert guarded.rows("select refused, new_reading_id is null from review_request") == [
+        (None, False)
+    ]
+
+
 @contextlib.asynccontextmanager
 async def pool_of(world: World, role: str) -> AsyncIterator[Pool]:
     async with AsyncConnectionPool(
@@ -328,6 +355,7 @@ async def test_the_notifier_routes_escalates_sends_and_watches_under_its_role(
             await engine.look_again(connection)
             assert await course.advance(connection) == 1
             assert await watch.look(connection) is not None
+            assert await todo.look(connection) is not None
         async with asyncio.TaskGroup() as tasks:
             await loop.start(pool, carriers, tasks, set(), store.now)
     assert guarded.rows("select state from attempt") == [("failed",)]
@@ -399,6 +427,7 @@ WORK = (
     "alerts.sending.loop",
     "alerts.technical.watch",
     "alerts.reminders",
+    "alerts.care.todo",
     "alerts.enrolment.warden",
 )
 
