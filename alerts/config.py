@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, IPvAnyNetwork, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from alerts.channels.settings import MailSettings, SmsSettings, WebAddress
+from alerts.channels.settings import MailSettings, SmsSettings, VoiceSettings, WebAddress
 from ingest.settings import (
     ConfigError,
     DatabaseSettings,
@@ -172,11 +172,13 @@ class Config(Settings):
     # None: nobody is told by mail, or by SMS.
     mail: MailSettings | None = None
     sms: SmsSettings | None = None
+    # None: who has no other way than a call is the nurse's to phone.
+    voice: VoiceSettings | None = None
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")
     def _messages_lead_here(self) -> Self:
-        if (self.mail or self.sms) and self.web.public_url is None:
+        if (self.mail or self.sms or self.voice) and self.web.public_url is None:
             # Not a ValueError: that would show what the whole configuration is.
             cure = "set it: messages of mail and sms lead there"
             raise ConfigError([Problem("web.public_url", "missing", cure)])

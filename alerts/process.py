@@ -75,7 +75,9 @@ async def run(settings: Config, enrolment: EnrolmentOf | None, parts: Parts) -> 
     conninfo = settings.database.conninfo()
     hub, alert = Hub(), asyncio.Event()
     async with (
-        open_carriers(settings.mail, settings.sms, settings.web.public_url) as carriers,
+        open_carriers(
+            settings.mail, settings.sms, settings.web.public_url, settings.voice
+        ) as carriers,
         _pool(conninfo) as pool,
         asyncio.TaskGroup() as tasks,
     ):

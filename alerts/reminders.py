@@ -100,7 +100,19 @@ def words(phone: str) -> Message:
         subject="Vi saknar din mätning",
         text=f"Hej. Vi saknar din mätning. Mät gärna i dag.{help_} "
         "Har du redan mätt? Då behöver du inte göra något.",
+        spoken=_spoken(phone),
     )
+
+
+def _spoken(phone: str) -> str:
+    """Return the same to be heard: slowly, once more, and the number figure by figure."""
+    said = (
+        "Hej. Det här är en påminnelse från vården. Vi saknar din mätning. Mät gärna i dag. "
+        "Har du redan mätt? Då behöver du inte göra något."
+    )
+    figures = ", ".join("plus" if one == "+" else one for one in phone if one in "+0123456789")
+    help_ = f" Behöver du hjälp? Ring {figures}." if figures else ""
+    return f"{said}{help_} Jag säger det en gång till. {said}{help_} Hej då."
 
 
 # It is over when a measurement has come, when the clock waits for another one, when she has a
@@ -188,7 +200,7 @@ async def look(pool: Pool, carriers: Carriers, now: datetime | None = None) -> i
 
     Args:
         pool: No connection is held while a provider is waited for.
-        carriers: How; voice is not among them yet, and who has only that is the nurse's to phone.
+        carriers: How; who has only a way that is not among them is the nurse's to phone.
         now: Instead of the database's time.
     """
     async with pool.connection() as connection:

@@ -16,8 +16,9 @@ from alerts.channels.handed_over import HandedOver
 from alerts.channels.mail import Mail
 from alerts.channels.message import Kind, Message
 from alerts.channels.outcome import Outcome, unknown
-from alerts.channels.settings import MailSettings, SmsSettings
+from alerts.channels.settings import MailSettings, SmsSettings, VoiceSettings
 from alerts.channels.sms import Sms
+from alerts.channels.voice import Voice
 
 _log = structlog.get_logger()
 
@@ -77,7 +78,10 @@ _LIMITS: Final = httpx.Limits(max_connections=64, max_keepalive_connections=8)
 
 @asynccontextmanager
 async def open_carriers(
-    mail: MailSettings | None, sms: SmsSettings | None, public_url: str | None
+    mail: MailSettings | None,
+    sms: SmsSettings | None,
+    public_url: str | None,
+    voice: VoiceSettings | None = None,
 ) -> AsyncIterator[Carriers]:
     """Give what the configuration allows. Without a public address nobody is told of anything."""
     async with httpx.AsyncClient(limits=_LIMITS, follow_redirects=False) as client:
@@ -89,5 +93,7 @@ async def open_carriers(
             found[Kind.EMAIL] = Mail(mail)
         if public_url is not None and sms is not None:
             found[Kind.SMS] = Sms(sms, public_url, client)
+        if voice is not None:
+            found[Kind.VOICE] = Voice(voice, client)
         secret_file = sms.callback_secret_file if Kind.SMS in found and sms else None
         yield Carriers(MappingProxyType(found), public_url or "", secret_file)

@@ -22,6 +22,7 @@ class Kind(enum.StrEnum):
     EMAIL = "email"
     SMS = "sms"
     APPRISE = "apprise"
+    VOICE = "voice"  # of patients only
 
     @property
     def tells_delivery(self) -> bool:
@@ -36,10 +37,12 @@ class Message:
     Attributes:
         subject: One line, complete in itself: mail shows it before anything else.
         text: A few lines; an SMS of one part (160 characters) with an ordinary address in it.
+        spoken: The same, to be heard; "": as the text.
     """
 
     subject: str
     text: str
+    spoken: str = ""
 
 
 def of_alert(level: Level, public_url: str) -> Message:

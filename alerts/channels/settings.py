@@ -21,6 +21,9 @@ SERVICES: Final = frozenset(
 )
 
 
+_NUMBER: Final = re.compile(r"\+[1-9][0-9]{6,14}")
+
+
 def _must_be(pattern: re.Pattern[str], words: str) -> AfterValidator:
     def check(text: str) -> str:
         if pattern.fullmatch(text) is None:
@@ -30,6 +33,8 @@ def _must_be(pattern: re.Pattern[str], words: str) -> AfterValidator:
 
     return AfterValidator(check)
 
+
+ELKS_CALLS: Final = "https://api.46elks.com/a1/calls"
 
 WebAddress = Annotated[
     str, Field(max_length=200), _must_be(_ADDRESS, "an address such as https://egenmonitor.example")
@@ -72,3 +77,24 @@ class SmsSettings(Part):
     sender: SmsSender
     # The addresses that receipts are sent to are made from this. It never leaves us.
     callback_secret_file: SecretFile
+
+
+class VoiceSettings(Part):
+    """Who calls patients that have no other way: 46elks with a recording, or one who speaks."""
+
+    url: WebAddress = ELKS_CALLS
+    username: Annotated[str, Field(min_length=1)]
+    password_file: SecretFile
+    # Both for 46elks: whose number is shown, and where the recorded words lie (WAV, MP3, Ogg).
+    caller: Annotated[str, _must_be(_NUMBER, "a number such as +46980319200")] | None = None
+    recording: WebAddress | None = None
+
+    @model_validator(mode="after")
+    def _has_words(self) -> Self:
+        if (self.caller is None) != (self.recording is None):
+            problem = "caller and recording belong together: set both or neither"
+            raise ValueError(problem)
+        if self.recording is None and self.url == ELKS_CALLS:
+            problem = "46elks speaks no Swedish text: set caller and recording, or another url"
+            raise ValueError(problem)
+        return self

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Form, HTTPException, Path
 from fastapi.responses import Response
 
 from alerts.channels import receipt
-from alerts.channels.sms import KEY_CHARS_MAX
+from alerts.channels.posting import KEY_CHARS_MAX
 from alerts.sending import receipts, store
 from alerts.sending.receipts import Answer, Status
 from alerts.web.services import Services

@@ -97,7 +97,7 @@ class Behaviour(enum.Enum):
 
 @dataclass
 class Elks:
-    """46elks, as far as an SMS needs it: every request that it took is kept.
+    """46elks, as far as an SMS or a call needs it: every request that it took is kept.
 
     Whether receipts come is the test's to decide: their addresses are in ``receipts``.
     """
@@ -105,6 +105,8 @@ class Elks:
     port: int = 0
     behaviour: Behaviour = Behaviour.GOOD
     messages: list[dict[str, str]] = field(default_factory=list)
+    calls: list[dict[str, str]] = field(default_factory=list)
+    spoken: list[dict[str, str]] = field(default_factory=list)  # by one who speaks texts
     keys: list[str] = field(default_factory=list)
     freed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -142,7 +144,8 @@ class Elks:
             await writer.drain()  # ends when the other side has had enough
 
     def _answer(self, first: str, said: dict[str, str], body: str) -> tuple[int, str]:
-        if first.split()[:2] != ["POST", "/a1/sms"]:
+        path = first.split()[1]
+        if not first.startswith("POST ") or path not in ("/a1/sms", "/a1/calls", "/speak"):
             return 404, "not here"
         password = base64.b64encode(f"{ELKS_USER}:{ELKS_PASSWORD}".encode()).decode()
         if self.behaviour is Behaviour.REFUSES or said.get("authorization") != f"Basic {password}":
@@ -151,7 +154,11 @@ class Elks:
             return 503, "try again later"
         if self.behaviour is Behaviour.BAD_REQUEST:
             return 400, "Invalid 'to' number +46700000001"
-        self.messages.append(dict(parse_qsl(body, strict_parsing=True)))
+        if path == "/speak":
+            self.spoken.append(json.loads(body))
+            return 202, ""
+        taken = self.calls if path == "/a1/calls" else self.messages
+        taken.append(dict(parse_qsl(body, strict_parsing=True)))
         if self.behaviour is Behaviour.BABBLES:
             return 200, "<html>hotell-wifi: logga in</html>"
         if self.behaviour is Behaviour.NESTS:
@@ -159,7 +166,9 @@ class Elks:
         if self.behaviour is Behaviour.NAMELESS:
             return 200, json.dumps({"status": "created"})
         self.keys.append(f"s{len(self.keys):032x}")
-        return 200, json.dumps({"id": self.keys[-1], "status": "created", "direction": "outgoing"})
+        word = "state" if path == "/a1/calls" else "status"
+        how = "ongoing" if path == "/a1/calls" else "created"
+        return 200, json.dumps({"id": self.keys[-1], word: how, "direction": "outgoing"})
 
 
 @contextlib.asynccontextmanager

@@ -8,6 +8,7 @@ from alerts.config import Config
 from ingest.settings import ConfigError, load
 
 MAIL = '[mail]\nhost = "post.example"\nsender = "larm@egenmonitor.example"\n'
+VOICE = '[voice]\nurl = "https://rost.example/ring"\nusername = "u"\npassword_file = "{file}"\n'
 WEB = '[web]\npublic_url = "https://egenmonitor.example"\n'
 
 
@@ -35,11 +36,15 @@ def test_mail_needs_to_know_where_its_messages_lead(tmp_path: Path) -> None:
         ('[sms]\nsender = "070-1"\n', "sms.sender: must be 3 to 11 letters"),
         ('[sms]\nurl = "https://u:p@elks.example/"\n', "sms.url: must be an address such as"),
         ('[sms]\npassword = "x"\n', "sms.password: unknown key"),
+        ('[voice]\nusername = "u"\npassword_file = "{file}"\n', "voice: 46elks speaks no Swedish"),
+        (VOICE + 'caller = "+46980319200"\n', "voice: caller and recording belong together"),
+        (VOICE + 'caller = "070-1"\n', "voice.caller: must be a number such as"),
     ],
 )
 def test_a_mistake_is_found_when_starting(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "secret").write_text("x")
     with pytest.raises(ConfigError) as refused:
-        loaded(tmp_path, WEB + text)
+        loaded(tmp_path, WEB + text.replace("{file}", str(tmp_path / "secret")))
     assert said in str(refused.value)
 
 
