@@ -23,7 +23,7 @@ from alerts.channels.settings import MailSettings
 from alerts.config import Local, LoginSettings, SecondFactor, WebSettings
 from alerts.roles import GRANTS, INGEST, MIGRATOR, NOTIFIER, WEB
 from alerts.schema import SOURCES
-from alerts.sending import loop, store
+from alerts.sending import carried, loop, store
 from alerts.signal import Hub
 from alerts.technical import watch
 from alerts.web.app import create_app
@@ -115,6 +115,7 @@ DENIED: dict[str, tuple[str, ...]] = {
         "update access_log set ground = 'x'",
         "delete from access_log",
         "truncate access_log",
+        "insert into access_checkpoint (chain) values (1)",
         "delete from access_chain",
         "insert into access_chain (chain) values (99)",
         "alter table access_log disable trigger all",
@@ -362,6 +363,28 @@ async def test_the_notifier_routes_escalates_sends_and_watches_under_its_role(
     assert guarded.one("select count(*) from incident where closed_at is null") == 1
 
 
+async def test_the_notifier_tells_technicians_under_its_role(guarded: World) -> None:
+    run = guarded.connection.execute
+    run(
+        "insert into channel (staff_id, kind, address, verified_at)"
+        " values (%s, 'email', 'tove@region.example', now())",
+        (guarded.staff("tove"),),
+    )
+    run("insert into incident (kind, key, detail) values ('canary', '', 'not seen')")
+    nobody = MailSettings(host="127.0.0.1", port=free_port(), tls="none", sender="a@b.example")
+    async with (
+        pool_of(guarded, NOTIFIER) as pool,
+        open_carriers(nobody, None, "https://vard.example") as carriers,
+    ):
+        async with pool.connection() as connection:
+            assert await watch.look(connection) is not None
+            await carried.look(connection, carriers.kinds)
+            await carried.look_at_receipts(connection)
+        async with asyncio.TaskGroup() as tasks:
+            await loop.start(pool, carriers, tasks, set(), store.now)
+    assert guarded.rows("select state from attempt where notice_id is not null") == [("failed",)]
+
+
 def statements(path: Path) -> Iterator[str]:
     """Yield every text of a file that may be SQL."""
     if path.suffix == ".sql":
@@ -411,6 +434,7 @@ def files(room: str, *without: str) -> list[Path]:
 AT_THE_COMMAND_LINE = (
     "alerts/schema",
     "alerts/account_end",
+    "alerts/audit/removal",
     "alerts/care/seed",
     "alerts/care/erasure",
     "alerts/enrolment/commands",
