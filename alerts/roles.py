@@ -75,25 +75,25 @@ GRANTS: Final = {
     ),
     WEB: Grants(
         select=f"""
-        absence access_chain access_log access_review account alert alert_case alert_course
-        alert_log attempt block breach breach_reading canary_beat care_contact care_relation channel
-        channel_test clock_turn consent device_loan digest duty emergency_access enrolment_code
-        gateway gateway_certificate gateway_config gateway_device gateway_event gateway_home
-        gateway_status handover huvudman idempotency_key incident loan_note login_failure
-        login_session login_step message notification pairing_request patient patient_channel
-        patient_pause person person_unit plan_advice plan_limit plan_proposal plan_rule
-        plan_schedule plan_template plan_version policy pulse quantity quarantine reach reading
-        reading_denied recovery_code {_NOTED} relative repeat_wait review_request route_turn sample
-        staff staff_function substitute task team team_member technical technical_notice
-        technical_told technical_turn unit unit_day unit_hours""",
+        absence access_chain access_checkpoint access_log access_review account alert alert_case
+        alert_course alert_log attempt block breach breach_reading canary_beat care_contact
+        care_relation channel channel_test clock_turn consent device_loan digest duty
+        emergency_access enrolment_code gateway gateway_certificate gateway_config gateway_device
+        gateway_event gateway_home gateway_status handover huvudman idempotency_key incident
+        loan_note login_failure login_session login_step message notification pairing_request
+        patient patient_channel patient_pause person person_unit plan_advice plan_end plan_limit
+        plan_proposal plan_rule plan_schedule plan_template plan_version policy pulse quantity
+        quarantine reach reading reading_denied recovery_code {_NOTED} relative repeat_wait
+        review_request route_turn sample staff staff_function substitute task team team_member
+        technical technical_notice technical_told technical_turn unit unit_day unit_hours""",
         insert="""
         absence access_log access_review alert_case alert_course alert_log attempt block
-        care_contact channel channel_test consent device_loan digest duty emergency_access enrolment_code
-        gateway gateway_certificate gateway_device gateway_event handover idempotency_key loan_note
-        login_failure login_session login_step message notification pairing_request patient_pause
-        patient_pause_was pause_log person_unit plan_advice plan_limit plan_proposal plan_rule
-        plan_schedule plan_template plan_version policy reach reading_denied reading_word
-        recovery_code registry_change review_request substitute task""",
+        care_contact channel channel_test consent device_loan digest duty emergency_access
+        enrolment_code gateway gateway_certificate gateway_device gateway_event handover
+        idempotency_key loan_note login_failure login_session login_step message notification
+        pairing_request patient_pause patient_pause_was pause_log person_unit plan_advice plan_end
+        plan_limit plan_proposal plan_rule plan_schedule plan_template plan_version policy reach
+        reading_denied reading_word recovery_code registry_change review_request substitute task""",
         update="""
         absence access_chain alert alert_case alert_course attempt care_contact care_relation
         channel_test device_loan duty enrolment_code gateway gateway_certificate

@@ -50,6 +50,7 @@ class Action(enum.StrEnum):
     PLAN_AGREED = "plan_agreed"
     PLAN_DECLINED = "plan_declined"
     PLAN_WITHDRAWN = "plan_withdrawn"
+    PLAN_ENDED = "plan_ended"
     PAUSE_BEGUN = "pause_begun"
     PAUSE_ENDED = "pause_ended"
     DEVICE_LENT = "device_lent"
@@ -68,6 +69,7 @@ class Action(enum.StrEnum):
     TASK_ENDED = "task_ended"
     LOG_EXTRACTED = "log_extracted"
     LOG_REVIEWED = "log_reviewed"
+    LOG_REMOVED = "log_removed"  # what is older than the law asks for
     ACCOUNT_CODE_RESET = "account_code_reset"
     ACCOUNT_LINKED = "account_linked"
     ACCOUNT_UNLINKED = "account_unlinked"

@@ -78,9 +78,9 @@ async def agree(
     """
     if not may_answer(viewer, how):
         return Done(answer=Answer.NOT_YOURS)
-    begins = _begins(from_day, now)
-    if isinstance(begins, Answer):
-        return Done(answer=begins, proposal_id=proposal_id)
+    start = begins(from_day, now)
+    if isinstance(start, Answer):
+        return Done(answer=start, proposal_id=proposal_id)
     async with connection.transaction():
         held = await hold(connection, viewer, proposal_id)
         if held is None:
@@ -95,24 +95,24 @@ async def agree(
         if how is How.RELATIVE and not await _may_see(connection, found, company, now):
             answer = Answer.NO_RELATIVE
             return Done(answer=answer, proposal_id=proposal_id, state=State(found.state))
-        starts = await _starts(connection, found.patient_id, begins)
+        moments = await starts(connection, found.patient_id, start)
         versions = [
             await plan_spec.write(
                 connection,
                 found.patient_id,
                 spec,
-                in_force_from=start,
+                in_force_from=moment,
                 agreed_how=AGREED_HOW[how],
             )
-            for start in starts
+            for moment in moments
         ]
         done = Done(
             answer=Answer.DONE,
             proposal_id=proposal_id,
             state=State.AGREED,
             plan_version_id=versions[0],
-            in_force_from=starts[0],
-            followed=tuple(start - _AT_ONCE for start in starts[1:]),
+            in_force_from=moments[0],
+            followed=tuple(moment - _AT_ONCE for moment in moments[1:]),
         )
         await settle(
             connection, done, how=how, relative_id=company, noted_by=viewer.staff_id, now=now
@@ -132,7 +132,7 @@ def _agreeable(found: Proposal) -> PlanSpec | Answer:
         return Answer.OUTDATED
 
 
-def _begins(from_day: date | None, now: datetime) -> datetime | Answer:
+def begins(from_day: date | None, now: datetime) -> datetime | Answer:
     """Return when a plan is in force from that day on, or why it cannot be."""
     today = now.astimezone(LOCAL).date()
     if from_day is None or from_day == today:
@@ -152,9 +152,9 @@ async def _may_see(
     return await cursor.fetchone() is not None
 
 
-async def _starts(connection: Connection, patient_id: int, begins: datetime) -> list[datetime]:
+async def starts(connection: Connection, patient_id: int, first: datetime) -> list[datetime]:
     """Return when the new version begins: then, and right after each that was to begin later."""
-    cursor = await connection.execute(_FROM_THEN, [patient_id, begins])
+    cursor = await connection.execute(_FROM_THEN, [patient_id, first])
     later = [row[0] for row in await cursor.fetchall()]
     after = [start + _AT_ONCE for start in later if start + _AT_ONCE not in later]
-    return after if begins in later else [begins, *after]
+    return after if first in later else [first, *after]

@@ -34,7 +34,7 @@ _REACH: Final = "Behövs bara för att nå dig så länge du mäter."
 _RECORDED: Final = """
 alert alert_case alert_log breach breach_reading care_contact care_relation consent block
 device_loan gateway_home handover loan_note message patient patient_pause patient_pause_was
-pause_log person person_unit plan_advice plan_limit plan_proposal plan_rule plan_schedule
+pause_log person person_unit plan_advice plan_end plan_limit plan_proposal plan_rule plan_schedule
 plan_version quarantine reading reading_denied reading_review reading_word reminder repeat_wait
 review_request sample sample_day substitute task
 """

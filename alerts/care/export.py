@@ -71,6 +71,7 @@ PARTS: Final = (
     Part("plan_rule", _PLAN),
     Part("plan_advice", _PLAN),
     Part("plan_schedule", _PLAN),
+    Part("plan_end", _PLAN),
     Part("patient_pause"),
     Part("patient_pause_was"),
     Part("pause_log", _of("pause_id", "patient_pause")),

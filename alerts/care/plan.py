@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
+from typing import Final
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
 from alerts.care.record import DEFAULT_GREEN, DEFAULT_RED, DEFAULT_YELLOW
 from devices.quantity import BY_ID, Quantity
+from ingest.rules.catalogue import family, kind_of
 
 # A plan changes a few times a year.
 VERSIONS_MAX = 200
@@ -48,6 +50,7 @@ class Advice:
     green: str = DEFAULT_GREEN
     yellow: str = DEFAULT_YELLOW
     red: str = DEFAULT_RED
+    is_ended: bool = False  # nothing is judged from then on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +129,8 @@ async def advice(connection: AsyncConnection, patient_id: int) -> Advice:
     cursor = connection.cursor(row_factory=class_row(Advice))
     await cursor.execute(
         "select v.in_force_from, v.agreed_how, coalesce(a.green, %(green)s) as green, "
-        "coalesce(a.yellow, %(yellow)s) as yellow, coalesce(a.red, %(red)s) as red "
+        "coalesce(a.yellow, %(yellow)s) as yellow, coalesce(a.red, %(red)s) as red, "
+        "exists (select from plan_end e where e.plan_version_id = v.plan_version_id) as is_ended "
         "from plan_version v left join plan_advice a using (plan_version_id) "
         "where v.patient_id = %(patient_id)s and v.in_force_from <= now() "
         "order by v.in_force_from desc limit 1",
@@ -138,3 +142,28 @@ async def advice(connection: AsyncConnection, patient_id: int) -> Advice:
         },
     )
     return await cursor.fetchone() or Advice(in_force_from=None, agreed_how="")
+
+
+_RULES: Final = """
+with now_in_force as (
+    select plan_version_id from plan_version where patient_id = %s and in_force_from <= now()
+    order by in_force_from desc limit 1
+)
+select '', q.quantity_id from now_in_force join plan_limit q using (plan_version_id)
+union all
+select r.rule_key, q.quantity_id from now_in_force join plan_rule r using (plan_version_id)
+left join quantity q on q.code = r.spec ->> 'quantity' where r.level > 0
+"""
+
+
+async def families(connection: AsyncConnection, patient_id: int) -> frozenset[str]:
+    """Return what the plan in force now can alert on: the values of ``alert.rule``.
+
+    An alert of another family is of a rule that is in force no more.
+    """
+    rules = await (await connection.execute(_RULES, [patient_id])).fetchall()
+    return frozenset(
+        family(rule_key, quantity_id or 0)
+        for rule_key, quantity_id in rules
+        if quantity_id is not None or kind_of(rule_key) == "composite"
+    )

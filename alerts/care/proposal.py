@@ -65,7 +65,8 @@ class Answer(enum.StrEnum):
     IN_THE_PAST = "in_the_past"  # a plan is never in force from before now
     TOO_FAR = "too_far"
     OUTDATED = "outdated"  # such a plan can be agreed no more: withdraw it and propose another
-    NO_TEXT = "no_text"  # a question without words, or too many
+    NO_TEXT = "no_text"  # a question or a reason without words, or too many
+    NO_PLAN = "no_plan"  # there is none to end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

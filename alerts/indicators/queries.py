@@ -48,6 +48,8 @@ left join (
         ) as has_substitute,
         coalesce((
             select v.agreed_how <> '' and v.in_force_from > %(now)s - interval '12 months'
+                and not exists (
+                    select from plan_end e where e.plan_version_id = v.plan_version_id)
             from plan_version v
             where v.patient_id = q.patient_id and v.in_force_from <= %(now)s
             order by v.in_force_from desc limit 1

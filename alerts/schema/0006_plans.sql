@@ -95,3 +95,13 @@ create table reading_denied (
 create index reading_denied_of_patient on reading_denied (patient_id);
 create trigger reading_denied_append_only before update or delete or truncate on reading_denied
     for each statement execute function refuse_change();
+
+-- A version that ends the plan has neither limits nor rules; why, and who says so.
+create table plan_end (
+    plan_version_id bigint primary key references plan_version,
+    why text not null check (length(why) between 1 and 500),
+    ended_by bigint references staff,
+    at timestamptz not null
+);
+create trigger plan_end_append_only before update or delete or truncate on plan_end
+    for each statement execute function refuse_change();

@@ -195,7 +195,7 @@ LATE = datetime(2026, 11, 23, 22, 30, tzinfo=UTC)  # half past eleven at night
 def test_it_is_in_force_from_a_day_in_sweden_and_never_from_before(
     day: date | None, expected: Answer | datetime
 ) -> None:
-    assert agreement._begins(day, LATE) == expected
+    assert agreement.begins(day, LATE) == expected
 
 
 async def test_a_day_that_cannot_be_writes_nothing(db: Connection, world: World) -> None:
