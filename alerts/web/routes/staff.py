@@ -241,6 +241,7 @@ async def _patient_page(
         ended=await ended_cases(connection, patient_id) if access.sees(Scope.ALERTS) else [],
         fired=await measurements.fired(connection, [case.alert_id for case in active]),
         advice=await plan.advice(connection, patient_id),
+        ruled=await plan.families(connection, patient_id),
         entries=entries,
         readings=(
             await measurements.readings(connection, patient_id, window.from_at)

@@ -105,6 +105,8 @@ MATRIX: dict[tuple[str, str], Row] = {
     ("GET", f"{READING}"): (200, *(NONE,) * 8, LOGIN),
     ("POST", f"{READING}"): (422, *(NONE,) * 8, LOGIN),
     ("POST", f"{READING}/vems"): (422, *(NONE,) * 8, LOGIN),
+    ("GET", "/patients/{patient_id}/plan/slut"): (200, *(NONE,) * 8, LOGIN),
+    ("POST", "/patients/{patient_id}/plan/slut"): (422, *(NONE,) * 8, LOGIN),
     ("POST", "/me/matningar/{reading_id}"): patient(422),
     ("GET", "/me"): patient(200),
     ("GET", "/me/delning"): patient(200),

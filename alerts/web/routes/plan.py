@@ -1,0 +1,129 @@
+"""A patient's plan ends."""
+
+from datetime import UTC, date, datetime
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Form, HTTPException, Path, Request
+from fastapi.responses import RedirectResponse, Response
+from psycopg import AsyncConnection
+
+from alerts.audit.entry import Action
+from alerts.care import people, plan_end
+from alerts.care.plan_end import WHY_CHARS_MAX
+from alerts.care.proposal import Answer, How
+from alerts.web.guard import OwnForm, Staff, let_speak
+from alerts.web.pages import page
+from alerts.web.services import Services
+from alerts.web.session import Session
+from alerts.words import ZONE
+
+router = APIRouter()
+
+Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
+
+HOW: Final = {
+    How.PHONE: "i telefon",
+    How.VISIT: "vid ett besök",
+    How.SELF: "på annat sätt, själv",
+}
+_REFUSED: Final = {
+    Answer.NOT_YOURS: "Välj hur ni kom överens om det. Planen gäller fortfarande.",
+    Answer.NO_TEXT: f"Skriv varför, med högst {WHY_CHARS_MAX} tecken. Planen gäller fortfarande.",
+    Answer.IN_THE_PAST: "Dagen har varit. Välj i dag eller senare. Planen gäller fortfarande.",
+    Answer.TOO_FAR: "Dagen är mer än ett år bort. Välj en närmare. Planen gäller fortfarande.",
+    Answer.NO_PLAN: "Det finns ingen plan som gäller. Du behöver inte göra något.",
+}
+_NO_DAY: Final = "Dagen går inte att läsa. Skriv den som 2027-05-03. Planen gäller fortfarande."
+
+
+@router.get("/patients/{patient_id}/plan/slut")
+async def end_page(request: Request, services: Services, found: Staff, patient_id: Id) -> Response:
+    """Ask why a plan ends, how that was agreed, and from when."""
+    async with services.pool.connection() as connection:
+        await let_speak(connection, found.viewer, patient_id, Action.PATIENT_SEEN, reads=True)
+        return await _page(request, connection, found, patient_id)
+
+
+@router.post("/patients/{patient_id}/plan/slut", dependencies=[OwnForm])
+async def end(
+    *,
+    request: Request,
+    services: Services,
+    found: Staff,
+    patient_id: Id,
+    how: Annotated[str, Form()] = "",
+    why: Annotated[str, Form(max_length=WHY_CHARS_MAX * 2)] = "",
+    day: Annotated[str, Form(max_length=40)] = "",
+) -> Response:
+    """End the plan; what is refused is shown again with what was written."""
+    async with services.pool.connection() as connection:
+        is_whole = how in HOW and bool(why.strip())
+        await let_speak(
+            connection, found.viewer, patient_id, Action.PATIENT_SEEN, reads=not is_whole
+        )
+        now = await _now(connection)
+        try:
+            from_day = date.fromisoformat(day) if day else None
+        except ValueError:
+            return await _page(
+                request, connection, found, patient_id, refused=_NO_DAY, how=how, why=why
+            )
+        done = await plan_end.end(
+            connection,
+            found.viewer,
+            patient_id,
+            How(how) if how in HOW else How.RELATIVE,  # which is refused as none
+            why=_plain(why),
+            from_day=from_day,
+            now=now,
+        )
+        if done.answer is Answer.DONE:
+            return RedirectResponse(f"/patients/{patient_id}", 303)
+        if done.answer not in _REFUSED:  # her relation ended in between
+            raise HTTPException(404)
+        refused = _REFUSED[done.answer]
+        return await _page(
+            request, connection, found, patient_id, refused=refused, how=how, why=why, day=day
+        )
+
+
+async def _page(
+    request: Request,
+    connection: AsyncConnection,
+    found: Session,
+    patient_id: int,
+    *,
+    refused: str = "",
+    how: str = "",
+    why: str = "",
+    day: str = "",
+) -> Response:
+    patient = await people.known(connection, patient_id)
+    if patient is None:
+        raise HTTPException(404)
+    return page(
+        request,
+        "plan_end.html",
+        session=found,
+        status=422 if refused else 200,
+        now=datetime.now(UTC),
+        patient=patient,
+        refused=refused,
+        how=how,
+        hows=HOW,
+        why=why,
+        day=day or datetime.now(ZONE).date().isoformat(),
+        most=WHY_CHARS_MAX,
+    )
+
+
+def _plain(text: str) -> str:
+    """Return *text* without control characters, which the database or a page would refuse."""
+    return " ".join("".join(filter(str.isprintable, line)) for line in text.splitlines()).strip()
+
+
+async def _now(connection: AsyncConnection) -> datetime:
+    row = await (await connection.execute("select now()")).fetchone()
+    assert row is not None
+    now: datetime = row[0]
+    return now
