@@ -7,7 +7,7 @@ end of the log and sets its heads back is found out by either.
 
 import asyncio
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -16,7 +16,8 @@ import structlog
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from alerts.audit.verify import Head, Heads, read_heads
+from alerts.audit.checkpoint import Checkpoints
+from alerts.audit.verify import Break, Head, Heads, Wrong, read_heads
 
 # What is taken away within it may go unseen; a log line holds all sixteen heads.
 EVERY_S: Final = 3_600.0
@@ -52,6 +53,35 @@ def read(path: Path) -> list[Heads]:
         _parsed(text, number)
         for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
     ]
+
+
+def too_early(path: Path, checkpoints: Checkpoints, kept_for: timedelta) -> list[Break]:
+    """Return checkpoints behind which entries went that an anchor shows to have been younger.
+
+    An anchor of a later day than what may be gone names an entry: those behind it were not there
+    yet. It is read for whom the database's own clock is not to be believed.
+
+    Raises:
+        NotAnchors: A line is none of ours.
+        OSError: It cannot be read.
+    """
+    found = set()
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    for number, text in enumerate(lines, start=1):
+        heads, at = _parsed(text, number), _parsed_at(text, number)
+        for chain, one in checkpoints.items():
+            was = heads.get(chain, Head(0, b"")).number
+            if was < one.number and at > one.removed_at - kept_for:
+                found.add(Break(chain, one.number, Wrong.TOO_EARLY))
+    return sorted(found, key=lambda each: each.chain)
+
+
+def _parsed_at(text: str, number: int) -> datetime:
+    try:
+        return datetime.fromisoformat(json.loads(text)["at"])
+    except (ValueError, KeyError, TypeError) as error:
+        problem = f"line {number} is no anchor"
+        raise NotAnchors(problem) from error
 
 
 def _parsed(text: str, number: int) -> Heads:

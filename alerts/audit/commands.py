@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn, TypeVar
@@ -12,11 +12,12 @@ import cyclopts
 import psycopg
 from psycopg.rows import dict_row
 
-from alerts.audit import anchor, review, words
+from alerts.audit import anchor, removal_command, review, words
 from alerts.audit.chain import append
 from alerts.audit.entry import Action, Entry
 from alerts.audit.extract import extract
 from alerts.audit.operator import operating_account
+from alerts.audit.removal import KEPT_MIN
 from alerts.audit.review import Verdict
 from alerts.audit.verify import Verified, verify
 from alerts.care import emergency, identity
@@ -37,6 +38,7 @@ Connection = psycopg.AsyncConnection[Any]
 T = TypeVar("T")
 
 audit = cyclopts.App(name="audit", help="The access log: proof, extract for a patient, review.")
+audit.command(removal_command.remove_old_command, name="remove-old")
 
 
 @audit.command(name="verify")
@@ -51,6 +53,8 @@ def verify_command(*, anchors: Path | None = None, config: ConfigFile = None) ->
     try:
         kept = [] if anchors is None else anchor.read(anchors)
         found = _ask(config, lambda it: verify(it, kept))
+        early = [] if anchors is None else anchor.too_early(anchors, found.checkpoints, KEPT_MIN)
+        found = replace(found, breaks=(*early, *found.breaks), broken=len(early) + found.broken)
         _tell(found)
         if anchors is not None and found.is_whole:
             anchor.keep(anchors, found.heads, datetime.now(UTC))
@@ -65,6 +69,11 @@ def verify_command(*, anchors: Path | None = None, config: ConfigFile = None) ->
 def _tell(found: Verified) -> None:
     for each in found.breaks:
         print(f"chain {each.chain} entry {each.number}: {each.wrong.value}")
+    for one in found.checkpoints.values():
+        print(
+            f"chain {one.chain}: up to entry {one.number}, older than {one.before:%Y-%m-%d}, "
+            f"removed {one.removed_at:%Y-%m-%d}"
+        )
     if found.is_whole:
         print(f"{found.entries} entries, whole")
     else:

@@ -68,6 +68,7 @@ class Action(enum.StrEnum):
     TASK_TAKEN = "task_taken"
     TASK_ENDED = "task_ended"
     LOG_EXTRACTED = "log_extracted"
+    LOG_SAMPLED = "log_sampled"
     LOG_REVIEWED = "log_reviewed"
     LOG_REMOVED = "log_removed"  # what is older than the law asks for
     ACCOUNT_CODE_RESET = "account_code_reset"

@@ -31,16 +31,34 @@ async def extract(
 
 _NEWEST: Final = sql.SQL("""
 select * from ({all}) hers where actor <> 'patient:' || %(patient_id)s::bigint
+  and (%(before)s::timestamptz is null or at < %(before)s or (
+      at = %(before)s and (chain > %(chain)s or (chain = %(chain)s and number < %(number)s))))
 order by at desc, chain, number desc limit %(most)s
 """).format(all=_OF_PATIENT)
 _LATEST_FIRST: Final = sql.SQL("l.at desc, l.chain, l.number desc")
 
 
+# When, in which chain, at which number.
+Position = tuple[datetime, int, int]
+
+
 async def newest(
-    connection: AsyncConnection, patient_id: int, from_at: datetime, most: int
+    connection: AsyncConnection,
+    patient_id: int,
+    from_at: datetime,
+    most: int,
+    *,
+    before: Position | None = None,
 ) -> list[Look]:
-    """Return what others did with the patient since *from_at*, the newest first."""
+    """Return what others did with the patient since *from_at*, the newest first.
+
+    *before*: those that come after that one in this order.
+    """
+    at, chain, number = before or (None, None, None)
     values = {
+        "before": at,
+        "chain": chain,
+        "number": number,
         "patient_id": patient_id,
         "from_at": from_at,
         "until_at": datetime.max.replace(tzinfo=from_at.tzinfo),

@@ -1,10 +1,11 @@
 """Proves the access log: that no entry was changed, moved, put in or taken away.
 
-Each chain is read from its first entry: numbers without a gap, each entry with the hash of the one
-before it, each hash what its own columns make, each entry in the chain of its patient. The chain's
-head then says how far it went, so that entries taken from its end are missed. Who can write the
-entries can write the heads too: against that there are anchors (``alerts.audit.anchor``), heads
-that were kept elsewhere at some time. At last, emergencies and reviews are held against the
+Each chain is read from its first entry, or from the checkpoint behind which what is older than the
+law asks for is gone (``alerts.audit.checkpoint``): numbers without a gap, each entry with the hash
+of the one before it, each hash what its own columns make, each entry in the chain of its patient.
+The chain's head then says how far it went, so that entries taken from its end are missed. Who can
+write the entries can write the heads too: against that there are anchors (``alerts.audit.anchor``),
+heads that were kept elsewhere at some time. At last, emergencies and reviews are held against the
 entries of them (``alerts.audit.beside``).
 """
 
@@ -16,7 +17,8 @@ from typing import Any, Final
 from psycopg import AsyncConnection, IsolationLevel
 from psycopg.rows import dict_row
 
-from alerts.audit import beside
+from alerts.audit import beside, checkpoint
+from alerts.audit.checkpoint import Checkpoint, Checkpoints
 from alerts.audit.entry import CHAINS, Entry, Link, NotKept
 
 # Enough to see what happened; a table that was written over has as many as it has entries.
@@ -36,6 +38,8 @@ class Wrong(enum.StrEnum):
     HEAD_CHANGED = "head_changed"  # the head has another hash than the entry it names
     HEAD_MISSING = "head_missing"
     NOT_AS_ANCHORED = "not_as_anchored"  # an anchor has another hash for it, or it is gone
+    TOO_EARLY = "too_early"  # an anchor shows that what is gone was younger than the law lets go of
+    NOT_SEALED = "not_sealed"  # what went before it did not go by the command, or not as it says
     NOT_AS_PROVED = "not_as_proved"  # the emergency or review it is of; number 0: one without it
 
 
@@ -68,12 +72,14 @@ class Verified:
         breaks: At most ``BREAKS_TOLD_MAX``.
         broken: How many there are in all.
         heads: The heads as they were then.
+        checkpoints: What chains go on from whose old entries are gone.
     """
 
     entries: int
     breaks: tuple[Break, ...]
     broken: int
     heads: Heads
+    checkpoints: Checkpoints
 
     @property
     def is_whole(self) -> bool:
@@ -104,7 +110,9 @@ async def walk(connection: AsyncConnection, anchors: Iterable[Heads]) -> Verifie
         for chain, head in heads.items():
             if head.number:
                 kept.setdefault((chain, head.number), set()).add(head.hash)
-    reading = _Reading(await read_heads(connection), kept)
+    checkpoints = await checkpoint.read(connection)
+    reading = _Reading(await read_heads(connection), checkpoints, kept)
+    reading.unsealed(await checkpoint.unsealed(connection, checkpoints))
     async for link in _links(connection):
         reading.take(link)
     return reading.done(await beside.changed(connection))
@@ -119,14 +127,34 @@ async def read_heads(connection: AsyncConnection) -> dict[int, Head]:
 class _Reading:
     """Walks along the chains in order, and remembers where it is."""
 
-    def __init__(self, heads: Heads, kept: Mapping[tuple[int, int], set[bytes]]) -> None:
+    def __init__(
+        self,
+        heads: Heads,
+        checkpoints: Checkpoints,
+        kept: Mapping[tuple[int, int], set[bytes]],
+    ) -> None:
         self._heads = heads
+        self._checkpoints = checkpoints
         self._kept = kept
-        self._unmet = set(kept)
-        self._last: dict[int, Head] = {}
+        # What an anchor names and what is gone since cannot be met.
+        begins = {chain: Head(one.number, one.hash) for chain, one in checkpoints.items()}
+        self._unmet = {
+            (chain, number)
+            for chain, number in kept
+            if number > begins.get(chain, Head(0, b"")).number
+        }
+        self._last: dict[int, Head] = begins
         self._entries = 0
         self._breaks: list[Break] = []
         self._broken = 0
+
+    def unsealed(self, found: Iterable[Checkpoint]) -> None:
+        """Note checkpoints that are not as the log tells of them."""
+        for one in found:
+            self._tell(one.chain, one.number, Wrong.NOT_SEALED)
+        for chain, one in self._checkpoints.items():
+            if self._kept.get((chain, one.number), {one.hash}) != {one.hash}:
+                self._tell(chain, one.number, Wrong.NOT_AS_ANCHORED)
 
     def take(self, link: Link) -> None:
         """Look at the next entry."""
@@ -169,6 +197,7 @@ class _Reading:
             breaks=tuple(self._breaks),
             broken=self._broken,
             heads=self._heads,
+            checkpoints=self._checkpoints,
         )
 
     def _tell(self, chain: int, number: int, wrong: Wrong) -> None:

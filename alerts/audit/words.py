@@ -51,6 +51,7 @@ ACTIONS: Final = {
     Action.TASK_TAKEN: "tog på sig en uppgift",
     Action.TASK_ENDED: "gjorde klart en uppgift",
     Action.LOG_EXTRACTED: "tog ut den här listan",
+    Action.LOG_SAMPLED: "tog fram rader ur loggen för att granska dem",
     Action.LOG_REVIEWED: "granskade loggen",
     Action.LOG_REMOVED: "tog bort det i loggen som är för gammalt",
     Action.ACCOUNT_CODE_RESET: "tog bort dina engångskoder",

@@ -177,8 +177,48 @@ create trigger access_chain_only_forward before update on access_chain
     for each row execute function only_forward();
 create trigger access_chain_stays before delete or truncate on access_chain
     for each statement execute function refuse_change();
-create trigger access_log_append_only before update or delete or truncate on access_log
+create trigger access_log_append_only before update or truncate on access_log
     for each statement execute function refuse_change();
+
+-- What the log goes on from when what is older than the law asks for is gone: the last entry of a
+-- chain that went. Set in the same transaction, of an entry that is there and is old enough.
+create table access_checkpoint (
+    chain smallint not null,
+    number bigint not null,       -- of the last entry that is gone
+    hash bytea not null,          -- its hash: the first that is left holds it
+    before timestamptz not null,  -- what was older than that went
+    removed_at timestamptz not null,
+    removed bigint not null,      -- how many went then
+    primary key (chain, number),
+    check (before <= removed_at - interval '5 years')
+);
+create function only_of_an_old_entry() returns trigger language plpgsql as $$
+begin
+    if new.removed_at <> now() or not exists (
+        select from access_log l where (l.chain, l.number, l.hash) = (new.chain, new.number, new.hash)
+            and l.at < new.before)
+    then
+        raise exception 'access_checkpoint is of an old entry' using errcode = 'restrict_violation';
+    end if;
+    return new;
+end $$;
+create trigger access_checkpoint_of_an_old_entry before insert on access_checkpoint
+    for each row execute function only_of_an_old_entry();
+create trigger access_checkpoint_append_only before update or delete or truncate
+    on access_checkpoint for each statement execute function refuse_change();
+create function only_what_is_old() returns trigger language plpgsql as $$
+begin
+    if not exists (
+        select from access_checkpoint c
+        where c.chain = old.chain and c.number >= old.number and c.removed_at = now()
+            and old.at < c.before)
+    then
+        raise exception 'access_log is append-only' using errcode = 'restrict_violation';
+    end if;
+    return old;
+end $$;
+create trigger access_log_only_what_is_old before delete on access_log
+    for each row execute function only_what_is_old();
 
 -- A spot check: somebody has looked at what was looked at.
 create table access_review (
