@@ -24,7 +24,7 @@ Connection = AsyncConnection[Any]
 
 NOBODY: Final = "technicians"
 UNREACHED: Final = "unreached"
-# The oldest first; more than technicians see to in a year.
+# The new and the severe first; more than technicians see to in a year.
 FAULTS_MAX: Final = 5_000
 
 _OPEN: Final = """
@@ -38,7 +38,7 @@ select t.technical_id, t.kind, t.detail, t.opened_at, t.tier, t.step, t.due_at, 
     ) as is_daily
 from technical t
 where t.closed_at is null and t.taken_by is null
-order by t.opened_at, t.technical_id limit %(most)s
+order by t.tier is not distinct from 'routine', t.opened_at, t.technical_id limit %(most)s
 """
 _RELEASE: Final = """
 update technical set taken_by = null, taken_at = null, tier = null

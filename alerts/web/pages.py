@@ -108,7 +108,7 @@ def page(
         template,
         session=session,
         demo_banner=services.web.demo_banner,
-        silent=banner.told(services.pulse.silences, viewer, now),
+        silent=banner.told(services.pulse.silences, viewer, now, is_demo=services.web.demo_banner),
         **{"now": now, **context},
     )
     return HTMLResponse(text, status, headers)

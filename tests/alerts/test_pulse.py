@@ -155,5 +155,6 @@ def test_each_silence_is_told_to_whom_it_concerns() -> None:
     assert care == told(every, None, NOW)
     assert all("sedan i dag 08:00" in sentence for sentence in care)
     assert len(told(every, PATIENT, NOW)) == 1
+    assert len(told(every, TECHNICIAN, NOW, is_demo=True)) == len(Part) - 1  # messages go nowhere
     assert told([Silence(part=Part.SENDING, since=NOW)], PATIENT, NOW) == []
     assert "112" in told(every, PATIENT, NOW)[0]
