@@ -1,6 +1,7 @@
 """Patients, what they measure page by page, and what they and their care write."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -61,7 +62,7 @@ async def test_readings_come_page_by_page_each_once(world: World, browse: Login)
         assert everything["next_cursor"] is None
         found, cursor, pages = [], None, 0
         while pages == 0 or cursor:
-            query = {"limit_count": 3} | ({"cursor": cursor} if cursor else {})
+            query: dict[str, Any] = {"limit_count": 3} | ({"cursor": cursor} if cursor else {})
             page = (await anna.get(path, **query)).json()
             assert len(page["readings"]) <= 3
             found += page["readings"]
