@@ -20,7 +20,9 @@ import pytest
 import yaml
 from paho.mqtt.enums import CallbackAPIVersion
 
+from alerts.config import Config as AlertsConfig
 from ingest.config import Config
+from ingest.settings import load
 from simulator.demo.supervisor import Program
 from simulator.embedded.broker import Mosquitto
 from simulator.embedded.child import free_port
@@ -148,6 +150,23 @@ def test_every_setting_of_ours_in_the_environment_is_known() -> None:
     prefixes = ("EGENMONITOR_GATEWAY__", "EGENMONITOR_INGEST__", "EGENMONITOR_ALERTS__")
     for service in OURS.values():
         assert all(key.startswith(prefixes) for key in service.get("environment", {}))
+
+
+def test_the_demo_s_mail_ends_in_its_own_mailbox(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = (ROOT / "deploy/demo.env").read_text().splitlines()
+    told = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+    assert told.keys() == SERVICES["alerts"]["environment"].keys()
+    assert set(SERVICES["alerts"]["environment"].values()) == {None}  # what is not set stays unset
+    file = tmp_path / "alerts.toml"
+    file.write_text('[database]\ndsn = "host=x"\n')
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    config = load(AlertsConfig, file)
+    assert config.mail is not None
+    assert config.mail.host in SERVICES
+    assert (config.mail.port, config.mail.tls) == (1025, "none")  # as mailpit listens
 
 
 def test_every_worker_has_a_name_of_its_own_and_the_readings_are_shared() -> None:
