@@ -18,8 +18,12 @@ from alerts.web.api import (
     consents,
     duties,
     emergency,
+    faults,
+    gateways,
     handovers,
+    indicators,
     loans,
+    looks,
     me,
     messages,
     models,
@@ -28,6 +32,7 @@ from alerts.web.api import (
     plans,
     policies,
     proposals,
+    reviews,
     substitutes,
     tasks,
     templates,
@@ -42,6 +47,7 @@ _MODULES: Final = (
     *(me, alerts, acting, patients, messages),
     *(plans, proposals, templates, pauses, loans, handovers, consents, blocks, emergency),
     *(units, absences, duties, substitutes, policies, channels, tasks),
+    *(faults, gateways, indicators, looks, reviews),
 )
 
 

@@ -25,6 +25,8 @@ TAGS: Final = [
     {"name": "channels", "description": "How the viewer herself is reached."},
     {"name": "tasks", "description": "What is to be done that is no alert."},
     {"name": "units", "description": "Who works, who is away, who answers, who is told when."},
+    {"name": "technical", "description": "Gateways and what is wrong with them; no patient."},
+    {"name": "follow-up", "description": "Numbers, and who has looked at whom."},
 ]
 _ABOUT: Final = """
 What the pages show and do, for programs. Times are UTC, units stand in the names.

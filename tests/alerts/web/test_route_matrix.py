@@ -19,7 +19,7 @@ from simulator.embedded.postgres import Postgres
 from tests.alerts.audit.people import People
 from tests.alerts.conftest import Client, Login
 from tests.alerts.web import patient_routes
-from tests.alerts.web.patient_routes import NESTED, TABLES, rows_of
+from tests.alerts.web.patient_routes import NESTED, rows_of
 from tests.alerts.world import GATEWAY, PATIENTS, World
 from tests.conftest import fresh_database
 
@@ -52,8 +52,8 @@ def staff(code: int, nobody: int = LOGIN) -> Row:
     return (code, code, code, *(NONE,) * 6, nobody)
 
 
-def technician(code: int) -> Row:
-    return (NONE, NONE, NONE, code, *(NONE,) * 5, LOGIN)
+def technician(code: int, nobody: int = LOGIN) -> Row:
+    return (NONE, NONE, NONE, code, *(NONE,) * 5, nobody)
 
 
 def members(code: int, nobody: int = LOGIN) -> Row:
@@ -75,6 +75,8 @@ READING = "/patients/{patient_id}/matningar/{reading_id}"
 UNIT = f"{API}/units/{{unit_id}}"
 COLLEAGUES: Row = staff(200, GONE)
 OFFICE: Row = (*(NONE,) * 9, GONE)
+
+TABLES = {**patient_routes.TABLES, "access_id": "emergency_access"}
 
 MATRIX: dict[tuple[str, str], Row] = {
     ("GET", "/livez"): everybody(200),
@@ -183,6 +185,19 @@ MATRIX: dict[tuple[str, str], Row] = {
     ("POST", f"{API}/duties/{{duty_id}}/withdraw"): OFFICE,
     ("POST", f"{UNIT}/policies/{{level}}"): OFFICE,
     ("POST", f"{UNIT}/policies/{{level}}/rehearse"): OFFICE,
+    ("GET", f"{API}/technical"): technician(200, GONE),
+    ("POST", f"{API}/technical/{{technical_id}}/take"): OFFICE,  # there is no such fault
+    ("POST", f"{API}/technical/{{technical_id}}/leave"): OFFICE,
+    ("POST", f"{API}/technical/{{technical_id}}/close"): technician(422, GONE),
+    ("GET", f"{API}/gateways"): technician(200, GONE),
+    ("GET", f"{API}/gateways/{{gateway_id}}"): technician(200, GONE),
+    ("GET", f"{API}/indicators"): OFFICE,
+    ("GET", f"{API}/indicators.csv"): OFFICE,
+    ("GET", f"{API}/me/looks"): (*(NONE,) * 5, 200, 200, NONE, NONE, GONE),
+    ("GET", f"{UNIT}/looks"): OFFICE,
+    ("POST", f"{UNIT}/reviews"): OFFICE,
+    ("GET", f"{UNIT}/emergencies"): OFFICE,
+    ("POST", f"{UNIT}/emergencies/{{access_id}}/review"): OFFICE,  # another unit's
     ("GET", f"{API}/tasks"): staff(200, GONE),
     ("POST", f"{API}/tasks/{{task_id}}/take"): OFFICE,  # another's
     ("POST", f"{API}/tasks/{{task_id}}/done"): OFFICE,
@@ -209,6 +224,11 @@ OF_FUNCTION: dict[tuple[str, str], dict[str, int]] = {
     ("POST", f"{UNIT}/absences"): dict.fromkeys(BOTH, 422),
     ("POST", f"{API}/staff/{{staff_id}}/substitutes"): dict.fromkeys(BOTH, 422),
     ("POST", f"{UNIT}/duties"): {"samordnare": 422},
+    ("GET", f"{API}/indicators"): {"samordnare": 200},
+    ("GET", f"{API}/indicators.csv"): {"samordnare": 200},
+    ("GET", f"{UNIT}/looks"): {"granskare": 422},  # of which time, it does not say
+    ("POST", f"{UNIT}/reviews"): {"granskare": 422},
+    ("GET", f"{UNIT}/emergencies"): {"granskare": 200},
     ("POST", f"{UNIT}/policies/{{level}}"): {"samordnare": 422},
     ("POST", f"{UNIT}/policies/{{level}}/rehearse"): {"samordnare": 422},
     # An alert, or a night on duty, is not enough to name somebody.
@@ -224,6 +244,7 @@ BODIES = {
     "messages": {"text": "Hej"},
     f"{API}/patients/{{patient_id}}/substitutes": {"staff_ids": []},
     "done": {"ending": "phoned"},
+    "review": {"said": "Rimligt."},
     "confirm": {"code": "123 456"},
     "cut-short": {"at": str(datetime.now(UTC) + timedelta(hours=36))},
 }
@@ -234,6 +255,7 @@ ABOUT_HER = {
     ("POST", "/me/meddelanden"): {"herself"},
     ("GET", "/me/delning"): {"herself"},
     ("GET", "/me/logg"): {"herself"},
+    ("GET", f"{API}/me/looks"): {"herself"},
     ("GET", "/narstaende"): {"relative", "not"},
 }
 
@@ -347,6 +369,12 @@ def _others(make: People, world: Peopled) -> None:
             (patient.patient_id,),
         ),
     }
+    world.others["access_id"] = make.one(
+        "insert into emergency_access (patient_id, staff_id, why, until_at)"
+        " values (%s, %s, 'Hittad medvetslös', now() + interval '1 hour') returning access_id",
+        patient.patient_id,
+        somebody.staff_id,
+    )
     for table, (values, arguments) in rows.items():
         made = make.one(f"insert into {table} {values} returning {table}_id", *arguments)
         world.others[f"{table}_id"] = made
