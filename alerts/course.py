@@ -29,33 +29,34 @@ from alerts.turn import Standing, Turn, look
 
 # A claim holds row locks that ingest may wait for.
 CLAIM_ROWS_MAX: Final = 200
-# How long after its time a step is taken; asking costs one look at the unclosed alerts.
+# How long after its time a step is taken; asking is a look at two indexes.
 POLL_S: Final = 1.0
 # A patient whom the care record does not know holds up nobody else.
 UNKNOWN_AGAIN: Final = timedelta(minutes=1)
 
 _log = structlog.get_logger()
 
-# Alerts with a receiver that have no course, or whose course is due, or that were raised or got
-# another receiver; and those that were let rest, as soon as something happens to them. The lock
-# is the weaker one: who only refers to an alert, as its log does, need not wait.
+# Alerts with a receiver whose course is due, or to which something happened: they are new, were
+# raised, got another receiver, or a value came while they rest. The lock is the weaker one: who
+# only refers to an alert, as its log does, need not wait.
 _CLAIM: Final = """
 select a.alert_id
 from alert a
 join alert_case k using (alert_id)
 left join alert_course c using (alert_id)
-where a.state <> 'closed' and (
-    c.alert_id is null
-    or c.due_at <= %(now)s
-    or c.level < a.level
-    or c.routed_at <> k.routed_at
-    or (k.snoozed_until is not null and c.changed_at <> a.changed_at)
+where a.state <> 'closed' and a.alert_id in (
+    select alert_id from alert where is_unlooked and state <> 'closed'
+    union all
+    select alert_id from alert_course where due_at <= %(now)s
 )
 order by a.level desc, c.due_at nulls first
 limit %(most)s
 for no key update of a skip locked
 """
 # Who says that nobody was reached writes to it too.
+_LOOKED_AT: Final = """
+update alert set is_unlooked = false where alert_id = any (%s::bigint[]) and is_unlooked
+"""
 _LOCK: Final = """
 select from alert_course where alert_id = any (%s::bigint[]) order by alert_id for update
 """
@@ -84,13 +85,12 @@ group by n.alert_id, n.staff_id, n.unit_id
 
 _COURSE: Final = """
 insert into alert_course
-    as c (alert_id, began_at, level, because, step, next_at, due_at, routed_at, changed_at, warns)
+    as c (alert_id, began_at, level, because, step, next_at, due_at, routed_at, warns)
 select * from unnest(%s::bigint[], %s::timestamptz[], %s::smallint[], %s::text[], %s::int[],
-                     %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[],
-                     %s::boolean[])
+                     %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::boolean[])
 on conflict (alert_id) do update set began_at = excluded.began_at, level = excluded.level,
     because = excluded.because, step = excluded.step, next_at = excluded.next_at,
-    due_at = excluded.due_at, routed_at = excluded.routed_at, changed_at = excluded.changed_at,
+    due_at = excluded.due_at, routed_at = excluded.routed_at,
     warns = excluded.warns or (c.warns and c.began_at = excluded.began_at)
 """
 _CASE: Final = """
@@ -121,8 +121,8 @@ order by n
 """
 # Of one that was raised, the steps taken at the level before count no more.
 _REST: Final = """
-insert into alert_course as c (alert_id, began_at, level, due_at, routed_at, changed_at)
-select a.alert_id, a.level_since, a.level, %(until)s, k.routed_at, a.changed_at
+insert into alert_course as c (alert_id, began_at, level, due_at, routed_at)
+select a.alert_id, a.level_since, a.level, %(until)s, k.routed_at
 from alert a join alert_case k using (alert_id) where a.alert_id = %(alert_id)s
 on conflict (alert_id) do update set level = excluded.level,
     began_at = case when c.level < excluded.level
@@ -131,7 +131,7 @@ on conflict (alert_id) do update set level = excluded.level,
     because = case when c.level < excluded.level then 'raised' else c.because end,
     step = case when c.level < excluded.level then 0 else c.step end,
     next_at = case when c.level < excluded.level then null else c.next_at end,
-    due_at = excluded.due_at, routed_at = excluded.routed_at, changed_at = excluded.changed_at
+    due_at = excluded.due_at, routed_at = excluded.routed_at
 """
 
 
@@ -168,6 +168,7 @@ async def advance(connection: AsyncConnection, now: datetime | None = None) -> i
             await connection.execute(_LOCK, (alert_ids,))
             turns = await _turns(connection, alert_ids, moment)
             await _store(connection, turns, moment)
+            await connection.execute(_LOOKED_AT, (alert_ids,))
             # The level, or who may be told, is another than when it was routed.
             await engine.follow(
                 connection, [turn.alert_id for turn in turns if turn.begins], moment
@@ -176,8 +177,9 @@ async def advance(connection: AsyncConnection, now: datetime | None = None) -> i
 
 
 async def rest(connection: AsyncConnection, alert_id: int, until: datetime) -> None:
-    """Let the course of an alert rest, whose row the caller has locked; somebody acts."""
+    """Let the course of an alert rest, whose row the caller has locked and seen; somebody acts."""
     await connection.execute(_REST, {"alert_id": alert_id, "until": until})
+    await connection.execute(_LOOKED_AT, ([alert_id],))
 
 
 async def stop(connection: AsyncConnection, alert_id: int) -> None:
@@ -362,7 +364,6 @@ async def _store_courses(connection: AsyncConnection, turns: Sequence[Turn]) -> 
             turn.next_at,
             turn.due_at,
             turn.routed_at,
-            turn.changed_at,
             turn.warns,
         )
         for turn in turns

@@ -38,10 +38,10 @@ UNKNOWN: Final = ("routing", "patient_unknown")  # the kind and key of its incid
 
 _log = structlog.get_logger()
 
-# Alerts that have no case yet, or that have changed since the worklists were told. The weaker lock:
-# who only refers to an alert, as its log does, hides it from nobody.
+# Alerts that are new, or that have changed since the worklists were told. The weaker lock: who only
+# refers to an alert, as its log does, hides it from nobody.
 _DUE: Final = f"""
-select a.alert_id {ROUTABLE} and (k.alert_id is null or k.told_at < a.changed_at)
+select a.alert_id {ROUTABLE} and a.is_untold
 order by k.alert_id is null desc, a.level desc, a.opened_at
 limit %s
 for no key update of a skip locked
@@ -76,6 +76,13 @@ _TOLD: Final = """
 update alert_case k set told_at = now.told_at
 from unnest(%s::bigint[], %s::timestamptz[]) as now (alert_id, told_at)
 where k.alert_id = now.alert_id and k.told_at < now.told_at
+"""
+
+
+# Of those that were placed. Who has got another receiver is looked at by its course.
+_LOOKED_AT: Final = """
+update alert set is_untold = false, is_unlooked = is_unlooked or alert_id = any(%(moved)s)
+where alert_id = any(%(there)s) and (is_untold or alert_id = any(%(moved)s))
 """
 
 
@@ -226,6 +233,8 @@ async def _settle(
     await _log_routes(connection, moved, moment)
     changes = [one.alert.alert_id for one in there], [one.alert.changed_at for one in there]
     await connection.execute(_TOLD, changes)
+    marks = {"there": changes[0], "moved": [one.alert.alert_id for one in moved]}
+    await connection.execute(_LOOKED_AT, marks)
     topics |= await audience.topics(connection, alert_ids, moment)
     await notify_worklists(connection, topics)
     return list(alert_ids)

@@ -54,10 +54,10 @@ k.snoozed_until is not null and exists (
       )
 )
 """
-# Whether a yellow one whose rest is over is normal again: measured, judged, and never out of range.
+# Whether one whose rest is over is normal again: measured, judged, and never out of range.
 # What was stored while the rules were silent, or is doubted, is no proof of it.
 IS_NORMAL: Final = """
-case when a.level = 1 and k.snoozed_until <= %(now)s then
+case when k.snoozed_until <= %(now)s then
     not exists (
         select from patient_pause w where w.patient_id = a.patient_id
           and w.from_at <= %(now)s and w.until_at > %(normal_since)s)

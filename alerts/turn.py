@@ -84,7 +84,6 @@ class Turn:
     next_at: datetime | None
     due_at: datetime
     routed_at: datetime | None
-    changed_at: datetime
     begins: bool = False
     opens: bool = False
     closes: bool = False
@@ -180,7 +179,6 @@ def _rest(standing: Standing, until: datetime) -> Turn:
         next_at=standing.next_at,
         due_at=until,
         routed_at=standing.routed_at,
-        changed_at=standing.changed_at,
     )
 
 
@@ -203,7 +201,6 @@ def _begin(standing: Standing, because: Because, now: datetime) -> Turn:
         next_at=None,
         due_at=now,
         routed_at=standing.routed_at,
-        changed_at=standing.changed_at,
         begins=True,
         opens=standing.state is State.ACKNOWLEDGED,
         ends_snooze=standing.snoozed_until is not None,
@@ -221,7 +218,6 @@ def _keep(standing: Standing, course: Course, due_at: datetime) -> Turn:
         next_at=course.next_at,
         due_at=due_at,
         routed_at=standing.routed_at,
-        changed_at=standing.changed_at,
     )
 
 
@@ -238,7 +234,6 @@ def _go(standing: Standing, course: Course, step: Step, *, is_new: bool) -> Turn
         next_at=course.next_at if step.is_rerouted else step.next_due_at,
         due_at=step.next_due_at,
         routed_at=None if step.is_rerouted else standing.routed_at,
-        changed_at=standing.changed_at,
         begins=is_new,
         number=number,
         tell=step.tell,

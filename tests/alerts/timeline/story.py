@@ -266,10 +266,22 @@ class Story:
             await engine.reroute(self.connection, now=self.now)
             looked = await course.advance(self.connection, self.now)
             if not looked and not await self._sends():
+                self._check_marks()
                 return
         pytest.fail("a turn that never ends")
 
     # How
+
+    def _check_marks(self) -> None:
+        """See that no alert is forgotten, whatever its marks say."""
+        forgotten = (
+            "select a.alert_id from alert a join patient p using (patient_id) "
+            "left join alert_case k using (alert_id) left join alert_course c using (alert_id) "
+            "where a.state <> 'closed' and not p.is_canary and ("
+            "k.told_at is null or k.told_at < a.changed_at or c.due_at is null or c.due_at <= %s "
+            "or c.level <> a.level or c.routed_at <> k.routed_at)"
+        )
+        assert self.world.rows(forgotten, self.now) == []
 
     async def _sends(self) -> int:
         claim = await store.claim(self.connection, KINDS, self.now, 50)

@@ -172,3 +172,39 @@ async def test_a_worker_goes_on_by_itself_by_the_clock_of_the_database(
         "select abs(extract(epoch from n.made_at - a.opened_at)) < 60 "
         "from notification n join alert a using (alert_id)"
     )
+
+
+async def test_who_dies_before_it_has_written_leaves_the_alert_to_the_next(story: Story) -> None:
+    await story.at("08:12")
+    await story.measures("marta", RED, is_seen=False)
+    for look in (engine.advance, course.advance):
+        async with (
+            story.pool.connection() as dying,
+            dying.transaction(force_rollback=True),
+        ):
+            assert await look(dying, now=story.now) == 1
+        assert await look(story.connection, now=story.now) == 1
+        assert await look(story.connection, now=story.now) == 0
+    await story.turn()
+    story.expects("08:12 anna: opened")
+    await story.takes("anna")
+
+
+async def test_what_was_looked_at_and_has_not_changed_is_not_looked_at_again(story: Story) -> None:
+    await story.at("08:12")
+    await opens(story, 5)
+    await story.turn()
+    story.heard.clear()
+    assert await engine.advance(story.connection, now=story.now) == 0
+    assert await course.advance(story.connection, story.now) == 0
+    alert_id = story.world.alert("marta")
+    story.world.connection.execute(
+        "update alert set changed_at = %s where alert_id = %s", (story.now, alert_id)
+    )
+    assert await engine.advance(story.connection, now=story.now) == 0  # as it was
+    changed_at = story.now + timedelta(seconds=1)
+    story.world.connection.execute(
+        "update alert set changed_at = %s where alert_id = %s", (changed_at, alert_id)
+    )
+    assert await engine.advance(story.connection, now=story.now) == 1
+    assert await course.advance(story.connection, story.now) == 1
