@@ -9,7 +9,7 @@ import cyclopts
 import psycopg
 import structlog
 
-from alerts import account_commands, process, roles
+from alerts import account_commands, process, roles_command
 from alerts.audit.commands import audit
 from alerts.care import erasure_command, export_command, seed_command
 from alerts.config import Config
@@ -37,6 +37,7 @@ app.command(export_command.app)
 app.command(erasure_command.app)
 app.command(indicators.app)
 app.command(seed_command.app)
+app.command(roles_command.app)
 
 ConfigFile = Annotated[Path | None, cyclopts.Parameter(name="--config")]
 
@@ -86,24 +87,6 @@ def migrate_command(*, config: ConfigFile = None) -> None:
     except psycopg.OperationalError as error:
         _fail(database_away(settings, error))
     _log.info("schema.migrated", edition=done.edition.value, applied=list(done.applied))
-
-
-@app.command(name="roles")
-def roles_command(*, config: ConfigFile = None) -> None:
-    """Make the roles of the database what they should be; after each "migrate", as a superuser."""
-    settings = _load(config)
-    try:
-        with psycopg.connect(
-            settings.database.conninfo(), connect_timeout=CONNECT_S_MAX
-        ) as connection:
-            roles.apply(connection)
-    except psycopg.OperationalError as error:
-        _fail(database_away(settings, error))
-    except psycopg.errors.UndefinedTable:
-        _fail("schema: it is not up to date → run: python -m alerts migrate")
-    except psycopg.errors.InsufficientPrivilege:
-        _fail("database.dsn: this account may not make roles → give a superuser's")
-    print(f"{', '.join((*roles.GRANTS, roles.MIGRATOR))}: as they should be")
 
 
 @app.command(name="check-config")

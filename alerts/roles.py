@@ -189,15 +189,42 @@ def _give_to_the_migrator(connection: psycopg.Connection[Any]) -> None:
     connection.execute(sql.SQL("grant create, usage on schema public to {}").format(migrator))
     connection.execute(sql.SQL("revoke temporary on database {} from public").format(database))
     connection.execute(sql.SQL("grant temporary on database {} to {}").format(database, migrator))
-    for (statement,) in connection.execute(_OWNED, {"migrator": MIGRATOR}).fetchall():
+    values = {"migrator": MIGRATOR, "aggregates": _aggregates(connection)}
+    for (statement,) in connection.execute(_OWNED, values).fetchall():
         connection.execute(statement)
+
+
+def _aggregates(connection: psycopg.Connection[Any]) -> list[str]:
+    """Return the views that are TimescaleDB's continuous aggregates, if it can have such.
+
+    It alters them as materialized views only, though PostgreSQL has them as views.
+    """
+    listed = "timescaledb_information.continuous_aggregates"
+    row = connection.execute("select to_regclass(%s) is not null", [listed]).fetchone()
+    if row is None or not row[0]:
+        return []
+    found = connection.execute(
+        "select view_name from timescaledb_information.continuous_aggregates"
+        " where view_schema = 'public'"
+    )
+    return [name for (name,) in found.fetchall()]
+
+
+def set_password(connection: psycopg.Connection[Any], role: str, password: str) -> None:
+    """Give a role its password. The database is told a SCRAM verifier, and so is its log."""
+    verifier = connection.pgconn.encrypt_password(
+        password.encode(), role.encode(), b"scram-sha-256"
+    )
+    connection.execute(
+        sql.SQL("alter role {} password {}").format(sql.Identifier(role), verifier.decode())
+    )
 
 
 # Tables, views and functions of ours; sequences and indexes go with their tables.
 _OWNED: Final = """
 select format('alter %%s %%s owner to %%I',
-              case c.relkind when 'v' then 'view' when 'm' then 'materialized view'
-                  else 'table' end,
+              case when c.relkind = 'm' or c.relname = any(%(aggregates)s::text[])
+                  then 'materialized view' when c.relkind = 'v' then 'view' else 'table' end,
               c.oid::regclass, %(migrator)s::text)
 from pg_class c
 where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm')
