@@ -181,7 +181,7 @@ def of_refused(refused: Iterable[Refused]) -> list[Fault]:
 
 def of_incident(kind: str, key: str, detail: str) -> Fault:
     """Return the fault that an incident of ingest's is."""
-    said = {"what": kind, "said": detail}
+    said = {"what": kind, "which": key, "said": detail}
     return Fault(kind=Kind.INCIDENT, key=f"{kind}:{key}", urgency=Urgency.NOW, detail=said)
 
 

@@ -39,6 +39,7 @@ class Row:
     taken_by: int | None
     taken_name: str | None
     taken_at: datetime | None
+    told_at: datetime | None  # when a message about it reached somebody last
 
     def urgency(self, now: datetime) -> Urgency:
         """Return how soon it must be seen to."""
@@ -63,7 +64,10 @@ class Listed:
 # Which of many there is room for; their order is alerts.technical.fault.urgency's.
 _OPEN: Final = """
 select t.technical_id, t.kind, t.gateway_id, t.device_id, t.detail, t.opened_at, t.taken_by,
-    s.name as taken_name, t.taken_at, count(*) over () as total
+    s.name as taken_name, t.taken_at, (
+        select max(n.made_at) from technical_told d join technical_notice n using (notice_id)
+        where d.technical_id = t.technical_id and n.state in ('sent', 'delivered')
+    ) as told_at, count(*) over () as total
 from technical t left join staff s on s.staff_id = t.taken_by
 where t.closed_at is null and (%(gateway_id)s::text is null or t.gateway_id = %(gateway_id)s)
 order by (t.detail ->> 'urgency' = '3'

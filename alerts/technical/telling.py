@@ -35,6 +35,9 @@ select t.technical_id, t.kind, t.detail, t.opened_at, t.tier, t.step, t.due_at, 
         where h.gateway_id = t.gateway_id and h.from_at <= %(now)s
             and (h.until_at is null or h.until_at > %(now)s)
             and r.kind = 'missing' and (r.spec ->> 'interval_h')::float <= 24
+            and not exists (
+                select from patient_pause p where p.patient_id = h.patient_id
+                    and p.from_at <= %(now)s and p.until_at > %(now)s)
     ) as is_daily
 from technical t
 where t.closed_at is null and t.taken_by is null

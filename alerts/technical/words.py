@@ -72,10 +72,25 @@ _INCIDENTS: Final[dict[str, Words]] = {
         "En leverantör tar inte emot meddelanden om larm. De går andra vägar så länge.",
         "Hör med den som sköter servern i dag.",
     ),
+    "routing": Words(
+        "Larm gäller personer som inte finns i vårdregistret. Ingen får dem.",
+        "Hör med den som sköter servern nu.",
+    ),
     "lag": Words("Servern hinner inte med.", "Hör med den som sköter servern i dag."),
     "rule": Words(
         "Servern förstår inte alla regler i planerna. De används inte.",
         "Hör med den som sköter servern nu.",
+    ),
+}
+_NOT_SENT: Final[dict[str, Words]] = {
+    "nobody": Words(
+        "Inga meddelanden om larm skickas härifrån. Ingen får veta om larm på telefon eller mejl.",
+        "Hör med den som sköter servern nu. Be vården hålla arbetslistan öppen.",
+    ),
+    "no receipts": Words(
+        "Kvitton på sms kommer inte fram. Sms ser ut att inte nå någon, och nästa person får också"
+        " larmet.",
+        "Hör med den som sköter servern i dag.",
     ),
 }
 _INCIDENT_OTHERWISE: Final = Words("Något är fel i servern.", "Hör med den som sköter servern.")
@@ -85,6 +100,8 @@ def words(kind: str, detail: Mapping[str, Any]) -> Words:
     """Return the words for a fault; of one of a newer version, what is known of it."""
     what = str(detail.get("what", ""))
     if kind == Kind.INCIDENT:
+        if what == "sending" and detail.get("which") in _NOT_SENT:
+            return _NOT_SENT[detail["which"]]
         return _INCIDENTS.get(what, _INCIDENT_OTHERWISE)
     if kind == Kind.FAILED_MEASUREMENTS:
         failures = detail.get("failures", "Flera")

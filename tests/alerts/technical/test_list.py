@@ -105,11 +105,34 @@ def test_every_kind_has_words(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize(
-    "what", [ALL_SILENT, "canary", "clock", "recheck", "lag", "rule", "sending"]
+    "what", [ALL_SILENT, "canary", "clock", "recheck", "lag", "rule", "sending", "routing"]
 )
 def test_every_incident_of_ingest_has_words_of_its_own(what: str) -> None:
     unknown = words.words(Kind.INCIDENT, {"what": "newer"})
     assert words.words(Kind.INCIDENT, {"what": what}) != unknown
+
+
+def test_that_nothing_is_sent_is_not_said_as_if_one_provider_were_away() -> None:
+    told = {
+        words.words(Kind.INCIDENT, {"what": "sending", "which": which})
+        for which in ("nobody", "no receipts", "sms", "sms: no carrier")
+    }
+    assert len(told) == 3
+
+
+async def test_the_list_says_when_somebody_was_told(
+    world: World, pool: Pool, browse: Login
+) -> None:
+    number = await silent(world, pool)
+    async with browse("tove") as client:
+        assert "ingen har fått ett meddelande" in (await client.get("/teknik")).text
+        world.connection.execute(
+            "with made as (insert into technical_notice (staff_id, is_urgent, made_at, state) "
+            "values (%s, true, now(), 'delivered') returning notice_id) "
+            "insert into technical_told select notice_id, %s, 0 from made",
+            (world.staff("tove"), number),
+        )
+        assert "meddelat i dag" in (await client.get("/teknik")).text
 
 
 def test_refused_readings_have_words_and_numbers() -> None:

@@ -189,6 +189,18 @@ async def test_a_home_that_need_not_measure_waits_for_working_hours(
     assert technicians.incidents() == []
 
 
+async def test_of_a_home_in_a_pause_nothing_is_urgent(
+    story: Story, technicians: Technicians
+) -> None:
+    await technicians.at("09:00")
+    story.world.connection.execute(
+        "insert into patient_pause (patient_id, from_at, until_at, reason) values (%s, %s, %s, '')",
+        (story.world.patient("marta"), story.now - DAY, story.now + DAY),
+    )
+    await technicians.falls_silent()
+    story.expects("09:00 tove: 1 fel")
+
+
 async def test_many_at_once_are_one_message_and_the_next_ones_another(
     story: Story, technicians: Technicians
 ) -> None:
