@@ -61,13 +61,15 @@ class Span:
     from_at: datetime
     until_at: datetime | None  # none: no other has followed it
     agreed_how: str
+    ended_why: str | None  # nothing is judged from then on, and why; none: it is a plan
 
 
 _SPANS = """
 select * from (
     select plan_version_id, in_force_from as from_at,
-        lead(in_force_from) over (order by in_force_from) as until_at, agreed_how
-    from plan_version where patient_id = %s
+        lead(in_force_from) over (order by in_force_from) as until_at, agreed_how,
+        why as ended_why
+    from plan_version left join plan_end using (plan_version_id) where patient_id = %s
 ) spans
 """
 

@@ -32,6 +32,7 @@ from alerts.web.api import (
     plans,
     policies,
     proposals,
+    readings,
     reviews,
     substitutes,
     tasks,
@@ -45,7 +46,8 @@ from alerts.web.services import ServicesOf
 
 _MODULES: Final = (
     *(me, alerts, acting, patients, messages),
-    *(plans, proposals, templates, pauses, loans, handovers, consents, blocks, emergency),
+    *(plans, proposals, templates, pauses, loans, readings),
+    *(handovers, consents, blocks, emergency),
     *(units, absences, duties, substitutes, policies, channels, tasks),
     *(faults, gateways, indicators, looks, reviews),
 )

@@ -149,7 +149,7 @@ def done(model: BaseModel, status: int = 200) -> Kept:
 
 
 async def is_of(
-    connection: AsyncConnection, query: LiteralString, number: int, patient_id: int
+    connection: AsyncConnection, query: LiteralString, number: object, patient_id: int
 ) -> None:
     """Let on what is the patient's: *query* returns whose the thing of that number is.
 

@@ -19,6 +19,7 @@ TAGS: Final = [
     {"name": "plans", "description": "What she is judged by, and what she does; agreed with her."},
     {"name": "pauses", "description": "When her rules are silent."},
     {"name": "loans", "description": "Which devices measure for her."},
+    {"name": "readings", "description": "What was measured, put right: whose it is, if it counts."},
     {"name": "handovers", "description": "She goes over to another unit."},
     {"name": "sharing", "description": "Who else may see her: by her word, or in an emergency."},
     {"name": "messages", "description": "What patient and care write to each other."},

@@ -1,20 +1,25 @@
 """Plans in force, and those before them: what is judged by, and what she does at each level."""
 
-from datetime import datetime
-from typing import Annotated, Final
+from datetime import date, datetime
+from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from psycopg import AsyncConnection
 from pydantic import BaseModel, Field, ValidationError
 
 from alerts.access import Scope
-from alerts.care import plan, plan_spec
+from alerts.audit.entry import Action
+from alerts.care import plan, plan_end, plan_spec
 from alerts.care.plan_spec import PlanSpec
+from alerts.care.proposal import Answer, How
 from alerts.sending.store import now
 from alerts.web.api import cursor
+from alerts.web.api.deed import Asked, done, speak
 from alerts.web.api.document import refusals
-from alerts.web.api.entering import Anyone, Cursor, Id, look
-from alerts.web.api.example import AT, LATER, answers
+from alerts.web.api.entering import Anyone, Cursor, Id, Writer, look
+from alerts.web.api.example import AT, LATER, answers, takes
+from alerts.web.api.problem import Words, refusal
+from alerts.web.api.repeat import Kept, Key
 from alerts.web.api.time import Utc
 from alerts.web.guard import Closed
 from alerts.web.services import Services
@@ -38,11 +43,52 @@ PLAN: Final = {
     "reference": "SIP 2026-11",
     "review_on": "2027-05-03",
 }
+_UNCHANGED: Final = "Inget har ändrats."
+REFUSED: Final = {
+    Answer.NOT_YOURS: (
+        403,
+        Words(
+            "plan-end-not-yours",
+            "Så kan planen inte avslutas",
+            "Vården avslutar den tillsammans med patienten, per telefon eller vid besök. "
+            f"{_UNCHANGED}",
+        ),
+    ),
+    Answer.NO_PLAN: (
+        409,
+        Words(
+            "plan-end-none",
+            "Det finns ingen plan att avsluta",
+            f"Du behöver inte göra något. {_UNCHANGED}",
+        ),
+    ),
+    Answer.NO_TEXT: (
+        422,
+        Words("plan-end-why", "Det står inte varför", f"Skriv en kort orsak. {_UNCHANGED}"),
+    ),
+    Answer.IN_THE_PAST: (
+        422,
+        Words(
+            "plan-end-past",
+            "Dagen har redan varit",
+            f"Det som är bedömt förblir bedömt. Välj i dag eller en dag som kommer. {_UNCHANGED}",
+        ),
+    ),
+    Answer.TOO_FAR: (
+        422,
+        Words(
+            "plan-end-too-far",
+            "Dagen ligger för långt fram",
+            f"Välj en dag inom ett år. {_UNCHANGED}",
+        ),
+    ),
+}
 _SPAN: Final = {
     "plan_version_id": 9,
     "in_force_from": AT,
     "until_at": LATER,
     "agreed_how": "per telefon",
+    "ended_why": None,
     "is_in_force": True,
 }
 
@@ -56,6 +102,9 @@ class PlanSpan(BaseModel):
     in_force_from: Utc
     until_at: Utc | None = Field(description="Exclusive; null: no other has followed it.")
     agreed_how: str = Field(description="In Swedish: by telephone, at a visit, by herself.")
+    ended_why: str | None = Field(
+        description="The plan ended then, and why; nothing is judged by it. Null: it is a plan."
+    )
     is_in_force: bool
 
 
@@ -74,8 +123,19 @@ class PlanVersion(PlanSpan):
     model_config = answers(**_SPAN, plan=PLAN)
 
     plan: PlanSpec | None = Field(
-        description="Null: it is of before a rule of today, and can be judged by but not be shown."
+        description="Null: the plan ended then; or it is of before a rule of today, and can be "
+        "judged by but not be shown."
     )
+
+
+class EndingPlan(BaseModel):
+    """From which day on nothing is judged, why, and how she said so."""
+
+    model_config = takes(how="phone", why="Frisk igen; har själv valt att sluta.", from_day=None)
+
+    how: Literal[How.PHONE, How.VISIT] = Field(description="It ends together with her.")
+    why: str = Field(min_length=1, max_length=plan_end.WHY_CHARS_MAX)
+    from_day: date | None = Field(None, description="In Sweden. Null: from now.")
 
 
 class Plan(BaseModel):
@@ -92,11 +152,14 @@ def _span(one: plan.Span, at: datetime) -> PlanSpan:
         in_force_from=one.from_at,
         until_at=one.until_at,
         agreed_how=one.agreed_how,
+        ended_why=one.ended_why,
         is_in_force=one.from_at <= at and (one.until_at is None or at < one.until_at),
     )
 
 
 async def _whole(connection: AsyncConnection, one: plan.Span, at: datetime) -> PlanVersion:
+    if one.ended_why is not None:
+        return PlanVersion(**_span(one, at).model_dump(), plan=None)
     try:
         held = await plan_spec.load(connection, one.plan_version_id)
     except ValidationError:
@@ -167,6 +230,35 @@ async def one_version(
     async with services.pool.connection() as connection:
         await look(connection, found.viewer, patient_id, Scope.PLAN)
         return await _version(connection, patient_id, plan_version_id, await now(connection))
+
+
+@router.post(
+    "/patients/{patient_id}/plan/end",
+    operation_id="endPlan",
+    summary="No plan any more",
+    response_model=PlanVersion,
+    responses=refusals(403, 409, 413),
+)
+async def end(
+    *, services: Services, found: Writer, patient_id: Id, body: EndingPlan, key: Key = None
+) -> Response:
+    """End a patient's plan, as who cares for her. Open alerts stay until a person ends them."""
+
+    async def act(connection: AsyncConnection, now: datetime) -> Kept:
+        ended = await plan_end.end(
+            connection,
+            found.viewer,
+            patient_id,
+            body.how,
+            why=body.why,
+            from_day=body.from_day,
+            now=now,
+        )
+        if ended.answer is not Answer.DONE or ended.plan_version_id is None:
+            raise refusal(REFUSED, ended.answer)
+        return done(await _version(connection, patient_id, ended.plan_version_id, now))
+
+    return await speak(services, Asked(found, patient_id, key), Action.PLAN_ENDED, body, act)
 
 
 async def _version(

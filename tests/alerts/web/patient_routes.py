@@ -22,6 +22,7 @@ SHARED: Row = (200, 200, *(NONE,) * 3, 200, NONE, 200, NONE, GONE)
 NOBODYS: Row = (*(NONE,) * 9, GONE)
 HERS = hers(200, 200)
 _PATIENT = f"{API}/patients/{{patient_id}}"
+_READING = f"{_PATIENT}/readings/{{reading_id}}"
 _PROPOSAL = f"{_PATIENT}/proposals/{{proposal_id}}"
 
 # Of hers, and what the address names is another patient's: whom one asks for is logged as if it
@@ -36,9 +37,20 @@ NESTED: dict[tuple[str, str], Row] = {
     ("POST", f"{_PROPOSAL}/withdraw"): HERS,
     ("POST", f"{_PATIENT}/loans/{{loan_id}}/return"): HERS,
     ("POST", f"{_PATIENT}/loans/{{loan_id}}/move"): HERS,
+    ("GET", f"{_PATIENT}/reading-requests/{{request_id}}"): HERS,
+    # It is hers; who it is said to be is nobody, and whether it was she only she says.
+    ("POST", f"{_READING}/whose"): HERS,
+    ("POST", f"{_READING}/was-it-me"): HERS,
 }
 MATRIX: dict[tuple[str, str], Row] = {
     **dict.fromkeys(NESTED, NOBODYS),
+    ("POST", f"{_READING}/whose"): hers(NONE, 403),
+    ("POST", f"{_READING}/was-it-me"): hers(NONE, 409),
+    ("POST", f"{_READING}/confirm"): hers(422, 403),  # it does not say why
+    ("POST", f"{_READING}/reject"): hers(422, 403),
+    ("POST", f"{_READING}/move"): hers(422, 403),
+    ("GET", f"{_PATIENT}/asked-weights"): HERS,
+    ("POST", f"{_PATIENT}/plan/end"): hers(422, 403),
     ("GET", f"{_PATIENT}/plan"): SHARED,
     ("GET", f"{_PATIENT}/plan-versions"): SHARED,
     ("GET", f"{_PATIENT}/proposals"): HERS,
@@ -75,6 +87,12 @@ OF_FUNCTION: dict[tuple[str, str], dict[str, int]] = {
 PLAN = {"limits": [{"quantity": "systolic", "yellow_high": 150.0}]}
 BODIES: dict[str, object] = {
     f"{_PATIENT}/proposals": {"plan": PLAN},
+    f"{_READING}/whose": {"whose": "other", "to_patient_id": 2**40},
+    f"{_READING}/was-it-me": {"was_me": True},
+    f"{_READING}/confirm": {"why": " "},
+    f"{_READING}/reject": {"why": " "},
+    f"{_READING}/move": {"why": " ", "to_patient_id": 2**40},
+    f"{_PATIENT}/plan/end": {"how": "phone", "why": " "},
     f"{_PROPOSAL}/question": {"text": "Varför?"},
     f"{_PROPOSAL}/agree": {"how": "phone"},
     f"{_PROPOSAL}/decline": {"how": "phone"},

@@ -525,6 +525,7 @@ async def _wrong(
         staff_id=staff_id,
         level="red",
         template_key="none",
+        request_id=2**40,
         patient_id=patient_id,
         alert_id=alert_id,
         reading_id=_reading(world, patient_id),
