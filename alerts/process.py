@@ -45,7 +45,8 @@ STATEMENT_MS_MAX: Final = 10_000
 HASHES_AT_ONCE_MAX: Final = 2
 # How often a database that is away at start is tried again.
 _AGAIN_S: Final = 1.0
-SENDING: Final = "sending"
+# What they have begun they end.
+SENDERS: Final = ("sending", "reminders")
 
 _log = structlog.get_logger()
 
@@ -93,7 +94,7 @@ async def run(settings: Config, enrolment: EnrolmentOf | None, parts: Parts) -> 
                 await _serve(settings, conninfo, hub, carriers, enrolment, listening, stop)
         finally:
             stop.set()
-            sends = [task for task in working if task.get_name() == SENDING]
+            sends = [task for task in working if task.get_name() in SENDERS]
             await end([task for task in working if task not in sends])  # undone, and due again
             if sends:  # what is under way may arrive: told once is better than twice
                 await asyncio.wait(sends, timeout=sending.DRAIN_S + _AGAIN_S)
@@ -112,10 +113,10 @@ def _work(
     loops: dict[str, Coroutine[Any, Any, None]] = {
         "engine": engine.run(pool, alert),
         "course": course.run(pool),
-        SENDING: sending.run(pool, carriers, stop=stop),
+        "sending": sending.run(pool, carriers, stop=stop),
         "technical": technical.run(pool),
         "todo": todo.run(pool),
-        "reminders": reminders.run(pool, carriers),
+        "reminders": reminders.run(pool, carriers, stop),
     }
     if enrolment is not None:
         loops["warden"] = enrolment.warden.run(pool)

@@ -182,26 +182,42 @@ where done_at is null and patient_id = %(patient_id)s
 """
 
 
-async def run(pool: Pool, carriers: Carriers) -> None:
-    """Remind for ever. What a database that is away prevents is sent at the next look."""
-    while True:
-        try:
-            sent = await look(pool, carriers)
-        except (psycopg.OperationalError, PoolTimeout) as error:
-            _log.warning("reminders.database_away", problem=type(error).__name__)
-        else:
-            if sent:
-                _log.info("reminders.sent", reminders=sent)
-        await asyncio.sleep(LOOK_S)
+async def run(pool: Pool, carriers: Carriers, stop: asyncio.Event | None = None) -> None:
+    """Remind until told to stop. What a database that is away prevents is sent at the next look."""
+    stop = stop or asyncio.Event()
+    stopping = asyncio.create_task(stop.wait(), name="stopping")
+    try:
+        while not stop.is_set():
+            await _remind(pool, carriers, stop)
+            await asyncio.wait({stopping}, timeout=LOOK_S)
+    finally:
+        stopping.cancel()
 
 
-async def look(pool: Pool, carriers: Carriers, now: datetime | None = None) -> int:
+async def _remind(pool: Pool, carriers: Carriers, stop: asyncio.Event) -> None:
+    try:
+        sent = await look(pool, carriers, stop=stop)
+    except (psycopg.OperationalError, PoolTimeout) as error:
+        _log.warning("reminders.database_away", problem=type(error).__name__)
+    else:
+        if sent:
+            _log.info("reminders.sent", reminders=sent)
+
+
+async def look(
+    pool: Pool,
+    carriers: Carriers,
+    now: datetime | None = None,
+    stop: asyncio.Event | None = None,
+) -> int:
     """Send what is due, once; return how many were told. Any number of workers may.
 
     Args:
         pool: No connection is held while a provider is waited for.
         carriers: How; who has only a way that is not among them is the nurse's to phone.
         now: Instead of the database's time.
+        stop: When it is set no further one is begun; what was claimed is another worker's after
+            ``DEAD``.
     """
     async with pool.connection() as connection:
         at = now or await _now(connection)
@@ -209,6 +225,8 @@ async def look(pool: Pool, carriers: Carriers, now: datetime | None = None) -> i
         claimed = await _claim(connection, carriers, at) if is_day(at) else []
     told = 0
     for one, channel in claimed:
+        if stop is not None and stop.is_set():
+            break
         carrier = carriers.by_kind[Kind(channel.kind)]
         outcome = await send_safely(carrier, channel.address, words(one.phone), None)
         async with pool.connection() as connection:

@@ -1,5 +1,6 @@
 """A patient with a telephone on the wall is called: by 46elks, or by one who speaks a text."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -128,3 +129,32 @@ async def test_a_call_that_cannot_be_made_is_tried_again(
     assert await reminders.look(pool, speaker, NOON) == 0
     elks.behaviour = Behaviour.GOOD
     assert await reminders.look(pool, speaker, NOON + timedelta(minutes=3)) == 1
+
+
+async def test_who_stops_ends_the_call_that_is_being_asked_for(
+    world: World, pool: Pool, elks: Elks, speaker: Carriers
+) -> None:
+    due(world)
+    elks.behaviour = Behaviour.SLOW
+    stop = asyncio.Event()
+    looking = asyncio.create_task(reminders.look(pool, speaker, NOON, stop))
+    async with asyncio.timeout(20):
+        while not elks.spoken:  # noqa: ASYNC110 - the server is ours, and tells nobody
+            await asyncio.sleep(0.02)
+        stop.set()
+        elks.freed.set()
+        assert await looking == 1
+    assert world.rows("select state from reminder_attempt") == [("handed_over",)]
+
+
+async def test_who_has_stopped_begins_none(
+    world: World, pool: Pool, elks: Elks, speaker: Carriers
+) -> None:
+    due(world)
+    stop = asyncio.Event()
+    stop.set()
+    assert await reminders.look(pool, speaker, NOON, stop) == 0
+    assert elks.spoken == []
+    assert await reminders.look(pool, speaker, NOON + timedelta(minutes=3)) == 1
+    async with asyncio.timeout(20):
+        await reminders.run(pool, speaker, stop)
