@@ -34,6 +34,7 @@ class Part(enum.StrEnum):
     COURSE = "course"  # takes alerts through their policies
     SENDING = "sending"  # sends messages
     TECHNICAL = "technical"  # looks after gateways and devices
+    TODO = "todo"  # finds what somebody is to do that no breach opens
     WAY = "way"  # the canary's measurement, from the broker to its alert
     TECHNICIANS = "technicians"  # people: severe faults reach them
 
@@ -47,6 +48,7 @@ QUIET_MAX: Final = MappingProxyType(
         Part.COURSE: timedelta(minutes=1),
         Part.SENDING: timedelta(minutes=1),
         Part.TECHNICAL: timedelta(minutes=5),
+        Part.TODO: timedelta(minutes=5),
         Part.WAY: timedelta(minutes=12),
         Part.TECHNICIANS: timedelta(),  # the look for faults says it when it is so
     }

@@ -17,6 +17,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from alerts.care import plan_waiting, whose_reading
 from alerts.care.tasks import Kept
+from alerts.pulse import Part, beat
 
 Connection = AsyncConnection[Any]
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
@@ -34,6 +35,7 @@ async def run(pool: Pool) -> None:
         try:
             async with pool.connection() as connection:
                 kept = await look(connection)
+                await beat(connection, Part.TODO)
         except (psycopg.OperationalError, PoolTimeout) as error:
             _log.warning("todo.database_away", problem=type(error).__name__)
         else:

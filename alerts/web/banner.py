@@ -17,6 +17,8 @@ _CARE: Final[Mapping[Part, str]] = MappingProxyType(
         " är orolig för.",
         Part.COURSE: "Ingen får meddelanden om larm{since}. Håll arbetslistan öppen.",
         Part.SENDING: "Inga meddelanden om larm skickas{since}. Håll arbetslistan öppen.",
+        Part.TODO: "Nya uppgifter kommer inte till arbetslistan{since}. En vikt som kan vara någon"
+        " annans räknas inte förrän någon har frågat. Titta på vikten hos dem du är orolig för.",
         Part.WAY: "Provmätningen som görs var femte minut kommer inte fram{since}. Larm kan dröja."
         " Ring den du är orolig för.",
         Part.TECHNICIANS: "Ett allvarligt tekniskt fel har inte nått någon tekniker{since}. Värden"
@@ -30,6 +32,7 @@ _TECHNICIAN: Final[Mapping[Part, str]] = MappingProxyType(
         Part.COURSE: "Larm trappas inte upp{since}. Titta på processen alerts.",
         Part.SENDING: "Inga meddelanden skickas{since}. Titta på processen alerts.",
         Part.TECHNICAL: "Boxar och mätare bevakas inte{since}. Titta på processen alerts.",
+        Part.TODO: "Nya uppgifter till vården hittas inte{since}. Titta på processen alerts.",
         Part.WAY: "Provmätningen kommer inte fram{since}. Börja med mäklaren och ingest.",
         Part.TECHNICIANS: "Ett allvarligt fel har inte nått någon tekniker{since}. Ta det på sidan"
         " Teknik. Lägg sedan in kanal och jour.",

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from alerts import course, engine, pulse
+from alerts.care import todo
 from alerts.care.people import Viewer
 from alerts.channels.channel import open_carriers
 from alerts.config import WebSettings
@@ -26,6 +27,7 @@ NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 NURSE = Viewer(name="Anna", staff_id=1, unit_id=1, functions=frozenset({"care"}))
 TECHNICIAN = Viewer(name="Ture", staff_id=2, unit_id=1, functions=frozenset({"technician"}))
 PATIENT = Viewer(name="Märta", patient_id=1)
+WORK = (Part.ROUTING, Part.COURSE, Part.SENDING, Part.TECHNICAL, Part.TODO)
 
 
 async def _silent(pool: Pool) -> list[Part]:
@@ -47,7 +49,7 @@ async def test_what_was_never_heard_is_no_silence(pool: Pool) -> None:
     assert await _silent(pool) == []
 
 
-@pytest.mark.parametrize("part", [Part.ROUTING, Part.COURSE, Part.SENDING, Part.TECHNICAL])
+@pytest.mark.parametrize("part", WORK)
 async def test_a_part_is_silent_after_its_time_and_not_before(
     world: World, pool: Pool, part: Part
 ) -> None:
@@ -93,7 +95,7 @@ async def test_the_way_is_silent_when_the_canary_does_not_come_through(
 
 async def test_every_loop_is_heard(world: World, pool: Pool) -> None:
     """Each part of the work says that it does it."""
-    parts = {(one.value,) for one in (Part.ROUTING, Part.COURSE, Part.SENDING, Part.TECHNICAL)}
+    parts = {(one.value,) for one in WORK}
     async with open_carriers(None, None, None) as carriers:
         loops = [
             asyncio.create_task(loop)
@@ -102,6 +104,7 @@ async def test_every_loop_is_heard(world: World, pool: Pool) -> None:
                 course.run(pool),
                 sending.run(pool, carriers),
                 technical.run(pool),
+                todo.run(pool),
             )
         ]
         async with asyncio.timeout(10):
