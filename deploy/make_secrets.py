@@ -17,6 +17,14 @@ from pathlib import Path
 _ITERATIONS = 101
 _SALT_BYTES = 12
 _KEY_BYTES = 64
+# The database's superuser, and the roles that processes are there (alerts/roles.py).
+_ROLES = (
+    "database",
+    "egenmonitor_ingest",
+    "egenmonitor_web",
+    "egenmonitor_notifier",
+    "egenmonitor_migrator",
+)
 
 
 def main() -> None:
@@ -27,7 +35,8 @@ def main() -> None:
     wanted = parser.parse_args()
     wanted.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    _secret(wanted.directory / "database_password")
+    for role in _ROLES:
+        _secret(wanted.directory / f"{role}_password")
     users = {
         gateway_id: _secret(wanted.directory / f"{gateway_id}_mqtt_password")
         for gateway_id in sorted(set(wanted.gateway))

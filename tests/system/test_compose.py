@@ -19,8 +19,10 @@ import psycopg
 import pytest
 import yaml
 from paho.mqtt.enums import CallbackAPIVersion
+from psycopg.conninfo import make_conninfo
 
 from alerts.config import Config as AlertsConfig
+from alerts.roles import INGEST, MIGRATOR, NOTIFIER, WEB
 from ingest.config import Config
 from ingest.settings import load
 from simulator.demo.supervisor import Program
@@ -51,6 +53,34 @@ def config_of(service: dict[str, Any]) -> str | None:
     """Return the name of the configuration a service is started with."""
     words = service["command"]
     return Path(words[words.index("--config") + 1]).stem if "--config" in words else None
+
+
+# Who is who in the database; those who are not named are its superuser, and gone again soon.
+ROLE_OF = {
+    "authority": WEB,
+    "ingest": INGEST,
+    "ingest-2": INGEST,
+    "alerts": WEB,
+    "notifier": NOTIFIER,
+    "seed": MIGRATOR,
+}
+
+
+def database_of(service: dict[str, Any], settings: dict[str, Any]) -> dict[str, str]:
+    """Return how a service connects: what its environment tells goes before its file."""
+    told = dict(settings["database"])
+    for key, value in service.get("environment", {}).items():
+        if "__DATABASE__" in key:
+            told[key.rpartition("__")[2].lower()] = value
+    return told
+
+
+def test_the_superuser_s_password_is_given_to_nobody_who_stays() -> None:
+    holders = {n for n, each in SERVICES.items() if "database_password" in each.get("secrets", ())}
+    assert holders == {"timescaledb", "schema", "roles"}
+    assert {SERVICES[name]["restart"] for name in holders - {"timescaledb"}} == {"on-failure"}
+    for name, role in ROLE_OF.items():
+        assert set(SERVICES[name]["secrets"]) == {f"{role}_password"}
 
 
 @pytest.fixture(scope="module")
@@ -126,16 +156,21 @@ def test_every_file_and_host_a_configuration_names_is_given_to_its_service(name:
     path = CONFIGS[str(config_of(service))]
     assert "./deploy/config:/etc/egenmonitor:ro" in service["volumes"]
     text = re.sub(r"(?m)^#.*$", "", path.read_text())  # what is offered there is not in use
-    assert set(re.findall(r"/run/secrets/(\w+)", text)) <= set(service["secrets"])
     settings = tomllib.loads(text)
+    if "database" in settings:
+        told = database_of(service, settings)
+        settings["database"] = told
+        text = re.sub(r"/run/secrets/database_password", told["password_file"], text)
+    assert set(re.findall(r"/run/secrets/(\w+)", text)) <= set(service["secrets"])
     for table in ("broker", "uplink"):
         if table in settings:
             assert settings[table]["host"] in SERVICES
             assert str(settings[table]["port"]) in LISTENERS
     if "database" in settings:
         environment = SERVICES["timescaledb"]["environment"]
-        user, database = environment["POSTGRES_USER"], environment["POSTGRES_DB"]
-        assert settings["database"]["dsn"] == f"postgresql://{user}@timescaledb:5432/{database}"
+        user = ROLE_OF.get(name, environment["POSTGRES_USER"])
+        place = f"timescaledb:5432/{environment['POSTGRES_DB']}"
+        assert settings["database"]["dsn"] == f"postgresql://{user}@{place}"
     if "enrolment" in settings:
         told = settings["enrolment"]
         assert str(told["broker_port"]) in LISTENERS
@@ -157,8 +192,9 @@ def test_the_demo_s_mail_ends_in_its_own_mailbox(
 ) -> None:
     lines = (ROOT / "deploy/demo.env").read_text().splitlines()
     told = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
-    assert told.keys() == SERVICES["alerts"]["environment"].keys()
-    assert set(SERVICES["alerts"]["environment"].values()) == {None}  # what is not set stays unset
+    for name in ("alerts", "notifier"):
+        unset = {key for key, value in SERVICES[name]["environment"].items() if value is None}
+        assert told.keys() == unset  # what is not set stays unset
     file = tmp_path / "alerts.toml"
     file.write_text('[database]\ndsn = "host=x"\n')
     for name, value in told.items():
@@ -200,7 +236,7 @@ def test_certificates_are_on_volumes_that_those_who_need_them_share(name: str) -
         if key in settings.get("broker", {}):
             place = str(Path(settings["broker"][key]).parent)
             assert mounted[place] == _volumes("authority")[place]
-    if OURS[name]["command"][1] in {"ca", "run"} and "enrolment" in settings:
+    if OURS[name]["command"][1] in {"ca", "serve", "work"} and "enrolment" in settings:
         told = settings["enrolment"]
         wanted = {told["authority_dir"], told["broker_dir"], f"{told['services_dir']}/ingest"}
         assert wanted <= set(mounted)
@@ -218,7 +254,7 @@ def test_the_authority_s_key_is_given_to_nobody_but_alerts() -> None:
         for name, service in SERVICES.items()
         if any(volume.startswith("authority:") for volume in service.get("volumes", []))
     }
-    assert holders == {"alerts", "authority"}
+    assert holders == {"alerts", "authority", "notifier"}
 
 
 def test_the_broker_reads_what_alerts_writes() -> None:
@@ -269,9 +305,22 @@ class Composed:
     def program(self, name: str) -> Program:
         """Return a service with the words compose has for it, ready to start."""
         words = [self._here(word) for word in OURS[name]["command"]]
-        program = Program([sys.executable, "-m", *words], self.directory / f"{name}.log")
+        told = [
+            f"{key}={self._here(value)}"
+            for key, value in OURS[name].get("environment", {}).items()
+            if value is not None and "__DATABASE__" in key
+        ]
+        words = ["/usr/bin/env", *told, sys.executable, "-m", *words]
+        program = Program(words, self.directory / f"{name}.log")
         self._programs[name] = program
         return program
+
+    def database(self, name: str) -> str:
+        """Return how a service connects to the database."""
+        settings = tomllib.loads(CONFIGS[str(config_of(OURS[name]))].read_text())
+        told = database_of(OURS[name], settings)
+        password = Path(self._here(told["password_file"])).read_text().strip()
+        return make_conninfo(self._here(told["dsn"]), password=password)
 
     def stop(self) -> None:
         for program in reversed(self._programs.values()):
@@ -322,17 +371,41 @@ class Composed:
 async def test_the_composed_commands_carry_a_reading_from_a_virtual_cuff_to_the_database(
     composed: Composed,
 ) -> None:
-    for name in ("simulator", "ingest", "alerts"):
+    for name in ("schema", "roles"):
+        assert composed.program(name).finish(PATIENCE_S) == 0, composed.logs()
+    for name in ("simulator", "ingest", "alerts", "notifier"):
         composed.program(name).start()
     record = composed.directory / "data" / "care_record.json"
-    tables = "select count(*) from information_schema.tables where table_name = 'alert_case'"
-    await wait_until("tables", lambda: composed.count(tables) > 0, composed.logs)
     await wait_until("care record", record.exists)
     assert composed.program("seed").finish(PATIENCE_S) == 0, composed.logs()
     composed.program("gateway").start()
     await wait_until(
         "reading stored", lambda: composed.count("select count(*) from reading") > 0, composed.logs
     )
+    beats = "select count(*) from pulse"
+    await wait_until("the notifier at work", lambda: composed.count(beats) > 0, composed.logs)
+    for log in composed.directory.glob("*.log"):
+        assert "permission denied" not in log.read_text(), log
+
+
+# What each must not do, of the many things in tests/alerts/test_roles.py.
+DENIED = {
+    INGEST: "select from person",
+    WEB: "update sample set value = 120",
+    NOTIFIER: "select from account",
+    MIGRATOR: "create role mine",
+}
+
+
+@pytest.mark.parametrize("edition", ["timescaledb"], indirect=True)
+def test_each_service_is_its_own_role_in_the_database(composed: Composed) -> None:
+    for name in ("schema", "roles", "schema", "roles"):  # at each start
+        assert composed.program(name).finish(PATIENCE_S) == 0, composed.logs()
+    for name, role in ROLE_OF.items():
+        with psycopg.connect(composed.database(name), autocommit=True) as connection:
+            assert connection.execute("select current_user").fetchone() == (role,)
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(DENIED[role].encode())
 
 
 @pytest.mark.parametrize("edition", ["timescaledb"], indirect=True)
