@@ -44,7 +44,7 @@ from alerts.web.api.entering import Anyone
 from alerts.web.api.problem import add_handlers
 from alerts.web.services import ServicesOf
 
-_MODULES: Final = (
+MODULES: Final = (
     *(me, alerts, acting, patients, messages),
     *(plans, proposals, templates, pauses, loans, readings),
     *(handovers, consents, blocks, emergency),
@@ -63,7 +63,7 @@ def create_api(services: ServicesOf) -> FastAPI:
         redirect_slashes=False,
     )
     api.state.services = services
-    for module in _MODULES:
+    for module in MODULES:
         api.include_router(module.router)
     described = cache(lambda: describe(api, services, shown()))
 
@@ -78,7 +78,7 @@ def create_api(services: ServicesOf) -> FastAPI:
 
 def shown() -> Iterator[type[BaseModel]]:
     """Yield what the API answers with and takes."""
-    for module in (models, *_MODULES):
+    for module in (models, *MODULES):
         for named in vars(module).values():
             if isinstance(named, type) and issubclass(named, BaseModel):
                 yield named

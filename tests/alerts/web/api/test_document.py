@@ -1,5 +1,6 @@
 """The API describes itself whole, to whoever is logged in, and refuses in one form."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,9 @@ import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from alerts.web.api.app import shown
-from alerts.web.api.problem import _WORDS, Problem
+from alerts.web.api import handovers, proposal_parts
+from alerts.web.api.app import MODULES, shown
+from alerts.web.api.problem import _WORDS, Problem, Words
 from tests.alerts.conftest import Login, Pool
 from tests.alerts.web.api.program import API, Program, slug
 
@@ -111,6 +113,26 @@ async def test_a_database_that_does_not_answer_is_said(
         await pool.close()
         answer = await Program(client).get("/me")
     assert (answer.status_code, slug(answer)) == (503, "database-away")
+
+
+def _tables() -> Iterator[tuple[int, Words]]:
+    """Yield the refusals that stand in tables of their modules."""
+    for module in (*MODULES, proposal_parts):
+        if module is not handovers:
+            yield from getattr(module, "REFUSED", {}).values()
+    for why, (status, title) in handovers.REFUSED.items():
+        slug = f"handover-{why.name.lower().replace('_', '-')}"
+        yield status, Words(slug, title, why.value)
+
+
+def test_every_refusal_is_written_down_and_says_what_now() -> None:
+    written = DOCUMENT.read_text()
+    tables = list(_tables())
+    assert len({words.slug for _, words in tables}) == len(tables) > 40
+    for status, words in tables:
+        assert f"`{words.slug}`" in written
+        assert words.detail.endswith(".")
+        assert words.slug.endswith("-not-yours") == (status == 403), words.slug
 
 
 @pytest.mark.parametrize("status", sorted(_WORDS))
