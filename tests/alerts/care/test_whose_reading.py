@@ -240,3 +240,15 @@ async def test_her_unit_has_it_before_it_when_it_has_waited_a_day(home: Home) ->
     assert await home.tasks_of("eva") == []
     home.world.connection.execute("update task set opened_at = now() - interval '25 hours'")
     assert len(await home.tasks_of("eva")) == 1
+
+
+async def test_answered_late_it_is_a_late_alert_and_not_red_when_she_is_well_again(
+    home: Home,
+) -> None:
+    reading_id = await home.weighs(85.0, ago=2 * DAY)
+    await home.weighs(60.0, ago=HOUR)
+    await home.look()
+    await home.answer(reading_id, Whose.HERS)
+    await home.ingest()
+    assert home.world.rows("select level, late from alert") == [(1, True)]
+    assert home.world.rows("select level, late from breach") == [(2, True)]
