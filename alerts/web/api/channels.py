@@ -218,27 +218,6 @@ async def order(
 
 
 @router.post(
-    "/channels/{channel_id}/remove",
-    operation_id="removeChannel",
-    summary="Take a channel away",
-    response_model=Channels,
-    responses=refusals(403),
-)
-async def remove(
-    services: Services, found: MemberWrites, channel_id: Id, key: Key = None
-) -> Response:
-    """Take one of her channels away, also the last: `is_reached` says what is left."""
-
-    async def act(connection: AsyncConnection) -> Channels:
-        at = await now(connection)
-        if await own_channel.remove(connection, staff_id(found), channel_id, at) is not None:
-            raise HTTPException(404)
-        return await _mine(connection, services, found)
-
-    return await done_once(services, Asked(found, key, f"remove_channel {channel_id}"), act)
-
-
-@router.post(
     "/channels/{channel_id}/test",
     operation_id="testChannel",
     summary="Send me a code",
@@ -279,6 +258,27 @@ async def confirm(
         if done is not Confirmed.YES:
             raise Refused(*_CODES[done])
         return await _mine(connection, services, found)
+
+
+@router.post(
+    "/channels/{channel_id}/remove",
+    operation_id="removeChannel",
+    summary="Take a channel away",
+    response_model=Channels,
+    responses=refusals(403),
+)
+async def remove(
+    services: Services, found: MemberWrites, channel_id: Id, key: Key = None
+) -> Response:
+    """Take one of her channels away, also the last: `is_reached` says what is left."""
+
+    async def act(connection: AsyncConnection) -> Channels:
+        at = await now(connection)
+        if await own_channel.remove(connection, staff_id(found), channel_id, at) is not None:
+            raise HTTPException(404)
+        return await _mine(connection, services, found)
+
+    return await done_once(services, Asked(found, key, f"remove_channel {channel_id}"), act)
 
 
 def _refused(refusal: Refusal) -> Refused:

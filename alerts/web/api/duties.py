@@ -105,8 +105,12 @@ async def rota(
     services: Services,
     found: Colleague,
     unit_id: Id,
-    from_at: Annotated[Utc | None, Query(description="Now, if it is not given.")] = None,
-    until_at: Annotated[Utc | None, Query(description="31 days later, if not given.")] = None,
+    from_at: Annotated[
+        Utc | None, Query(description="Now, if it is not given.", examples=[AT])
+    ] = None,
+    until_at: Annotated[
+        Utc | None, Query(description="31 days later, if not given.", examples=[LATER])
+    ] = None,
 ) -> Rota:
     """Return the rota of one's own unit in a time of at most 92 days."""
     own_unit(found, unit_id)

@@ -77,10 +77,17 @@ class _Csv(Response):
 
 async def _period(
     from_day: Annotated[
-        date | None, Query(description="Four weeks before the end, if it is not given.")
+        date | None,
+        Query(
+            description="Four weeks before the end, if it is not given.", examples=["2026-09-07"]
+        ),
     ] = None,
     until_day: Annotated[
-        date | None, Query(description="The day after the last; today, if it is not given.")
+        date | None,
+        Query(
+            description="The day after the last; today, if it is not given.",
+            examples=["2026-10-05"],
+        ),
     ] = None,
 ) -> Period:
     today = datetime.now(UTC).astimezone(ZONE).date()

@@ -169,8 +169,8 @@ async def drawn(
     services: Services,
     found: Reviewer,
     unit_id: Id,
-    from_at: Utc,
-    until_at: Utc,
+    from_at: Annotated[Utc, Query(examples=[AT])],
+    until_at: Annotated[Utc, Query(examples=[LATER])],
     size: Annotated[int, Query(ge=1, le=SAMPLE_MAX)] = 20,
 ) -> Sample:
     """Draw from what one's own unit's staff did, emergencies and refusals first; that is logged."""

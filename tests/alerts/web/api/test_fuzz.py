@@ -36,7 +36,7 @@ from alerts.web.services import ServicesOf
 from simulator.embedded.postgres import Postgres
 from tests.alerts.conftest import Pool, start_session
 from tests.alerts.web.api.program import API, RED
-from tests.alerts.world import World
+from tests.alerts.world import GATEWAY, World
 from tests.conftest import fresh_database
 
 EXAMPLES = int(os.environ.get("EGENMONITOR_FUZZ_EXAMPLES", "4"))
@@ -61,12 +61,14 @@ THERE = {
     "duty_id": "select max(duty_id) from duty",
     "channel_id": "select max(channel_id) from channel",
     "task_id": "select max(task_id) from task",
+    "technical_id": "select max(technical_id) from technical",
+    "access_id": "select max(access_id) from emergency_access",
 }
 RELATIVE = "select min(relative_id) from relative"
 
 
 def _things(world: World) -> None:
-    """Make one of each for Märta and Anna, who coordinates too; another is offered to her unit."""
+    """Make one of each for Märta and Anna, who coordinates and reviews; one is offered to her."""
     marta, olga, anna = world.patient("marta"), world.patient("olga"), world.staff("anna")
     soon = "now() + interval '1 hour', now() + interval '1 day'"
     template = "plan_template (key, version, name, approved_by, spec, approved_at)"
@@ -83,6 +85,16 @@ def _things(world: World) -> None:
             world.viewer("anna").unit_id,
         ),
         ("staff_function (staff_id, name, from_at) values (%s, 'coordinator', '2020-01-01')", anna),
+        ("staff_function (staff_id, name, from_at) values (%s, 'reviewer', '2020-01-01')", anna),
+        (
+            (
+                "emergency_access (patient_id, staff_id, why, until_at)"
+                " values (%s, %s, 'Hittad medvetslös', now())"
+            ),
+            olga,
+            world.staff("eva"),
+        ),
+        ("technical (kind, key, gateway_id) values ('silent_gateway', 'x', %s)", GATEWAY),
         (f"absence (staff_id, from_at, until_at) values (%s, {soon})", anna),
         (
             f"duty (unit_id, staff_id, from_at, until_at) values (%s, %s, {soon})",
@@ -181,29 +193,32 @@ def test_every_answer_is_one_that_the_description_knows(fuzzed: Fuzzed, username
         assert seen[name] & {200, 201, 409}, (name, seen[name])
 
 
-# What care does with patients. Who does the rest has tests of her own.
+# What each comes further with than the doors; Anna coordinates and reviews as well.
 CARE = {"alerts", "patients", "messages", "plans", "pauses", "loans", "handovers", "sharing"}
+REACHES = {"anna": CARE | {"tasks", "units", "channels", "follow-up"}, "tove": {"technical"}}
 ASKS = "POST /patients/{patient_id}/proposals/{proposal_id}/question"  # only the patient does
+EXTRACT = "GET /me/looks"
+CUTS = "POST /absences/{absence_id}/cut-short"  # of the one that has been withdrawn
+SIGNS = "POST /units/{unit_id}/reviews"  # what was drawn: chance finds no signed name
 
 
 def _reached_by(username: str, raw: dict[str, Any]) -> set[str]:
     """Return the operations that must have been answered at least once."""
     if username == "marta":
-        return {ASKS}
-    if username != "anna":
-        return set()
+        return {ASKS, EXTRACT}
     return {
         f"{method.upper()} {path}"
         for path, operations in raw["paths"].items()
         for method, operation in operations.items()
-        if CARE & set(operation["tags"])
-    } - {ASKS}
+        if REACHES.get(username, set()) & set(operation["tags"])
+    } - {ASKS, EXTRACT, CUTS, SIGNS}
 
 
 def _lead_to_what_there_is(raw: dict[str, Any], world: World) -> None:
     """Let what addresses name be there: most would name nobody. Who asks is not for chance."""
     most = {"alert_id": world.alert("sven"), "patient_id": world.patient("marta")}
     there = {name: world.one(query) for name, query in THERE.items()}
+    there |= {"unit_id": world.viewer("anna").unit_id, "staff_id": world.staff("anna")}
     for operations in raw["paths"].values():
         for operation in operations.values():
             del operation["security"]
@@ -214,6 +229,8 @@ def _lead_to_what_there_is(raw: dict[str, Any], world: World) -> None:
                 elif name in there:
                     only = there[name]
                     schema |= {"minimum": only, "maximum": only, "examples": [only]}
+                elif (name, parameter["in"]) == ("gateway_id", "path"):
+                    schema |= {"enum": [GATEWAY], "examples": [GATEWAY]}
                 elif name == "template_key":
                     schema |= {"enum": [TEMPLATE], "examples": [TEMPLATE]}
                 elif (name, parameter["in"]) == ("key", "query"):
