@@ -145,14 +145,25 @@ where h.answer is null
 """
 
 
-async def offered_to(connection: AsyncConnection, viewer: Viewer) -> list[Offer]:
-    """Return what waits for an answer of the viewer's unit, the oldest first."""
+async def offered_to(
+    connection: AsyncConnection,
+    viewer: Viewer,
+    most: int = OFFERS_MAX,
+    after: tuple[datetime, int] | None = None,
+) -> list[Offer]:
+    """Return what waits for an answer of the viewer's unit, the oldest first.
+
+    With *after*, when one was offered and its number: those that come after it in that order.
+    """
     if not viewer.gives_care:
         return []
+    offered, handover_id = after or (None, None)
     cursor = connection.cursor(row_factory=class_row(Offer))
     await cursor.execute(
-        f"{_OFFERS} and h.to_unit_id = %s order by h.offered_at, h.handover_id limit %s",
-        (viewer.unit_id, OFFERS_MAX),
+        f"{_OFFERS} and h.to_unit_id = %s"
+        " and (%s::timestamptz is null or (h.offered_at, h.handover_id) > (%s, %s::bigint))"
+        " order by h.offered_at, h.handover_id limit %s",
+        (viewer.unit_id, offered, offered, handover_id, most),
     )
     return await cursor.fetchall()
 

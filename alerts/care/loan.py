@@ -149,12 +149,27 @@ async def move(
     return done
 
 
-async def of_patient(connection: Connection, viewer: Viewer, patient_id: int) -> list[Loan]:
-    """Return a patient's loans, the newest first; none for who may not see her."""
+async def of_patient(
+    connection: Connection,
+    viewer: Viewer,
+    patient_id: int,
+    most: int = 200,
+    before: tuple[datetime, int] | None = None,
+) -> list[Loan]:
+    """Return a patient's loans, the newest first; none for who may not see her.
+
+    With *before*, when one began and its number: those that come after it in that order.
+    """
     if await may_speak(connection, viewer, patient_id) is None:
         return []
     cursor = connection.cursor(row_factory=class_row(Loan))
-    await cursor.execute(f"{_LOAN} where l.patient_id = %s order by l.lent_from desc", [patient_id])
+    begun, loan_id = before or (None, None)
+    await cursor.execute(
+        f"{_LOAN} where l.patient_id = %s"
+        " and (%s::timestamptz is null or (l.lent_from, l.loan_id) < (%s, %s::bigint))"
+        " order by l.lent_from desc, l.loan_id desc limit %s",
+        [patient_id, begun, begun, loan_id, most],
+    )
     return await cursor.fetchall()
 
 

@@ -8,6 +8,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+from datetime import datetime
 from typing import Final
 
 from alerts.web.api.problem import Refused, Words
@@ -42,6 +43,27 @@ def read(found: Session, purpose: str, cursor: str) -> str:
     if not hmac.compare_digest(mac, _mac(found, purpose, raw)):
         raise Refused(400, _FORGED)
     return raw.decode()
+
+
+def moment(found: Session, purpose: str, cursor: str | None) -> datetime | None:
+    """Return the time that a cursor says; none: there is no cursor.
+
+    Raises:
+        Refused: It is none of ours.
+    """
+    return datetime.fromisoformat(read(found, purpose, cursor)) if cursor else None
+
+
+def numbered(found: Session, purpose: str, cursor: str | None) -> tuple[datetime, int] | None:
+    """Return the time and number that a cursor says; none: there is no cursor.
+
+    Raises:
+        Refused: It is none of ours.
+    """
+    if not cursor:
+        return None
+    at, _, number = read(found, purpose, cursor).partition(" ")
+    return datetime.fromisoformat(at), int(number)
 
 
 def _mac(found: Session, purpose: str, raw: bytes) -> bytes:

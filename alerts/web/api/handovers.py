@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final, Self
+from typing import Annotated, Final, Self
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from psycopg import AsyncConnection
 from pydantic import BaseModel, Field, model_validator
 
@@ -13,11 +13,11 @@ from alerts.access import Ground
 from alerts.audit.chain import append
 from alerts.audit.entry import DENIED, Action, Entry
 from alerts.care import handover, move
-from alerts.care.handover import MESSAGE_CHARS_MAX, Refusal, Refused
-from alerts.web.api import problem
+from alerts.care.handover import MESSAGE_CHARS_MAX, OFFERS_MAX, Refusal, Refused
+from alerts.web.api import cursor, problem
 from alerts.web.api.deed import Asked, Deed, carry_out, done, look_closely, speak
 from alerts.web.api.document import refusals
-from alerts.web.api.entering import Anyone, Id, Number, Staff, Writer
+from alerts.web.api.entering import Anyone, Cursor, Id, Number, Staff, Writer
 from alerts.web.api.example import AT, answers, takes
 from alerts.web.api.problem import Words
 from alerts.web.api.repeat import Kept, Key
@@ -81,9 +81,10 @@ class Offer(BaseModel):
 class Offers(BaseModel):
     """What waits for an answer of the viewer's unit, the oldest first."""
 
-    model_config = answers(offers=[_OFFER])
+    model_config = answers(offers=[_OFFER], next_cursor=None)
 
     offers: list[Offer]
+    next_cursor: str | None
 
 
 class PatientOffer(BaseModel):
@@ -157,12 +158,23 @@ def _refusal(refused: Refused, now: datetime) -> Exception:
     summary="Who is offered to my unit",
     responses=refusals(),
 )
-async def listed(services: Services, found: Staff) -> Offers:
+async def listed(
+    services: Services,
+    found: Staff,
+    after: Cursor = None,
+    limit_count: Annotated[int, Query(ge=1, le=OFFERS_MAX)] = 50,
+) -> Offers:
     """Return what waits for an answer of the viewer's unit; that she saw them is logged."""
     async with services.pool.connection() as connection:
-        rows = await handover.offered_to(connection, found.viewer)
-        await note_listed(connection, found.viewer, (), {one.patient_id for one in rows})
-    return Offers(offers=[_shown(one) for one in rows])
+        position = cursor.numbered(found, "handovers", after)
+        rows = await handover.offered_to(connection, found.viewer, limit_count + 1, position)
+        page, more = rows[:limit_count], len(rows) > limit_count
+        await note_listed(connection, found.viewer, (), {one.patient_id for one in page})
+    last = f"{page[-1].offered_at.isoformat()} {page[-1].handover_id}" if more else ""
+    return Offers(
+        offers=[_shown(one) for one in page],
+        next_cursor=cursor.write(found, "handovers", last) if more else None,
+    )
 
 
 @router.get(

@@ -1,28 +1,30 @@
 """Devices on loan: what a device, or one user slot of it, measures is hers from then on."""
 
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from psycopg import AsyncConnection
 from pydantic import BaseModel, Field
 
 from alerts.audit.entry import Action
 from alerts.care import lent, loan
 from alerts.care.lent import SERIAL_CHARS_MAX, SLOT_MAX, Answer, Device
-from alerts.care.people import Viewer
+from alerts.web.api import cursor
 from alerts.web.api.deed import Asked, done, is_of, look_closely, speak
 from alerts.web.api.document import refusals
-from alerts.web.api.entering import Anyone, Id, Number, Writer
+from alerts.web.api.entering import Anyone, Cursor, Id, Number, Writer
 from alerts.web.api.example import AT, answers, takes
 from alerts.web.api.problem import Refused, Words, refusal
 from alerts.web.api.repeat import Kept, Key
 from alerts.web.api.time import Moment, Utc
 from alerts.web.services import Services
+from alerts.web.session import Session
 from alerts.words import when
 
 router = APIRouter(tags=["loans"])
 
+PAGE_MAX: Final = 200
 _UNCHANGED: Final = "Inget har ändrats."
 _ADDRESS_CHARS_MAX: Final = 64
 _LOAN: Final = {
@@ -92,9 +94,10 @@ class Loan(BaseModel):
 class Loans(BaseModel):
     """A patient's loans, the newest first."""
 
-    model_config = answers(loans=[_LOAN])
+    model_config = answers(loans=[_LOAN], next_cursor=None)
 
     loans: list[Loan]
+    next_cursor: str | None
 
 
 class Lent(BaseModel):
@@ -161,7 +164,18 @@ async def _owned(connection: AsyncConnection, patient_id: int, loan_id: int) -> 
     )
 
 
-async def _of(connection: AsyncConnection, viewer: Viewer, patient_id: int) -> Loans:
+async def _of(
+    connection: AsyncConnection,
+    found: Session,
+    patient_id: int,
+    before: str | None = None,
+    limit_count: int = PAGE_MAX,
+) -> Loans:
+    purpose = f"loans {patient_id}"
+    position = cursor.numbered(found, purpose, before)
+    rows = await loan.of_patient(connection, found.viewer, patient_id, limit_count + 1, position)
+    page, more = rows[:limit_count], len(rows) > limit_count
+    last = f"{page[-1].lent_from.isoformat()} {page[-1].loan_id}" if more else ""
     return Loans(
         loans=[
             Loan(
@@ -173,8 +187,9 @@ async def _of(connection: AsyncConnection, viewer: Viewer, patient_id: int) -> L
                 lent_from=one.lent_from,
                 returned_at=one.returned_at,
             )
-            for one in await loan.of_patient(connection, viewer, patient_id)
-        ]
+            for one in page
+        ],
+        next_cursor=cursor.write(found, purpose, last) if more else None,
     )
 
 
@@ -184,11 +199,17 @@ async def _of(connection: AsyncConnection, viewer: Viewer, patient_id: int) -> L
     summary="What she has on loan",
     responses=refusals(),
 )
-async def listed(services: Services, found: Anyone, patient_id: Id) -> Loans:
+async def listed(
+    services: Services,
+    found: Anyone,
+    patient_id: Id,
+    before: Cursor = None,
+    limit_count: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 50,
+) -> Loans:
     """Return a patient's loans, for herself and for who cares for her."""
     async with services.pool.connection() as connection:
         await look_closely(connection, found.viewer, patient_id)
-        return await _of(connection, found.viewer, patient_id)
+        return await _of(connection, found, patient_id, before, limit_count)
 
 
 @router.post(
@@ -236,7 +257,7 @@ async def give_back(
         ended = await loan.give_back(connection, found.viewer, loan_id, at=body.at, now=now)
         if ended.answer is not Answer.DONE:
             raise _refusal(ended, now)
-        return done(await _of(connection, found.viewer, patient_id))
+        return done(await _of(connection, found, patient_id))
 
     asked = Asked(found, patient_id, key, loan_id)
     return await speak(services, asked, Action.DEVICE_RETURNED, body, act)

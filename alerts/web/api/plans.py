@@ -201,13 +201,8 @@ async def versions(
     purpose = f"plan-versions {patient_id}"
     async with services.pool.connection() as connection:
         await look(connection, found.viewer, patient_id, Scope.PLAN)
-        position = cursor.read(found, purpose, before) if before else None
-        rows = await plan.spans(
-            connection,
-            patient_id,
-            limit_count + 1,
-            None if position is None else datetime.fromisoformat(position),
-        )
+        position = cursor.moment(found, purpose, before)
+        rows = await plan.spans(connection, patient_id, limit_count + 1, position)
         at = await now(connection)
     page, more = rows[:limit_count], len(rows) > limit_count
     last = page[-1].from_at.isoformat() if more else ""

@@ -74,13 +74,9 @@ async def listed(
     purpose = f"proposals {patient_id}"
     async with services.pool.connection() as connection:
         await look_closely(connection, found.viewer, patient_id)
-        position = cursor.read(found, purpose, before) if before else None
+        position = cursor.moment(found, purpose, before)
         rows = await proposal.of_patient(
-            connection,
-            found.viewer,
-            patient_id,
-            limit_count + 1,
-            None if position is None else datetime.fromisoformat(position),
+            connection, found.viewer, patient_id, limit_count + 1, position
         )
     page, more = rows[:limit_count], len(rows) > limit_count
     last = page[-1].proposed_at.isoformat() if more else ""

@@ -84,6 +84,28 @@ async def test_it_is_declined_with_a_reason_or_taken_back(world: World, browse: 
     ) == (world.viewer("anna").unit_id)
 
 
+async def test_offers_come_page_by_page_and_who_saw_them_is_logged(
+    world: World, browse: Login
+) -> None:
+    unit, other = (world.viewer(key).unit_id for key in ("anna", "lisa"))
+    for key in ("marta", "kalle", "sven"):  # at one moment
+        world.connection.execute(
+            "insert into handover (patient_id, from_unit_id, to_unit_id, offered_at)"
+            " values (%s, %s, %s, '2026-01-01')",
+            (world.patient(key), unit, other),
+        )
+    async with browse("lisa") as client:
+        lisa = Program(client)
+        whole = (await lisa.get("/handovers")).json()["offers"]
+        found, page = [], (await lisa.get("/handovers", limit_count=2)).json()
+        found += page["offers"]
+        page = (await lisa.get("/handovers", limit_count=2, cursor=page["next_cursor"])).json()
+        found += page["offers"]
+    assert (found, page["next_cursor"], len(whole)) == (whole, None, 3)
+    seen = world.rows("select patient_ids from access_log where ground = 'queue' order by number")
+    assert [len(patients) for (patients,) in seen] == [3, 2, 1]
+
+
 async def test_what_hinders_her_is_said(world: World, browse: Login) -> None:
     path = f"/patients/{world.patient('marta')}/handover"
     own, other = (world.viewer(key).unit_id for key in ("anna", "lisa"))

@@ -25,6 +25,11 @@ async def test_a_device_is_lent_moved_and_given_back(world: World, browse: Login
         assert moved.status_code == 200
         assert (await anna.get(marta)).json()["loans"][0]["returned_at"] is not None
         assert (await anna.get(kalle)).json()["loans"][0]["loan_id"] == moved.json()["loan_id"]
+        both = (await anna.get(kalle)).json()["loans"]
+        first = (await anna.get(kalle, limit_count=1)).json()
+        rest = (await anna.get(kalle, limit_count=1, cursor=first["next_cursor"])).json()
+        assert first["loans"] + rest["loans"] == both
+        assert (len(both), rest["next_cursor"]) == (2, None)
         back = await anna.post(f"{kalle}/{moved.json()['loan_id']}/return", {})
         assert back.json()["loans"][0]["returned_at"] is not None
         again = await anna.post(f"{kalle}/{moved.json()['loan_id']}/return", {})
