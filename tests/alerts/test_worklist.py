@@ -8,11 +8,11 @@ from psycopg import AsyncConnection
 from alerts import engine
 from alerts import worklist as module
 from alerts.care import people
-from alerts.worklist import Worklist, worklist
+from alerts.worklist import Place, Worklist, worklist
 from tests.alerts import rota
 from tests.alerts.conftest import Pool
 from tests.alerts.rota import HOUR
-from tests.alerts.world import D, P, S, World
+from tests.alerts.world import D, P, S, W, World
 
 
 async def seen_by(world: World, pool: Pool, who: str) -> Worklist:
@@ -279,6 +279,67 @@ async def test_what_there_is_no_room_for_is_counted(
         await world.measure_soon(key, {S: 192.0, D: 80.0, P: 105.0})
     listed = await seen_by(world, pool, "anna")
     assert (len(listed.rows), listed.red, listed.yellow, listed.left_out) == (2, 3, 3, 4)
+
+
+async def test_pages_hold_every_row_once_in_the_order_of_urgency(
+    world: World, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("marta", "kalle", "sven"):
+        await world.measure_soon(key, {S: 192.0, D: 80.0, P: 105.0, W: 78.5})
+    whole = await seen_by(world, pool, "anna")
+    resting, taken, twin = (row.alert_id for row in whole.rows[2:5])
+    world.connection.execute(
+        "update alert_case set snoozed_until = now() + interval '1 day' where alert_id = %s",
+        (resting,),
+    )
+    world.connection.execute(
+        "update alert set state = 'acknowledged' where alert_id = %s", (taken,)
+    )
+    world.connection.execute(
+        "update alert set opened_at = (select min(opened_at) from alert) "
+        "where alert_id in (%s, %s)",
+        (taken, twin),
+    )
+    whole = await seen_by(world, pool, "anna")
+    assert (len(whole.rows), whole.left_out, whole.next) == (9, 0, None)
+    assert whole.rows[-1].alert_id == resting
+    for size in (1, 2, 4, 9):
+        monkeypatch.setattr(module, "ROWS_MAX", size)
+        found, after = [], None
+        async with pool.connection() as connection:
+            while True:
+                page = await worklist(connection, world.viewer("anna"), after=after)
+                found += [row.alert_id for row in page.rows]
+                assert (page.red, page.yellow) == (3, 6)
+                assert page.left_out == 9 - len(found)
+                if page.next is None:
+                    break
+                after = Place.read(str(page.next))
+        assert found == [row.alert_id for row in whole.rows]
+
+
+async def test_what_was_ended_meanwhile_moves_no_row_to_another_page(
+    world: World, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("marta", "kalle", "sven"):
+        await world.measure_soon(key, {S: 192.0, D: 80.0})
+    whole = [row.alert_id for row in (await seen_by(world, pool, "anna")).rows]
+    monkeypatch.setattr(module, "ROWS_MAX", 2)
+    async with pool.connection() as connection:
+        first = await worklist(connection, world.viewer("anna"))
+        world.connection.execute(
+            "update alert set state = 'closed' where alert_id = %s", (whole[1],)
+        )
+        rest = await worklist(connection, world.viewer("anna"), after=first.next)
+    assert [row.alert_id for row in rest.rows] == whole[2:]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0", "0.1.0.1", "2.1.0.1.1", "0.3.0.1.1", "0.1.0.1.1 ", "0.1.0.٣.1", "0.1.0.1.-1"]
+)
+def test_a_place_that_nobody_wrote_is_none(text: str) -> None:
+    with pytest.raises(ValueError, match="place"):
+        Place.read(text)
 
 
 async def test_an_alert_without_a_breach_is_seen_all_the_same(world: World, pool: Pool) -> None:

@@ -15,7 +15,7 @@ from alerts.web.api.etag import etag, is_same
 from alerts.web.api.repeat import Kept
 from alerts.web.guard import Closed, note_listed
 from alerts.web.services import Services
-from alerts.worklist import worklist
+from alerts.worklist import Place, worklist
 
 router = APIRouter(tags=["alerts"])
 
@@ -38,12 +38,13 @@ IfNoneMatch = Annotated[
     summary="What waits for me",
     responses=refusals(),
 )
-async def my_worklist(services: Services, found: Staff) -> models.Worklist:
+async def my_worklist(services: Services, found: Staff, after: Cursor = None) -> models.Worklist:
     """Return a staff member's alerts, messages and tasks, as her first page shows them."""
     viewer = found.viewer
     assert viewer.staff_id is not None
     async with services.pool.connection() as connection:
-        listed = await worklist(connection, viewer)
+        place = Place.read(cursor.read(found, "worklist", after)) if after else None
+        listed = await worklist(connection, viewer, after=place)
         await log.append_shown(connection, viewer.staff_id, [row.alert_id for row in listed.rows])
         letters = await messages.waiting(connection, viewer)
         todo = await tasks.tasks(connection, viewer)
@@ -57,6 +58,7 @@ async def my_worklist(services: Services, found: Staff) -> models.Worklist:
         alerts=[shown.alert(row, viewer) for row in listed.rows],
         messages=[shown.waiting(one) for one in letters],
         tasks=[shown.task(one, now) for one in todo],
+        next_cursor=cursor.write(found, "worklist", str(listed.next)) if listed.next else None,
     )
 
 

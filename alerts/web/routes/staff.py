@@ -26,7 +26,7 @@ from alerts.web.rows import row_contexts
 from alerts.web.services import Services
 from alerts.web.session import Session
 from alerts.words import swedish_order, when
-from alerts.worklist import ended_cases, open_cases, worklist
+from alerts.worklist import Place, ended_cases, open_cases, worklist
 from devices.quantity import Panel, Quantity
 
 router = APIRouter()
@@ -38,7 +38,12 @@ Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 
 @router.get("/")
-async def first_page(request: Request, services: Services, found: Anyone) -> Response:
+async def first_page(
+    request: Request,
+    services: Services,
+    found: Anyone,
+    after: Annotated[str, Query(alias="efter", max_length=60)] = "",
+) -> Response:
     """Show a staff member her worklist; send a patient and a technician to their own pages."""
     viewer = found.viewer
     if viewer.relative_id is not None:
@@ -50,7 +55,7 @@ async def first_page(request: Request, services: Services, found: Anyone) -> Res
     if not viewer.gives_care:
         return RedirectResponse("/konto", 303)
     async with services.pool.connection() as connection:
-        listed = await worklist(connection, viewer)
+        listed = await worklist(connection, viewer, after=_place(after))
         await log.append_shown(connection, viewer.staff_id, [row.alert_id for row in listed.rows])
         everybody = await people.patients(connection, viewer)
         letters = await messages.waiting(connection, viewer)
@@ -65,6 +70,7 @@ async def first_page(request: Request, services: Services, found: Anyone) -> Res
         "worklist.html",
         session=found,
         worklist=listed,
+        is_first=not after,
         rows=row_contexts(listed, viewer),
         patients=everybody,
         letters=letters,
@@ -72,6 +78,14 @@ async def first_page(request: Request, services: Services, found: Anyone) -> Res
         asked=asked,
         closed="closed" in request.query_params,
     )
+
+
+def _place(text: str) -> Place | None:
+    """Return where the page before ended; an address that nobody was given begins anew."""
+    try:
+        return Place.read(text)
+    except ValueError:
+        return None
 
 
 @router.get("/patients/{patient_id}")

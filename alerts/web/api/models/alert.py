@@ -126,14 +126,16 @@ class Worklist(BaseModel):
             }
         ],
         tasks=[],
+        next_cursor=None,
     )
 
     red_count: int
     yellow_count: int
-    left_out_count: int = Field(description="Alerts there was no room for.")
+    left_out_count: int = Field(description="Alerts that come after these.")
     alerts: list[Alert]
     messages: list[WaitingMessages]
     tasks: list[Task]
+    next_cursor: str | None = Field(description="Of the next alerts; null: these are the last.")
 
 
 class LogEntry(BaseModel):
