@@ -8,7 +8,6 @@ from alerts.alert import Level
 from alerts.channels import message
 from alerts.channels.channel import Carriers
 from alerts.channels.mail import Mail
-from alerts.channels.message import Kind
 from alerts.channels.outcome import Fault, Outcome, State
 from alerts.channels.settings import MailSettings
 from simulator.embedded.child import free_port
