@@ -33,6 +33,8 @@ class Grants:
     lock: tuple[tuple[str, str], ...] = ()
     # Which columns of a table may be updated (names between blanks), where not all of them may.
     columns: tuple[tuple[str, str], ...] = ()
+    # Of which columns it draws numbers itself, and not only by inserting rows.
+    draws: tuple[tuple[str, str], ...] = ()
 
     def items(self) -> list[tuple[str, str]]:
         """Return each privilege with its table, also where it is for some columns only."""
@@ -72,6 +74,7 @@ GRANTS: Final = {
         canary_beat gateway_config gateway_event registry_change rejudge rule_due sample_day
         sample_day_mark""",
         lock=(("patient", "patient_id"), ("gateway", "gateway_id"), ("rejudge", "reading_id")),
+        draws=(("breach", "breach_id"),),
     ),
     WEB: Grants(
         select=f"""
@@ -242,7 +245,10 @@ where p.pronamespace = 'public'::regnamespace
 def _grant(connection: psycopg.Connection[Any], role: sql.Identifier, grants: Grants) -> None:
     """Take everything from a role, then give it what it needs."""
     connection.execute(sql.SQL("grant usage on schema public to {}").format(role))
-    connection.execute(sql.SQL("revoke all on all tables in schema public from {}").format(role))
+    for kind in ("tables", "sequences"):
+        connection.execute(
+            sql.SQL("revoke all on all {} in schema public from {}").format(sql.SQL(kind), role)
+        )
     for privilege, table in grants.whole():
         connection.execute(
             sql.SQL("grant {} on {} to {}").format(
@@ -257,5 +263,15 @@ def _grant(connection: psycopg.Connection[Any], role: sql.Identifier, grants: Gr
                 sql.SQL(", ").join(map(sql.Identifier, columns.split())),
                 sql.Identifier(table),
                 role,
+            )
+        )
+    for table, column in grants.draws:
+        row = connection.execute(
+            "select pg_get_serial_sequence(%s, %s)", [table, column]
+        ).fetchone()
+        sequence = "" if row is None else str(row[0])
+        connection.execute(
+            sql.SQL("grant usage on sequence {} to {}").format(
+                sql.Identifier(*sequence.split(".")), role
             )
         )

@@ -41,13 +41,21 @@ from tests.alerts.world import GATEWAY, PASSWORD, D, S, World
 
 ROOT = Path(__file__).parents[2]
 RED = {S: 192.0, D: 112.0}
+SECRET = "of every role in these tests"
 
 
 @pytest.fixture(scope="session")
 def with_roles(plain_postgres: Postgres, template: str) -> Iterator[Shared]:
     """The database behind the guarded worlds."""
-    with shared_by_all(plain_postgres, template, lambda world: roles.apply(world.connection)) as it:
+    with shared_by_all(plain_postgres, template, lambda world: known(world.connection)) as it:
         yield it
+
+
+def known(connection: psycopg.Connection[Any]) -> None:
+    """Let the database know the roles, and each log in."""
+    roles.apply(connection)
+    for role in (*GRANTS, MIGRATOR):
+        roles.set_password(connection, role, SECRET)
 
 
 @pytest.fixture
@@ -59,7 +67,7 @@ def guarded(with_roles: Shared) -> Iterator[World]:
 
 def as_role(world: World, role: str) -> str:
     """Return how to connect as a role."""
-    return make_conninfo(world.dsn, options=f"-c role={role}")
+    return make_conninfo(world.dsn, user=role, password=SECRET)
 
 
 def say(world: World, role: str, statement: str) -> Any:

@@ -15,7 +15,7 @@ from alerts.roles_command import ROLES, roles_command
 from alerts.schema import SOURCES
 from ingest.schema.migrate import migrate
 from simulator.embedded.postgres import Postgres
-from tests.alerts.test_roles import DENIED, RED, as_role, say
+from tests.alerts.test_roles import DENIED, RED, as_role, known, say
 from tests.alerts.world import D, S, World, build
 from tests.conftest import fresh_database
 
@@ -28,7 +28,7 @@ def chunked(timescale_postgres: Postgres) -> Iterator[str]:
     for dsn in fresh_database(timescale_postgres):
         build(dsn)
         with psycopg.connect(dsn, autocommit=True) as connection:
-            roles.apply(connection)
+            known(connection)
             world = World(as_role(World(dsn, connection), INGEST), connection)
             # The first rows of a chunk make it: under ingest's own role.
             for weeks in (0, 4, 8):
@@ -151,3 +151,4 @@ def test_who_has_the_password_of_a_role_is_that_role(
             psycopg.connect(make_conninfo(chunked, user=role, password="another"))
     kept = guarded.rows("select rolpassword from pg_authid where rolname = any(%s)", list(ROLES))
     assert all(password.startswith("SCRAM-SHA-256$") for (password,) in kept)
+    known(guarded.connection)
