@@ -4,6 +4,7 @@ The look for faults, its policy and the sending are the real ones; Tove is the t
 unit works weekdays 8 to 16.
 """
 
+import asyncio
 from datetime import datetime, timedelta
 
 import pytest
@@ -283,6 +284,30 @@ async def test_readings_that_reach_nobody_are_urgent_when_they_are_many(
     story.expects()
     await technicians.at("09:11")
     story.expects("09:11 tove: 1 fel, bråttom")
+
+
+async def test_two_who_look_at_once_tell_her_once(story: Story, technicians: Technicians) -> None:
+    await technicians.at("09:00")
+    for name in ("g-1", "g-2"):
+        technicians.another(name)
+    async with story.pool.connection() as other:
+        looks = (watch.look(each, story.now) for each in (story.connection, other))
+        await asyncio.gather(*looks)
+    await story.turn()
+    story.expects("09:00 tove: 2 fel")
+
+
+async def test_a_look_that_dies_has_told_nobody_and_the_next_does(
+    story: Story, technicians: Technicians
+) -> None:
+    await technicians.at("09:00")
+    technicians.another("g-1")
+    async with story.connection.transaction(force_rollback=True):
+        await watch.look(story.connection, story.now)
+    await story.turn()
+    story.expects()
+    await technicians.at("09:01")
+    story.expects("09:01 tove: 1 fel")
 
 
 async def test_no_message_names_anybody(story: Story, technicians: Technicians) -> None:
