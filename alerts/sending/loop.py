@@ -14,7 +14,7 @@ from alerts.channels.channel import Carriers, send_safely
 from alerts.channels.message import Message
 from alerts.ending import end
 from alerts.pulse import Part, beat
-from alerts.sending import carried, notices, store
+from alerts.sending import carried, notices, proof, store
 from alerts.sending.store import Claimed
 
 Pool = AsyncConnectionPool[Any]
@@ -89,7 +89,8 @@ async def start(
         claim = await store.claim(connection, carriers.kinds, at, room)
         left = room - len(claim.to_send)
         notes = await notices.claim(connection, carriers.kinds, at, left)
-        await beat(connection, Part.SENDING)  # who cannot claim sends nothing, and is silent
+        if await proof.marks(connection):  # who cannot claim, or write what came of it, is silent
+            await beat(connection, Part.SENDING)
     to_send: list[Claimed | notices.Claimed] = [*claim.to_send, *notes.to_send]
     for one in to_send:
         task = tasks.create_task(

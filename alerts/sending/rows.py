@@ -78,8 +78,9 @@ update attempt set state = %s, fault = %s, answered_at = %s, reply = %s,
 where attempt_id = %s and state in ('sending', 'unknown')
 """
 # Their senders are dead: what they sent, nobody knows.
+DIED: Final = "the sender died"
 _BURY: Final = sql.SQL("""
-update attempt set state = %s, fault = %s, answered_at = %s, reply = 'the sender died'
+update attempt set state = %s, fault = %s, answered_at = %s, reply = %s
 where {what} = any(%s) and state = 'sending' and began_at <= %s
 """)
 _WAYS: Final = """
@@ -168,7 +169,7 @@ async def bury(
     connection: Connection, ids: Sequence[int], at: datetime, of: Of = Of.NOTIFICATION
 ) -> None:
     """Note that the senders of old attempts are dead: what they sent, nobody knows."""
-    values = (State.UNKNOWN, Fault.PROVIDER, at, list(ids), at - LEASE)
+    values = (State.UNKNOWN, Fault.PROVIDER, at, DIED, list(ids), at - LEASE)
     await connection.execute(_BURY.format(what=sql.Identifier(of)), values)
 
 

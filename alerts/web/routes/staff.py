@@ -55,7 +55,8 @@ async def first_page(
     if not viewer.gives_care:
         return RedirectResponse("/konto", 303)
     async with services.pool.connection() as connection:
-        listed = await worklist(connection, viewer, after=_place(after))
+        place = _place(after)
+        listed = await worklist(connection, viewer, after=place)
         await log.append_shown(connection, viewer.staff_id, [row.alert_id for row in listed.rows])
         everybody = await people.patients(connection, viewer)
         letters = await messages.waiting(connection, viewer)
@@ -70,7 +71,7 @@ async def first_page(
         "worklist.html",
         session=found,
         worklist=listed,
-        is_first=not after,
+        is_first=place is None,
         rows=row_contexts(listed, viewer),
         patients=everybody,
         letters=letters,

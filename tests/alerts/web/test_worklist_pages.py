@@ -41,6 +41,7 @@ async def test_who_follows_the_links_sees_all(browse: Login, five: list[int]) ->
         again = (await anna.get("/?efter=1.2")).text
     assert seen == five
     assert [int(alert_id) for alert_id in _ROW.findall(again)] == five[:2]
+    assert "data-live" in again
 
 
 async def test_a_program_follows_the_cursor(browse: Login, five: list[int]) -> None:
