@@ -252,3 +252,14 @@ async def test_answered_late_it_is_a_late_alert_and_not_red_when_she_is_well_aga
     await home.ingest()
     assert home.world.rows("select level, late from alert") == [(1, True)]
     assert home.world.rows("select level, late from breach") == [(2, True)]
+
+
+async def test_what_waits_is_found_by_its_own_index(home: Home) -> None:
+    """Among all readings there ever were: the look comes each minute."""
+    names = {**whose_reading._names(home.now), "patient_id": None}
+    async with home.connection.transaction():
+        await home.connection.execute("set local enable_seqscan = off")
+        plan = await home.connection.execute(f"explain {whose_reading._OPEN}", names)
+        lines = [line for (line,) in await plan.fetchall() if " on reading r" in line]
+    assert lines
+    assert all("reading_whose" in line for line in lines)
