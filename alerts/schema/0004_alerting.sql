@@ -130,7 +130,6 @@ create table attempt (
 create index attempt_by_key on attempt (provider_key) where provider_key is not null;
 create index attempt_of_channel on attempt (channel_id, began_at desc);
 create index attempt_lately on attempt (began_at);
-create index attempt_newest on attempt (began_at desc);
 
 -- When somebody wants to hear of yellow alerts; of red ones she hears at once. No row: as
 -- alerts.sending.reach has it.
