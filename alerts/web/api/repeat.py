@@ -35,6 +35,14 @@ _OTHER: Final = Words(
 )
 
 
+# One at a time clears away what is too old. Nobody waits for her: she may wait for the access log,
+# which who waits may hold.
+_CLEAR: Final = """
+delete from idempotency_key where made_at <= now() - %s
+    and (select pg_try_advisory_xact_lock(hashtextextended('idempotency_key', 2)))
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """An answer as it was given."""
@@ -86,7 +94,10 @@ async def once(
             raise Refused(422, _OTHER)
         return Kept(*row[1:]), True
     kept = await act()
-    await connection.execute("delete from idempotency_key where made_at <= now() - %s", (KEPT,))
+    await connection.execute(
+        "delete from idempotency_key where account_id = %s and key = %s", (found.account_id, key)
+    )
+    await connection.execute(_CLEAR, (KEPT,))
     await connection.execute(
         "insert into idempotency_key (account_id, key, request_hash, status, etag, body)"
         " values (%s, %s, %s, %s, %s, %s)",
