@@ -11,10 +11,12 @@ from alerts.audit.entry import Action
 from alerts.care import people, plan_end
 from alerts.care.plan_end import WHY_CHARS_MAX
 from alerts.care.proposal import Answer, How
+from alerts.sending.store import now
 from alerts.web.guard import OwnForm, Staff, let_speak
 from alerts.web.pages import page
 from alerts.web.services import Services
 from alerts.web.session import Session
+from alerts.web.text import one_line
 from alerts.words import ZONE
 
 router = APIRouter()
@@ -61,7 +63,7 @@ async def end(
         await let_speak(
             connection, found.viewer, patient_id, Action.PATIENT_SEEN, reads=not is_whole
         )
-        now = await _now(connection)
+        at = await now(connection)
         try:
             from_day = date.fromisoformat(day) if day else None
         except ValueError:
@@ -73,9 +75,9 @@ async def end(
             found.viewer,
             patient_id,
             How(how) if how in HOW else How.RELATIVE,  # which is refused as none
-            why=_plain(why),
+            why=one_line(why),
             from_day=from_day,
-            now=now,
+            now=at,
         )
         if done.answer is Answer.DONE:
             return RedirectResponse(f"/patients/{patient_id}", 303)
@@ -115,15 +117,3 @@ async def _page(
         day=day or datetime.now(ZONE).date().isoformat(),
         most=WHY_CHARS_MAX,
     )
-
-
-def _plain(text: str) -> str:
-    """Return *text* without control characters, which the database or a page would refuse."""
-    return " ".join("".join(filter(str.isprintable, line)) for line in text.splitlines()).strip()
-
-
-async def _now(connection: AsyncConnection) -> datetime:
-    row = await (await connection.execute("select now()")).fetchone()
-    assert row is not None
-    now: datetime = row[0]
-    return now

@@ -14,10 +14,12 @@ from alerts.care import people, reading_review, whose_reading
 from alerts.care.reading_review import WHY_CHARS_MAX, Answer
 from alerts.care.reading_seen import Seen, seen
 from alerts.care.whose_reading import Whose
+from alerts.sending.store import now
 from alerts.web.guard import OwnForm, Patient, Staff, let_speak
 from alerts.web.pages import page
 from alerts.web.services import Services
 from alerts.web.session import Session
+from alerts.web.text import one_line
 from alerts.words import swedish_order
 from ingest.asked import Verdict
 
@@ -71,8 +73,8 @@ async def put_right(
             reading_id,
             Verdict(verdict),
             to_patient_id=to if verdict == Verdict.MOVED else None,
-            why=_plain(why),
-            now=await _now(connection),
+            why=one_line(why),
+            now=await now(connection),
         )
         if done.answer is Answer.ASKED:
             return RedirectResponse(f"/patients/{patient_id}/matningar/{reading_id}", 303)
@@ -107,7 +109,7 @@ async def say_whose(
             reading_id,
             Whose(whose) if other is None else Whose.OTHER,
             to_patient_id=other,
-            now=await _now(connection),
+            now=await now(connection),
         )
     if done.answer is Answer.NOT_FOUND:
         raise HTTPException(404)
@@ -121,7 +123,7 @@ async def say_was_me(
     """Answer, as the patient, whether it was she who stood on the scale."""
     async with services.pool.connection() as connection:
         answer = await whose_reading.answer_own(
-            connection, found.viewer, reading_id, was_me=was_me, now=await _now(connection)
+            connection, found.viewer, reading_id, was_me=was_me, now=await now(connection)
         )
     if answer is Answer.NOT_FOUND:
         raise HTTPException(404)
@@ -171,15 +173,3 @@ async def _page(
         why=why,
         most=WHY_CHARS_MAX,
     )
-
-
-def _plain(text: str) -> str:
-    """Return *text* without control characters, which the database or a page would refuse."""
-    return " ".join("".join(filter(str.isprintable, line)) for line in text.splitlines()).strip()
-
-
-async def _now(connection: AsyncConnection) -> datetime:
-    row = await (await connection.execute("select now()")).fetchone()
-    assert row is not None
-    now: datetime = row[0]
-    return now

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,8 +13,11 @@ from psycopg import AsyncConnection
 from alerts.care import todo
 from ingest.clock import Clock
 from ingest.meter import NullMeter
+from simulator.embedded.broker import Broker
 from tests.alerts.conftest import Login
-from tests.alerts.world import GATEWAY, W, World
+from tests.alerts.world import GATEWAY, W, World, device
+from tests.ingest.county import message, reading
+from tests.ingest.process import connected, running, until
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -91,6 +95,31 @@ async def test_from_the_worklist_it_goes_to_whom_it_belongs_and_alerts_her_care(
     assert "Kalle" not in after.text
 
 
+async def test_the_whole_way_from_the_scale_to_the_alert_of_whose_it_was(
+    world: World, doubted: UUID, browse: Login, embedded_broker: Broker, tmp_path: Path
+) -> None:
+    """With ingest as the process that it is, and a broker."""
+    kalle, port = world.patient("kalle"), embedded_broker.port
+    weighed = reading({W: 90.0}, device_id=device("marta"), measured_at=datetime.now(UTC))
+    with running(tmp_path, world.dsn, port), connected(port) as gateway:
+        sent = await asyncio.to_thread(lambda: gateway.receipt(gateway.send(message([weighed]))))
+        assert sent.receipt.stored == (weighed.reading_id,)
+        assert world.rows("select 1 from alert") == []
+        async with await AsyncConnection.connect(world.dsn, autocommit=True) as connection:
+            await todo.look(connection)
+        async with browse("anna") as anna:
+            assert "Vågen visade 90,0 kg" in (await anna.get("/")).text
+            where = address(world, weighed.reading_id)
+            await anna.submit(f"{where}/vems", whose=str(kalle))
+            assert "Vågen visade 85,0 kg" in (await anna.get("/")).text
+        await asyncio.to_thread(
+            until, lambda: bool(world.rows("select 1 from alert")), lambda: "an alert"
+        )
+    assert world.rows("select patient_id, level, late from alert") == [(kalle, 2, False)]
+    assert world.one("select refused is null from review_request")
+    assert doubted != weighed.reading_id
+
+
 async def test_the_patient_is_asked_on_her_page_and_her_word_counts(
     world: World, doubted: UUID, browse: Login
 ) -> None:
@@ -129,12 +158,12 @@ async def test_any_reading_is_confirmed_or_rejected_with_a_reason(
         page = await anna.get(where)
         assert "Ovanligt: vikten liknar inte de senaste." in page.text
         assert "Mätningen räknas inte" in page.text
-        for fields in ({}, {"verdict": "moved"}, {"verdict": "rejected", "why": " "}):
+        for fields in ({}, {"verdict": "moved", "to": ""}, {"verdict": "rejected", "why": " "}):
             refused = await anna.submit(where, **{"why": "Hunden", **fields})
             assert refused.status_code == 422
             assert "Inget är ändrat." in refused.text
         assert world.one("select count(*) from review_request") == 0
-        said = await anna.submit(where, verdict="rejected", why="Hunden stod på vågen\0")
+        said = await anna.submit(where, verdict="rejected", to="", why="Hunden stod på vågen\0")
         assert (said.status_code, said.headers["location"]) == (303, where)
         waiting = await anna.get(where)
         assert "Det görs inom några sekunder" in waiting.text
