@@ -112,8 +112,8 @@ MATRIX: dict[tuple[str, str], Row] = {
     ("POST", "/me/matningar/{reading_id}"): patient(422),
     ("GET", "/me"): patient(200),
     ("GET", "/me/delning"): patient(200),
-    ("POST", "/me/delning/dela"): patient(422),  # with whom, it does not say
-    ("POST", "/me/delning/sluta"): patient(422),
+    ("POST", "/me/delning/dela"): patient(409),  # with somebody else's relative
+    ("POST", "/me/delning/sluta"): patient(409),
     ("GET", "/me/logg"): patient(200),
     ("GET", "/narstaende"): (*(NONE,) * 7, 200, NONE, LOGIN),
     # Nothing is written in the forms, and the task is another's: it is on nobody's list.
@@ -143,7 +143,7 @@ MATRIX: dict[tuple[str, str], Row] = {
     ("POST", "/teknik/koder"): technician(NONE),  # no gateway is enrolled here
     ("GET", "/teknik/{gateway_id}"): technician(200),
     ("GET", "/teknik/{gateway_id}/nu"): technician(200),
-    # A fault that there is not: the technician is told so on her list.
+    # A fault that another has taken: the technician is told so on her list.
     ("POST", "/teknik/fel/{technical_id}/ta"): technician(303),
     ("POST", "/teknik/fel/{technical_id}/lamna"): technician(303),
     ("POST", "/teknik/fel/{technical_id}/klart"): technician(303),
@@ -186,9 +186,10 @@ MATRIX: dict[tuple[str, str], Row] = {
     ("POST", f"{UNIT}/policies/{{level}}"): OFFICE,
     ("POST", f"{UNIT}/policies/{{level}}/rehearse"): OFFICE,
     ("GET", f"{API}/technical"): technician(200, GONE),
-    ("POST", f"{API}/technical/{{technical_id}}/take"): OFFICE,  # there is no such fault
-    ("POST", f"{API}/technical/{{technical_id}}/leave"): OFFICE,
-    ("POST", f"{API}/technical/{{technical_id}}/close"): technician(422, GONE),
+    # Another technician has taken it.
+    ("POST", f"{API}/technical/{{technical_id}}/take"): technician(409, GONE),
+    ("POST", f"{API}/technical/{{technical_id}}/leave"): technician(409, GONE),
+    ("POST", f"{API}/technical/{{technical_id}}/close"): technician(409, GONE),
     ("GET", f"{API}/gateways"): technician(200, GONE),
     ("GET", f"{API}/gateways/{{gateway_id}}"): technician(200, GONE),
     ("GET", f"{API}/indicators"): OFFICE,
@@ -238,15 +239,24 @@ OF_FUNCTION: dict[tuple[str, str], dict[str, int]] = {
 # Of a patient, and answered to all but staff before anybody is looked for.
 GUARDED = {("POST", f"{API}/patients/{{patient_id}}/substitutes")}
 ENDS_THE_SESSION = {("POST", "/logout"), ("POST", "/konto/avsluta-alla")}
-BODIES = {
+BODIES: dict[str, dict[str, object]] = {
     "close": {"outcome": "contacted"},
     "snooze": {"until": str(datetime.now(UTC) + timedelta(hours=1)), "why": "Ny dos"},
     "messages": {"text": "Hej"},
     f"{API}/patients/{{patient_id}}/substitutes": {"staff_ids": []},
     "done": {"ending": "phoned"},
     "review": {"said": "Rimligt."},
+    f"{API}/technical/{{technical_id}}/close": {"note": "Klart."},
     "confirm": {"code": "123 456"},
     "cut-short": {"at": str(datetime.now(UTC) + timedelta(hours=36))},
+}
+# What is written in every form; as far as the form asks for it.
+FORM = {
+    "outcome": "contacted",
+    "seen": "1000",
+    "ending": "phoned",
+    "code": "123456",
+    "scope": "values",
 }
 # What a relative's page and her own are about is not in the address.
 ABOUT_HER = {
@@ -254,6 +264,8 @@ ABOUT_HER = {
     ("GET", "/me/meddelanden"): {"herself"},
     ("POST", "/me/meddelanden"): {"herself"},
     ("GET", "/me/delning"): {"herself"},
+    ("POST", "/me/delning/dela"): {"herself"},
+    ("POST", "/me/delning/sluta"): {"herself"},
     ("GET", "/me/logg"): {"herself"},
     ("GET", f"{API}/me/looks"): {"herself"},
     ("GET", "/narstaende"): {"relative", "not"},
@@ -374,6 +386,21 @@ def _others(make: People, world: Peopled) -> None:
         " values (%s, %s, 'Hittad medvetslös', now() + interval '1 hour') returning access_id",
         patient.patient_id,
         somebody.staff_id,
+    )
+    world.others["technical_id"] = make.one(
+        "insert into technical (kind, key, gateway_id, taken_by, taken_at)"
+        " values ('silent_gateway', 'x', %s, %s, now()) returning technical_id",
+        GATEWAY,
+        somebody.staff_id,
+    )
+    relative = make.relative(patient).relative_id
+    assert relative is not None
+    world.others["relative_id"] = relative
+    world.others["consent_id"] = make.one(
+        "insert into consent (patient_id, relative_id, scope, given_how)"
+        " values (%s, %s, '{values}', 'self') returning consent_id",
+        patient.patient_id,
+        relative,
     )
     for table, (values, arguments) in rows.items():
         made = make.one(f"insert into {table} {values} returning {table}_id", *arguments)
@@ -532,7 +559,6 @@ async def _wrong(
         gateway_id=GATEWAY,
         attempt_id=1,
         token="x",
-        technical_id=1,
         file="icon.svg",
         **world.others,
     )
@@ -544,9 +570,7 @@ async def _wrong(
         body = (BODIES | patient_routes.BODIES).get(path, BODIES.get(path.rpartition("/")[2]))
         answer = await client.post(address, json=body, headers=headers)
     else:
-        answer = await client.submit(
-            address, outcome="contacted", seen="1000", ending="phoned", code="123456"
-        )
+        answer = await client.submit(address, **FORM, relative_id=str(world.others["relative_id"]))
     code = OF_FUNCTION.get(route, {}).get(role.name, MATRIX[route][GROUPS.index(role.group)])
     wrong: list[object] = []
     if answer.status_code != code:
