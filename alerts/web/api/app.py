@@ -38,6 +38,7 @@ from alerts.web.api import (
     tasks,
     templates,
     units,
+    weights,
 )
 from alerts.web.api.document import SERVER, describe
 from alerts.web.api.entering import Anyone
@@ -46,7 +47,7 @@ from alerts.web.services import ServicesOf
 
 MODULES: Final = (
     *(me, alerts, acting, patients, messages),
-    *(plans, proposals, templates, pauses, loans, readings),
+    *(plans, proposals, templates, pauses, loans, readings, weights),
     *(handovers, consents, blocks, emergency),
     *(units, absences, duties, substitutes, policies, channels, tasks),
     *(faults, gateways, indicators, looks, reviews),

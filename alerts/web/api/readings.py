@@ -2,22 +2,21 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Response
 from psycopg import AsyncConnection
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field
 
 from alerts.audit.entry import Action
-from alerts.care import reading_review, whose_reading
+from alerts.care import reading_review
 from alerts.care.reading_review import WHY_CHARS_MAX, Answer
-from alerts.care.whose_reading import Whose
 from alerts.web.api.deed import Asked, done, is_of, look_closely, speak
 from alerts.web.api.document import refusals
 from alerts.web.api.entering import Anyone, Id, Number, Writer
 from alerts.web.api.example import AT, answers, takes
-from alerts.web.api.problem import Refused, Words
+from alerts.web.api.problem import Words, refusal
 from alerts.web.api.repeat import Kept, Key
 from alerts.web.api.time import Utc
 from alerts.web.guard import Closed
@@ -54,14 +53,9 @@ _ACTIONS: Final = {
     Verdict.REJECTED: Action.READING_REJECTED,
     Verdict.MOVED: Action.READING_MOVED,
 }
-_WHOSE: Final = {
-    Whose.HERS: Action.READING_CONFIRMED,
-    Whose.OTHER: Action.READING_MOVED,
-    Whose.NOBODY: Action.READING_REJECTED,
-}
-_READING: Final = "5f0c1c1e-6f0e-4f7b-9a55-3c8a1f2a9a10"
-ReadingId = Annotated[UUID, Path(examples=[_READING])]
-_ANSWERS: Final[dict[str, Any]] = {"status_code": 202, "responses": refusals(403, 409, 413)}
+READING: Final = "5f0c1c1e-6f0e-4f7b-9a55-3c8a1f2a9a10"
+ReadingId = Annotated[UUID, Path(examples=[READING])]
+ANSWERS: Final[dict[str, Any]] = {"status_code": 202, "responses": refusals(403, 409, 413)}
 
 
 class State(StrEnum):
@@ -86,7 +80,7 @@ class ReadingRequest(BaseModel):
 
     model_config = answers(
         request_id=2,
-        reading_id=_READING,
+        reading_id=READING,
         verdict="moved",
         state="done",
         asked_at=AT,
@@ -101,32 +95,6 @@ class ReadingRequest(BaseModel):
     asked_at: Utc
     done_at: Utc | None
     refused: str | None = Field(description="A stable word: why it was not done.")
-
-
-class AskedWeight(BaseModel):
-    """A weight that may be somebody else's: no rule sees it until somebody has said."""
-
-    reading_id: UUID
-    measured_at: Utc
-    body_weight_kg: float
-
-
-class AskedWeights(BaseModel):
-    """Weights that wait to be told whose they are, the newest first."""
-
-    model_config = answers(
-        weights=[{"reading_id": _READING, "measured_at": AT, "body_weight_kg": 92.4}]
-    )
-
-    weights: list[AskedWeight]
-
-
-class Said(BaseModel):
-    """The patient has answered."""
-
-    model_config = answers(was_me=False)
-
-    was_me: bool
 
 
 class Judging(BaseModel):
@@ -145,44 +113,18 @@ class MovingReading(Judging):
     to_patient_id: Number
 
 
-class SayingWhose(BaseModel):
-    """Who stood on the scale."""
-
-    model_config = takes(whose="hers", to_patient_id=None)
-
-    whose: Whose
-    to_patient_id: Number | None = Field(None, description="Who, for `other`; else null.")
-
-    @model_validator(mode="after")
-    def _is_somebody(self) -> Self:
-        if (self.whose is Whose.OTHER) != (self.to_patient_id is not None):
-            problem = "another is somebody, and only another is"
-            raise ValueError(problem)
-        return self
-
-
-class WasItMe(BaseModel):
-    """Whether it was she who stood on the scale."""
-
-    model_config = takes(was_me=False)
-
-    was_me: bool
-
-
-async def _is_hers(connection: AsyncConnection, patient_id: int, reading_id: UUID) -> None:
+async def is_hers(connection: AsyncConnection, patient_id: int, reading_id: UUID) -> None:
+    """Let on what the patient measured; raises Closed for the rest."""
     query = "select patient_id from reading where reading_id = %s"
     await is_of(connection, query, reading_id, patient_id)
 
 
-def _asked(found: reading_review.Done) -> Kept:
+def kept(found: reading_review.Done) -> Kept:
+    """Return the answer to what is asked for; raise why it is not."""
     if found.answer is not Answer.ASKED or found.request_id is None:
-        raise _refusal(found.answer)
+        raise refusal(REFUSED, found.answer)
     made = AskedOfReading(request_id=found.request_id, alert_ids=list(found.alert_ids))
     return done(made, 202)
-
-
-def _refusal(answer: Answer) -> Exception:
-    return Refused(*REFUSED[answer]) if answer in REFUSED else Closed()
 
 
 async def _judge(
@@ -196,8 +138,8 @@ async def _judge(
     to_patient_id = body.to_patient_id if isinstance(body, MovingReading) else None
 
     async def act(connection: AsyncConnection, now: datetime) -> Kept:
-        await _is_hers(connection, asked.patient_id, reading_id)
-        return _asked(
+        await is_hers(connection, asked.patient_id, reading_id)
+        return kept(
             await reading_review.ask(
                 connection,
                 asked.found.viewer,
@@ -212,7 +154,8 @@ async def _judge(
     return await speak(services, asked, _ACTIONS[verdict], body, act)
 
 
-def _one(found: Session, patient_id: int, reading_id: UUID, key: str | None) -> Asked:
+def of_one(found: Session, patient_id: int, reading_id: UUID, key: str | None) -> Asked:
+    """Return who wants something done with which reading."""
     return Asked(found, patient_id, key, str(reading_id))
 
 
@@ -221,7 +164,7 @@ def _one(found: Session, patient_id: int, reading_id: UUID, key: str | None) -> 
     operation_id="confirmReading",
     summary="It counts",
     response_model=AskedOfReading,
-    **_ANSWERS,
+    **ANSWERS,
 )
 async def confirm(
     *,
@@ -233,7 +176,7 @@ async def confirm(
     key: Key = None,
 ) -> Response:
     """Let a doubted reading count, from when it was measured."""
-    asked = _one(found, patient_id, reading_id, key)
+    asked = of_one(found, patient_id, reading_id, key)
     return await _judge(services, asked, reading_id, Verdict.CONFIRMED, body)
 
 
@@ -242,7 +185,7 @@ async def confirm(
     operation_id="rejectReading",
     summary="It does not count",
     response_model=AskedOfReading,
-    **_ANSWERS,
+    **ANSWERS,
 )
 async def reject(
     *,
@@ -254,7 +197,7 @@ async def reject(
     key: Key = None,
 ) -> Response:
     """Let a reading count no more. It stays, marked."""
-    asked = _one(found, patient_id, reading_id, key)
+    asked = of_one(found, patient_id, reading_id, key)
     return await _judge(services, asked, reading_id, Verdict.REJECTED, body)
 
 
@@ -263,7 +206,7 @@ async def reject(
     operation_id="moveReading",
     summary="It is somebody else's",
     response_model=AskedOfReading,
-    **_ANSWERS,
+    **ANSWERS,
 )
 async def move(
     *,
@@ -275,7 +218,7 @@ async def move(
     key: Key = None,
 ) -> Response:
     """Let a reading be another patient's, whom one cares for too; rules look at both again."""
-    asked = _one(found, patient_id, reading_id, key)
+    asked = of_one(found, patient_id, reading_id, key)
     return await _judge(services, asked, reading_id, Verdict.MOVED, body)
 
 
@@ -304,90 +247,3 @@ async def request(
         done_at=one.done_at,
         refused=one.refused,
     )
-
-
-@router.get(
-    "/patients/{patient_id}/asked-weights",
-    operation_id="listAskedWeights",
-    summary="Was it she",
-    responses=refusals(),
-)
-async def asked_weights(services: Services, found: Anyone, patient_id: Id) -> AskedWeights:
-    """Return the weights of which somebody must say whose they are."""
-    async with services.pool.connection() as connection:
-        now = await look_closely(connection, found.viewer, patient_id)
-        rows = await whose_reading.of_patient(connection, patient_id, now)
-    return AskedWeights(
-        weights=[
-            AskedWeight(
-                reading_id=one.reading_id, measured_at=one.measured_at, body_weight_kg=one.kg
-            )
-            for one in rows
-        ]
-    )
-
-
-@router.post(
-    "/patients/{patient_id}/readings/{reading_id}/whose",
-    operation_id="sayWhoseReading",
-    summary="Who stood on the scale",
-    response_model=AskedOfReading,
-    **_ANSWERS,
-)
-async def whose(
-    *,
-    services: Services,
-    found: Writer,
-    patient_id: Id,
-    reading_id: ReadingId,
-    body: SayingWhose,
-    key: Key = None,
-) -> Response:
-    """Say, as who cares for her, whose a doubted weight is; the task about it ends."""
-
-    async def act(connection: AsyncConnection, now: datetime) -> Kept:
-        await _is_hers(connection, patient_id, reading_id)
-        return _asked(
-            await whose_reading.answer(
-                connection,
-                found.viewer,
-                reading_id,
-                body.whose,
-                to_patient_id=body.to_patient_id,
-                now=now,
-            )
-        )
-
-    asked = _one(found, patient_id, reading_id, key)
-    return await speak(services, asked, _WHOSE[body.whose], body, act)
-
-
-@router.post(
-    "/patients/{patient_id}/readings/{reading_id}/was-it-me",
-    operation_id="sayWasItMe",
-    summary="Was it I",
-    response_model=Said,
-    **_ANSWERS,
-)
-async def was_it_me(
-    *,
-    services: Services,
-    found: Writer,
-    patient_id: Id,
-    reading_id: ReadingId,
-    body: WasItMe,
-    key: Key = None,
-) -> Response:
-    """Say, as the patient, whether it was she. Who else it was she need not know."""
-
-    async def act(connection: AsyncConnection, now: datetime) -> Kept:
-        answer = await whose_reading.answer_own(
-            connection, found.viewer, reading_id, was_me=body.was_me, now=now
-        )
-        if answer is not Answer.ASKED:
-            raise _refusal(answer)
-        return done(Said(was_me=body.was_me), 202)
-
-    action = Action.READING_CONFIRMED if body.was_me else Action.READING_DENIED
-    asked = _one(found, patient_id, reading_id, key)
-    return await speak(services, asked, action, body, act)

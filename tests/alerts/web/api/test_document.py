@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from alerts.web.api import handovers, proposal_parts
+from alerts.web.api import handovers, proposal_parts, weights
 from alerts.web.api.app import MODULES, shown
 from alerts.web.api.problem import _WORDS, Problem, Words
 from tests.alerts.conftest import Login, Pool
@@ -118,7 +118,7 @@ async def test_a_database_that_does_not_answer_is_said(
 def _tables() -> Iterator[tuple[int, Words]]:
     """Yield the refusals that stand in tables of their modules."""
     for module in (*MODULES, proposal_parts):
-        if module is not handovers:
+        if module not in (handovers, weights):  # its refusals are those of readings
             yield from getattr(module, "REFUSED", {}).values()
     for why, (status, title) in handovers.REFUSED.items():
         slug = f"handover-{why.name.lower().replace('_', '-')}"
