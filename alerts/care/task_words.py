@@ -45,8 +45,8 @@ _DENIED: Final = {
     Language.ENGLISH: " {name} says that it was somebody else.",
 }
 _ASK: Final = {
-    Language.SWEDISH: " Fråga vem som stod på vågen. Värdet räknas inte förrän någon har svarat.",
-    Language.ENGLISH: " Ask who stood on the scale. The value does not count until it is answered.",
+    Language.SWEDISH: " Fråga i dag vem som stod på vågen. Värdet räknas inte förrän någon svarar.",
+    Language.ENGLISH: " Ask today who stood on the scale. The value does not count before that.",
 }
 _PROPOSED: Final = {
     Language.SWEDISH: (

@@ -103,7 +103,7 @@ async def test_it_is_a_task_at_once_and_no_alert(home: Home) -> None:
     (task,) = await home.tasks_of("anna")
     said = task.sentence(home.now)
     assert said.startswith("Vågen visade 85,0 kg")
-    assert "Märta brukar väga omkring 60 kg. Fråga vem som stod på vågen." in said
+    assert "Märta brukar väga omkring 60 kg. Fråga i dag vem som stod på vågen." in said
     assert "usually weighs about 60 kg" in task.sentence(home.now, Language.ENGLISH)
     assert await home.asks() == [reading_id]
     assert await home.tasks_of("lisa") == []
