@@ -6,7 +6,8 @@ red), then
 - routes them all with 8 workers,
 - asks for the worklist of nurses drawn at random, on one connection: p50 and p95;
 - lets 8 workers take the alerts' steps, with the time moved on between, and counts the told;
-- asks for the worklists again, when nobody has acted for two days.
+- asks for the worklists again, when nobody has acted for two days;
+- asks as workers do each second, when nothing is due.
 
 Figures come last.
 """
@@ -55,6 +56,8 @@ select u, 'Enhet ' || u, '', '' from generate_series(1, %(units)s) u;
 insert into staff (staff_id, unit_id, name, role, phone) overriding system value
 select s, 1 + (s - 1) / %(nurses)s, 'Sköterska ' || s, 'sjuksköterska', ''
 from generate_series(1, %(staff)s) s;
+insert into staff_function (staff_id, name, from_at)
+select staff_id, 'care', '2020-01-01' from staff;
 insert into channel (staff_id, kind, address, verified_at)
 select staff_id, 'email', staff_id || '@example.org', now() from staff;
 insert into channel (unit_id, kind, address, verified_at)
@@ -103,6 +106,7 @@ def main() -> None:
             dsn = server.dsn()
             lines = [_routing(dsn), _lists(dsn, staff, "new alerts", NOW), *_escalation(dsn)]
             lines.append(_lists(dsn, staff, "nobody acted for two days", NOW + ROUNDS[-1]))
+            lines.append(asyncio.run(_idle(dsn)))
     print(f"{options.patients:,} patients, {staff:,} nurses, {options.alerts:,} open alerts")
     print(*lines, sep="\n")
 
@@ -197,6 +201,22 @@ async def _ask(dsn: str, staff: int, now: datetime) -> tuple[list[float], int]:
             rows += len((await worklist(connection, viewer, now)).rows)
             took_ms.append((time.monotonic() - began) * 1000)
     return took_ms, rows
+
+
+async def _idle(dsn: str) -> str:
+    """Return how long a worker's question takes when the answer is no."""
+    told = []
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+        await connection.execute("vacuum analyze")
+        for name, advance in (("routing", engine.advance), ("steps", course.advance)):
+            took_ms = []
+            for _ in range(50):
+                began = time.monotonic()
+                if await advance(connection, now=NOW + ROUNDS[-1]):
+                    return f"{name}: something was left to do"
+                took_ms.append((time.monotonic() - began) * 1000)
+            told.append(f"{name} {statistics.median(took_ms):.1f} ms, slowest {max(took_ms):.1f}")
+    return f"asked when nothing is due: {'; '.join(told)}"
 
 
 if __name__ == "__main__":
