@@ -111,8 +111,5 @@ async def alert_log(
         await look(connection, found.viewer, patient_id, Scope.ALERTS)
         number = int(cursor.read(found, purpose, before)) if before else queries.FIRST
         rows = await queries.entries(connection, alert_id, before=number, most=limit_count + 1)
-    page, more = rows[:limit_count], len(rows) > limit_count
-    return models.AlertLog(
-        entries=[shown.entry(one) for one in page],
-        next_cursor=cursor.write(found, purpose, str(page[-1].entry_id)) if more else None,
-    )
+    page, following = cursor.page(found, purpose, rows, limit_count, lambda one: (one.entry_id,))
+    return models.AlertLog(entries=[shown.entry(one) for one in page], next_cursor=following)

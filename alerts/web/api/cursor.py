@@ -8,13 +8,15 @@ import base64
 import binascii
 import hashlib
 import hmac
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from alerts.web.api.problem import Refused, Words
 from alerts.web.session import Session
 
 CHARS_MAX: Final = 200
+_Row = TypeVar("_Row")
 _MAC_BYTES: Final = 16
 _FORGED: Final = Words(
     "cursor",
@@ -43,6 +45,26 @@ def read(found: Session, purpose: str, cursor: str) -> str:
     if not hmac.compare_digest(mac, _mac(found, purpose, raw)):
         raise Refused(400, _FORGED)
     return raw.decode()
+
+
+def page(
+    found: Session,
+    purpose: str,
+    rows: Sequence[_Row],
+    most: int,
+    place: Callable[[_Row], tuple[datetime | int | str, ...]],
+) -> tuple[Sequence[_Row], str | None]:
+    """Return the first *most* of *rows*, and the cursor to those after; none: these are the last.
+
+    *place* says where a row stands in the order.
+    """
+    shown = rows[:most]
+    if len(rows) <= most:
+        return shown, None
+    told = (
+        each.isoformat() if isinstance(each, datetime) else str(each) for each in place(shown[-1])
+    )
+    return shown, write(found, purpose, " ".join(told))
 
 
 def moment(found: Session, purpose: str, cursor: str | None) -> datetime | None:

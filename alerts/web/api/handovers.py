@@ -168,13 +168,11 @@ async def listed(
     async with services.pool.connection() as connection:
         position = cursor.numbered(found, "handovers", after)
         rows = await handover.offered_to(connection, found.viewer, limit_count + 1, position)
-        page, more = rows[:limit_count], len(rows) > limit_count
+        page, following = cursor.page(
+            found, "handovers", rows, limit_count, lambda one: (one.offered_at, one.handover_id)
+        )
         await note_listed(connection, found.viewer, (), {one.patient_id for one in page})
-    last = f"{page[-1].offered_at.isoformat()} {page[-1].handover_id}" if more else ""
-    return Offers(
-        offers=[_shown(one) for one in page],
-        next_cursor=cursor.write(found, "handovers", last) if more else None,
-    )
+    return Offers(offers=[_shown(one) for one in page], next_cursor=following)
 
 
 @router.get(

@@ -174,8 +174,9 @@ async def _of(
     purpose = f"loans {patient_id}"
     position = cursor.numbered(found, purpose, before)
     rows = await loan.of_patient(connection, found.viewer, patient_id, limit_count + 1, position)
-    page, more = rows[:limit_count], len(rows) > limit_count
-    last = f"{page[-1].lent_from.isoformat()} {page[-1].loan_id}" if more else ""
+    page, following = cursor.page(
+        found, purpose, rows, limit_count, lambda one: (one.lent_from, one.loan_id)
+    )
     return Loans(
         loans=[
             Loan(
@@ -189,7 +190,7 @@ async def _of(
             )
             for one in page
         ],
-        next_cursor=cursor.write(found, purpose, last) if more else None,
+        next_cursor=following,
     )
 
 

@@ -90,12 +90,10 @@ async def readings(
         await look(connection, found.viewer, patient_id, Scope.VALUES)
         position = _position(cursor.read(found, purpose, before)) if before else None
         rows = await queries.readings(connection, patient_id, position, most=limit_count + 1)
-    page, more = rows[:limit_count], len(rows) > limit_count
-    last = f"{page[-1].measured_at.isoformat()} {page[-1].reading_id}" if more else ""
-    return models.Readings(
-        readings=[shown.reading(one) for one in page],
-        next_cursor=cursor.write(found, purpose, last) if more else None,
+    page, following = cursor.page(
+        found, purpose, rows, limit_count, lambda one: (one.measured_at, one.reading_id)
     )
+    return models.Readings(readings=[shown.reading(one) for one in page], next_cursor=following)
 
 
 def _position(text: str) -> tuple[datetime, str]:
@@ -122,8 +120,7 @@ async def alerts(
         await look(connection, found.viewer, patient_id, Scope.ALERTS)
         number = int(cursor.read(found, purpose, before)) if before else queries.FIRST
         rows = await queries.alerts(connection, patient_id, before=number, most=limit_count + 1)
-    page, more = rows[:limit_count], len(rows) > limit_count
+    page, following = cursor.page(found, purpose, rows, limit_count, lambda one: (one.alert_id,))
     return models.Alerts(
-        alerts=[shown.alert(case, found.viewer) for case in page],
-        next_cursor=cursor.write(found, purpose, str(page[-1].alert_id)) if more else None,
+        alerts=[shown.alert(case, found.viewer) for case in page], next_cursor=following
     )

@@ -204,12 +204,8 @@ async def versions(
         position = cursor.moment(found, purpose, before)
         rows = await plan.spans(connection, patient_id, limit_count + 1, position)
         at = await now(connection)
-    page, more = rows[:limit_count], len(rows) > limit_count
-    last = page[-1].from_at.isoformat() if more else ""
-    return PlanSpans(
-        versions=[_span(one, at) for one in page],
-        next_cursor=cursor.write(found, purpose, last) if more else None,
-    )
+    page, following = cursor.page(found, purpose, rows, limit_count, lambda one: (one.from_at,))
+    return PlanSpans(versions=[_span(one, at) for one in page], next_cursor=following)
 
 
 @router.get(

@@ -78,12 +78,8 @@ async def listed(
         rows = await proposal.of_patient(
             connection, found.viewer, patient_id, limit_count + 1, position
         )
-    page, more = rows[:limit_count], len(rows) > limit_count
-    last = page[-1].proposed_at.isoformat() if more else ""
-    return Proposals(
-        proposals=[shown(one) for one in page],
-        next_cursor=cursor.write(found, purpose, last) if more else None,
-    )
+    page, following = cursor.page(found, purpose, rows, limit_count, lambda one: (one.proposed_at,))
+    return Proposals(proposals=[shown(one) for one in page], next_cursor=following)
 
 
 @router.get(
