@@ -1,5 +1,6 @@
 """A patient goes over to another unit by programs: the giver keeps her until it is accepted."""
 
+import asyncio
 from uuid import uuid4
 
 from tests.alerts.conftest import Login
@@ -82,6 +83,29 @@ async def test_it_is_declined_with_a_reason_or_taken_back(world: World, browse: 
     assert world.one(
         "select unit_id from person where patient_id = %s", world.patient("marta")
     ) == (world.viewer("anna").unit_id)
+
+
+async def test_of_many_who_accept_and_decline_at_once_one_does(world: World, browse: Login) -> None:
+    unit = await _share(world)
+    path = f"/patients/{world.patient('marta')}/handover"
+    async with browse("anna") as first, browse("lisa") as second:
+        anna, lisa = Program(first), Program(second)
+        made = await anna.post(path, {"to_unit_id": unit})
+        one = f"/handovers/{made.json()['offer']['handover_id']}"
+        body = {"staff_id": world.staff("lisa")}
+        answers = await asyncio.gather(
+            lisa.post(f"{one}/accept", body),
+            lisa.post(f"{one}/accept", body),
+            lisa.post(f"{one}/decline", {"message": "Fullt"}),
+        )
+    (kept,) = (answer for answer in answers if answer.status_code == 200)
+    assert [slug(each) for each in answers if each is not kept] == ["handover-answered"] * 2
+    answer = kept.json()["answer"]
+    assert world.rows("select answer from handover") == [(answer,)]
+    has_moved = world.one(
+        "select unit_id = %s from person where patient_id = %s", unit, world.patient("marta")
+    )
+    assert has_moved == (answer == "accepted")
 
 
 async def test_offers_come_page_by_page_and_who_saw_them_is_logged(

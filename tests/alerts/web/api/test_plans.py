@@ -1,5 +1,6 @@
 """A plan is proposed, previewed, asked about and agreed with her, by programs."""
 
+import asyncio
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -159,6 +160,28 @@ async def test_no_is_an_answer_and_another_can_be_proposed(world: World, browse:
         first_page = (await marta.get(path, limit_count=1)).json()
         rest = (await marta.get(path, limit_count=1, cursor=first_page["next_cursor"])).json()
         assert first_page["proposals"] + rest["proposals"] == listed["proposals"]
+
+
+async def test_of_many_answers_at_once_one_holds(world: World, browse: Login) -> None:
+    patient_id = world.patient("marta")
+    before = world.one("select count(*) from plan_version where patient_id = %s", patient_id)
+    async with browse("anna") as first, browse("marta") as second:
+        anna, marta = Program(first), Program(second)
+        made = await proposed(anna, patient_id)
+        one = f"/patients/{patient_id}/proposals/{made['proposal_id']}"
+        await anna.post(f"{one}/preview")
+        answers = await asyncio.gather(
+            marta.post(f"{one}/agree", {"how": "self"}),
+            anna.post(f"{one}/agree", {"how": "phone"}),
+            anna.post(f"{one}/withdraw"),
+            marta.post(f"{one}/decline", {"how": "self"}),
+        )
+        (kept,) = (answer for answer in answers if answer.status_code == 200)
+        late = [slug(answer) for answer in answers if answer is not kept]
+        assert late == ["proposal-answered"] * 3
+        assert (await marta.get(one)).json() == kept.json()
+    made_count = world.one("select count(*) from plan_version where patient_id = %s", patient_id)
+    assert made_count - before == (kept.json()["state"] == "agreed")
 
 
 async def test_the_same_proposal_twice_is_made_once(world: World, browse: Login) -> None:
