@@ -86,6 +86,14 @@ where alert_id = any(%(there)s) and (is_untold or alert_id = any(%(moved)s))
 """
 
 
+# Of one that was routed and whose patient the care record knows no more: as if it were new.
+_GONE: Final = """
+update alert a set is_untold = true
+where a.alert_id = any(%s) and a.state <> 'closed' and not a.is_untold
+  and not exists (select from person p where p.patient_id = a.patient_id)
+"""
+
+
 async def run(pool: AsyncConnectionPool, alert: asyncio.Event) -> None:
     """Advance alerts for ever: when *alert* is set, and every ``POLL_S``."""
     while True:
@@ -180,6 +188,8 @@ async def reroute(connection: AsyncConnection, after: int = 0, now: datetime | N
     looked_at = await placed(connection, alert_ids, await _moment(connection, now))
     if misplaced := [one.alert.alert_id for one in looked_at if one.is_news]:
         await follow(connection, misplaced, now)
+    if gone := sorted(set(alert_ids) - {one.alert.alert_id for one in looked_at}):
+        await connection.execute(_GONE, (gone,))
     return int(alert_ids[-1]) if len(alert_ids) == CLAIM_ROWS_MAX else 0
 
 
@@ -187,7 +197,7 @@ async def _report_unknown(connection: AsyncConnection) -> None:
     """Keep an incident while there are alerts of patients whom the care record does not know."""
     cursor = await connection.execute(
         "select count(*) from alert a join patient q using (patient_id) "
-        "where a.state <> 'closed' and not q.is_canary "
+        "where a.is_untold and a.state <> 'closed' and not q.is_canary "
         "and not exists (select from person p where p.patient_id = a.patient_id)"
     )
     (unknown,) = await cursor.fetchone() or (0,)
