@@ -9,6 +9,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row, scalar_row
 
 from alerts.care.coverage import uncovered
+from alerts.care.period import unfit
 from alerts.care.staffing import hold
 
 # Parental leave is at most a year and a half in one piece; more is a slip of the year.
@@ -88,9 +89,8 @@ async def note(
 
     It may have begun. Noting the same again changes nothing and says so with the same answer.
     """
-    refusal = _refused(from_at, until_at, now)
-    if refusal is not None:
-        return refusal
+    if (why := unfit(from_at, until_at, now, LASTS_MAX)) is not None:
+        return Refusal[why.name]
     async with connection.transaction():
         member = (await hold(connection, [staff_id], now)).get(staff_id)
         if member is None or member.has_ended:
@@ -137,16 +137,6 @@ async def cut_short(
     if at < now:
         return Refusal.IS_OVER
     return await _back(connection, absence_id, at=at, by=by, now=now)
-
-
-def _refused(from_at: datetime, until_at: datetime, now: datetime) -> Refusal | None:
-    if until_at <= from_at:
-        return Refusal.ENDS_BEFORE_IT_BEGINS
-    if until_at <= now:
-        return Refusal.IS_OVER
-    if until_at - from_at > LASTS_MAX:
-        return Refusal.TOO_LONG
-    return None
 
 
 async def _overlapping(
@@ -196,20 +186,23 @@ async def _noted(
     return Noted(absence_id=absence_id, uncovered=without, duties=duties)
 
 
+# What of it is past by then stands as a row of its own.
+_BACK: Final = """
+with withdrawn as (
+    update absence set withdrawn_at = %(now)s
+    where absence_id = %(absence_id)s and withdrawn_at is null and until_at > %(at)s
+    returning staff_id, from_at
+), past as (
+    insert into absence (staff_id, from_at, until_at, noted_by)
+    select staff_id, from_at, %(at)s, %(by)s from withdrawn where from_at < %(at)s
+) select from withdrawn
+"""
+
+
 async def _back(
     connection: AsyncConnection, absence_id: int, *, at: datetime, by: int | None, now: datetime
 ) -> Refusal | None:
-    """Withdraw the absence; what of it is past by *at* stands as a row of its own."""
-    async with connection.transaction():
-        cursor = connection.cursor(row_factory=class_row(_Absence))
-        await cursor.execute(
-            "update absence set withdrawn_at = %s where absence_id = %s and withdrawn_at is null "
-            "and until_at > %s returning absence_id, staff_id, from_at, until_at",
-            (now, absence_id, at),
-        )
-        held = await cursor.fetchone()
-        if held is None:
-            return Refusal.NOT_THERE
-        if held.from_at < at:
-            await _insert(connection, held.staff_id, held.from_at, at, by)
-    return None
+    done = await connection.execute(
+        _BACK, {"absence_id": absence_id, "at": at, "by": by, "now": now}
+    )
+    return None if done.rowcount else Refusal.NOT_THERE

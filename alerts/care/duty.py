@@ -11,6 +11,7 @@ from psycopg.rows import class_row, scalar_row
 
 from alerts.care.hours import Hours, openings
 from alerts.care.organisation import units
+from alerts.care.period import unfit
 from alerts.care.staffing import hold
 
 # A duty is a night, a weekend or a week; more is a slip of the month.
@@ -99,9 +100,8 @@ async def note(
 
     Noting the same again changes nothing and says so with the same answer.
     """
-    refusal = _refused(from_at, until_at, now)
-    if refusal is not None:
-        return refusal
+    if (why := unfit(from_at, until_at, now, LASTS_MAX)) is not None:
+        return Refusal[why.name]
     async with connection.transaction():
         member = (await hold(connection, [staff_id], now)).get(staff_id)
         if member is None or member.has_ended:
@@ -126,19 +126,7 @@ async def withdraw(
     connection: AsyncConnection, duty_id: int, *, by: int | None, now: datetime
 ) -> Refusal | None:
     """Take somebody off duty, from now on if it has begun. None: it is done."""
-    async with connection.transaction():
-        done = await connection.execute(
-            "with withdrawn as ("
-            "  update duty set withdrawn_at = %(now)s where duty_id = %(duty_id)s"
-            "  and withdrawn_at is null and until_at > %(now)s"
-            "  returning unit_id, staff_id, from_at"
-            "), past as ("
-            "  insert into duty (unit_id, staff_id, from_at, until_at, noted_by)"
-            "  select unit_id, staff_id, from_at, %(now)s, %(by)s from withdrawn"
-            "  where from_at < %(now)s"
-            ") select from withdrawn",
-            {"duty_id": duty_id, "now": now, "by": by},
-        )
+    done = await connection.execute(_WITHDRAW, {"duty_id": duty_id, "now": now, "by": by})
     return None if done.rowcount else Refusal.NOT_THERE
 
 
@@ -197,6 +185,17 @@ _INSERT: Final = """
 insert into duty (unit_id, staff_id, from_at, until_at, noted_by) values (%s, %s, %s, %s, %s)
 returning duty_id
 """
+# What of it is past stands as a row of its own.
+_WITHDRAW: Final = """
+with withdrawn as (
+    update duty set withdrawn_at = %(now)s
+    where duty_id = %(duty_id)s and withdrawn_at is null and until_at > %(now)s
+    returning unit_id, staff_id, from_at
+), past as (
+    insert into duty (unit_id, staff_id, from_at, until_at, noted_by)
+    select unit_id, staff_id, from_at, %(now)s, %(by)s from withdrawn where from_at < %(now)s
+) select from withdrawn
+"""
 # Duties without the absences of who has them.
 _PRESENT: Final = """
 select lower(part) as from_at, upper(part) as until_at
@@ -213,16 +212,6 @@ where d.unit_id = %(unit_id)s and d.withdrawn_at is null
   and d.from_at < %(until_at)s and d.until_at > %(from_at)s
   and (s.ended_at is null or s.ended_at > d.from_at)
 """
-
-
-def _refused(from_at: datetime, until_at: datetime, now: datetime) -> Refusal | None:
-    if until_at <= from_at:
-        return Refusal.ENDS_BEFORE_IT_BEGINS
-    if until_at <= now:
-        return Refusal.IS_OVER
-    if until_at - from_at > LASTS_MAX:
-        return Refusal.TOO_LONG
-    return None
 
 
 def _open(

@@ -18,8 +18,8 @@ from alerts.care.people import Viewer
 from simulator.embedded.postgres import Postgres
 from tests.alerts.audit.people import People
 from tests.alerts.conftest import Client, Login
-from tests.alerts.web import patient_routes
-from tests.alerts.web.patient_routes import NESTED, rows_of
+from tests.alerts.web import office_routes, patient_routes
+from tests.alerts.web.patient_routes import NESTED
 from tests.alerts.world import GATEWAY, PATIENTS, World
 from tests.conftest import fresh_database
 
@@ -52,12 +52,8 @@ def staff(code: int, nobody: int = LOGIN) -> Row:
     return (code, code, code, *(NONE,) * 6, nobody)
 
 
-def technician(code: int, nobody: int = LOGIN) -> Row:
-    return (NONE, NONE, NONE, code, *(NONE,) * 5, nobody)
-
-
-def members(code: int, nobody: int = LOGIN) -> Row:
-    return (*(code,) * 5, *(NONE,) * 4, nobody)
+def technician(code: int) -> Row:
+    return (NONE, NONE, NONE, code, *(NONE,) * 5, LOGIN)
 
 
 def patient(code: int) -> Row:
@@ -71,12 +67,7 @@ CORRESPONDS: Row = (200, *(NONE,) * 4, 200, NONE, NONE, NONE, GONE)
 WRITES: Row = (201, *(NONE,) * 4, 201, NONE, NONE, NONE, GONE)
 
 READING = "/patients/{patient_id}/matningar/{reading_id}"
-# Of one's own unit; what who has a function of its own gets stands in OF_FUNCTION.
-UNIT = f"{API}/units/{{unit_id}}"
-COLLEAGUES: Row = staff(200, GONE)
-OFFICE: Row = (*(NONE,) * 9, GONE)
-
-TABLES = {**patient_routes.TABLES, "access_id": "emergency_access"}
+TABLES = office_routes.TABLES | patient_routes.TABLES
 
 MATRIX: dict[tuple[str, str], Row] = {
     ("GET", "/livez"): everybody(200),
@@ -127,13 +118,13 @@ MATRIX: dict[tuple[str, str], Row] = {
     ("GET", "/nodatkomst"): staff(200),
     ("POST", "/nodatkomst"): staff(422),
     # Nothing is sent from here, and the channel is another's.
-    ("GET", "/kanaler"): members(200),
-    ("POST", "/kanaler/nar"): members(422),  # it does not say when
-    ("POST", "/kanaler/ny"): members(422),
-    ("POST", "/kanaler/{channel_id}/upp"): members(NONE),
-    ("POST", "/kanaler/{channel_id}/bort"): members(NONE),
-    ("POST", "/kanaler/{channel_id}/testa"): members(NONE),
-    ("POST", "/kanaler/{channel_id}/kod"): members(NONE),
+    ("GET", "/kanaler"): office_routes.members(200),
+    ("POST", "/kanaler/nar"): office_routes.members(422),  # it does not say when
+    ("POST", "/kanaler/ny"): office_routes.members(422),
+    ("POST", "/kanaler/{channel_id}/upp"): office_routes.members(NONE),
+    ("POST", "/kanaler/{channel_id}/bort"): office_routes.members(NONE),
+    ("POST", "/kanaler/{channel_id}/testa"): office_routes.members(NONE),
+    ("POST", "/kanaler/{channel_id}/kod"): office_routes.members(NONE),
     # For the provider of SMS, which proves itself in the address; none is set up here.
     ("POST", "/delivery/sms/{attempt_id}/{token}"): everybody(NONE),
     # For boxes, which prove themselves in the request; this application enrols none.
@@ -170,85 +161,17 @@ MATRIX: dict[tuple[str, str], Row] = {
     ("GET", f"{API}/patients/{{patient_id}}/alerts"): SHARED,
     ("GET", f"{API}/patients/{{patient_id}}/messages"): CORRESPONDS,
     ("POST", f"{API}/patients/{{patient_id}}/messages"): WRITES,
-    ("GET", f"{API}/units"): COLLEAGUES,
-    ("GET", UNIT): COLLEAGUES,
-    ("GET", f"{UNIT}/staff"): COLLEAGUES,
-    ("GET", f"{UNIT}/teams"): COLLEAGUES,
-    ("GET", f"{UNIT}/absences"): COLLEAGUES,
-    ("GET", f"{UNIT}/duties"): COLLEAGUES,
-    ("GET", f"{UNIT}/policies"): COLLEAGUES,
-    # Nothing is written in them, and absence, duty and channel are another's.
-    ("POST", f"{UNIT}/absences"): staff(422, GONE),
-    ("POST", f"{API}/absences/{{absence_id}}/withdraw"): OFFICE,
-    ("POST", f"{API}/absences/{{absence_id}}/cut-short"): OFFICE,
-    ("POST", f"{UNIT}/duties"): OFFICE,
-    ("POST", f"{API}/duties/{{duty_id}}/withdraw"): OFFICE,
-    ("POST", f"{UNIT}/policies/{{level}}"): OFFICE,
-    ("POST", f"{UNIT}/policies/{{level}}/rehearse"): OFFICE,
-    ("GET", f"{API}/technical"): technician(200, GONE),
-    # Another technician has taken it.
-    ("POST", f"{API}/technical/{{technical_id}}/take"): technician(409, GONE),
-    ("POST", f"{API}/technical/{{technical_id}}/leave"): technician(409, GONE),
-    ("POST", f"{API}/technical/{{technical_id}}/close"): technician(409, GONE),
-    ("GET", f"{API}/gateways"): technician(200, GONE),
-    ("GET", f"{API}/gateways/{{gateway_id}}"): technician(200, GONE),
-    ("GET", f"{API}/indicators"): OFFICE,
-    ("GET", f"{API}/indicators.csv"): OFFICE,
-    ("GET", f"{API}/me/looks"): (*(NONE,) * 5, 200, 200, NONE, NONE, GONE),
-    ("GET", f"{UNIT}/looks"): OFFICE,
-    ("POST", f"{UNIT}/reviews"): OFFICE,
-    ("GET", f"{UNIT}/emergencies"): OFFICE,
-    ("POST", f"{UNIT}/emergencies/{{access_id}}/review"): OFFICE,  # another unit's
-    ("GET", f"{API}/tasks"): staff(200, GONE),
-    ("POST", f"{API}/tasks/{{task_id}}/take"): OFFICE,  # another's
-    ("POST", f"{API}/tasks/{{task_id}}/done"): OFFICE,
-    ("GET", f"{API}/channels"): members(200, GONE),
-    ("POST", f"{API}/channels"): members(422, GONE),
-    ("POST", f"{API}/channels/order"): members(422, GONE),
-    ("POST", f"{API}/channels/{{channel_id}}/test"): OFFICE,
-    ("POST", f"{API}/channels/{{channel_id}}/confirm"): OFFICE,
-    ("POST", f"{API}/channels/{{channel_id}}/remove"): OFFICE,
-    ("GET", f"{API}/staff/{{staff_id}}/substitutes"): COLLEAGUES,
-    ("POST", f"{API}/staff/{{staff_id}}/substitutes"): staff(422, GONE),  # nobody is named
-    ("GET", f"{API}/patients/{{patient_id}}/substitutes"): SHARED,
-    ("POST", f"{API}/patients/{{patient_id}}/substitutes"): (200, *(NONE,) * 8, GONE),
+    **office_routes.MATRIX,
     **patient_routes.MATRIX,
 }
-BOTH = ("samordnare", "granskare")
 # Who has another answer than her group, by her name.
-OF_FUNCTION: dict[tuple[str, str], dict[str, int]] = {
-    **{
-        route: dict.fromkeys(BOTH, MATRIX[route][0])
-        for route in MATRIX
-        if MATRIX[route] == COLLEAGUES and route[1].startswith((f"{API}/units", f"{API}/staff"))
-    },
-    ("POST", f"{UNIT}/absences"): dict.fromkeys(BOTH, 422),
-    ("POST", f"{API}/staff/{{staff_id}}/substitutes"): dict.fromkeys(BOTH, 422),
-    ("POST", f"{UNIT}/duties"): {"samordnare": 422},
-    ("GET", f"{API}/indicators"): {"samordnare": 200},
-    ("GET", f"{API}/indicators.csv"): {"samordnare": 200},
-    ("GET", f"{UNIT}/looks"): {"granskare": 422},  # of which time, it does not say
-    ("POST", f"{UNIT}/reviews"): {"granskare": 422},
-    ("GET", f"{UNIT}/emergencies"): {"granskare": 200},
-    ("POST", f"{UNIT}/policies/{{level}}"): {"samordnare": 422},
-    ("POST", f"{UNIT}/policies/{{level}}/rehearse"): {"samordnare": 422},
-    # An alert, or a night on duty, is not enough to name somebody.
-    ("POST", f"{API}/patients/{{patient_id}}/substitutes"): {"jour": NONE, "mottagare": NONE},
-    **patient_routes.OF_FUNCTION,
-}
-# Of a patient, and answered to all but staff before anybody is looked for.
-GUARDED = {("POST", f"{API}/patients/{{patient_id}}/substitutes")}
+OF_FUNCTION = office_routes.OF_FUNCTION | patient_routes.OF_FUNCTION
 ENDS_THE_SESSION = {("POST", "/logout"), ("POST", "/konto/avsluta-alla")}
 BODIES: dict[str, dict[str, object]] = {
     "close": {"outcome": "contacted"},
     "snooze": {"until": str(datetime.now(UTC) + timedelta(hours=1)), "why": "Ny dos"},
     "messages": {"text": "Hej"},
-    f"{API}/patients/{{patient_id}}/substitutes": {"staff_ids": []},
-    "done": {"ending": "phoned"},
-    "review": {"said": "Rimligt."},
-    f"{API}/technical/{{technical_id}}/close": {"note": "Klart."},
-    "confirm": {"code": "123 456"},
-    "cut-short": {"at": str(datetime.now(UTC) + timedelta(hours=36))},
+    **office_routes.BODIES,
 }
 # What is written in every form; as far as the form asks for it.
 FORM = {
@@ -358,61 +281,9 @@ def world(plain_postgres: Postgres, template: str) -> Iterator[Peopled]:
             yield made
 
 
-def _others(make: People, world: Peopled) -> None:
-    unit = make.unit()
-    somebody = make.staff(unit)
-    patient = make.patient(unit, contact=somebody)
-    soon = "now() + interval '1 day', now() + interval '2 days'"
-    rows: dict[str, tuple[str, tuple[object, ...]]] = {
-        "absence": (f"(staff_id, from_at, until_at) values (%s, {soon})", (somebody.staff_id,)),
-        "duty": (
-            f"(unit_id, staff_id, from_at, until_at) values (%s, %s, {soon})",
-            (unit, somebody.staff_id),
-        ),
-        "channel": (
-            "(staff_id, kind, address) values (%s, 'email', 'x@example.org')",
-            (somebody.staff_id,),
-        ),
-        "task": (
-            (
-                "(patient_id, kind, detail) values (%s, 'phone_about_measuring',"
-                """ '{"failures": 3, "last_at": "2026-11-23T07:12:00Z"}')"""
-            ),
-            (patient.patient_id,),
-        ),
-    }
-    world.others["access_id"] = make.one(
-        "insert into emergency_access (patient_id, staff_id, why, until_at)"
-        " values (%s, %s, 'Hittad medvetslös', now() + interval '1 hour') returning access_id",
-        patient.patient_id,
-        somebody.staff_id,
-    )
-    world.others["technical_id"] = make.one(
-        "insert into technical (kind, key, gateway_id, taken_by, taken_at)"
-        " values ('silent_gateway', 'x', %s, %s, now()) returning technical_id",
-        GATEWAY,
-        somebody.staff_id,
-    )
-    relative = make.relative(patient).relative_id
-    assert relative is not None
-    world.others["relative_id"] = relative
-    world.others["consent_id"] = make.one(
-        "insert into consent (patient_id, relative_id, scope, given_how)"
-        " values (%s, %s, '{values}', 'self') returning consent_id",
-        patient.patient_id,
-        relative,
-    )
-    for table, (values, arguments) in rows.items():
-        made = make.one(f"insert into {table} {values} returning {table}_id", *arguments)
-        world.others[f"{table}_id"] = made
-    for name, values in rows_of(patient.patient_id, unit, make.unit()).items():
-        made = make.one(f"insert into {TABLES[name]} {values} returning {name}")
-        world.others[name] = made
-
-
 def _people(world: Peopled) -> None:
     make = People(world.dsn, world.connection)
-    _others(make, world)
+    world.others |= office_routes.others(make)
     a, b = (world.viewer(key).unit_id or 0 for key in ("anna", "lisa"))
     shared, blocked = make.unit(), make.unit()
     units = {"teammedlem": b, "ersattare": b, "jour": b, "mottagare": b, "delad": shared}
@@ -513,7 +384,7 @@ def test_every_group_has_a_role() -> None:
 
 def _is_about_her(route: tuple[str, str], role: Role) -> bool:
     named = "{patient_id}" in route[1] or "{alert_id}" in route[1]
-    is_asked_first = route[1].endswith("/log") or route in GUARDED
+    is_asked_first = route[1].endswith("/log") or route in office_routes.GUARDED
     if named and route[1].startswith(API) and not is_asked_first:
         return role.group != "nobody"  # whom she asks for is looked at first
     # Guards that ask who somebody is answer all but staff before anybody is looked for.
