@@ -73,7 +73,7 @@ GOES: Final[Mapping[str, Going]] = {
     "idempotency_key": Going(
         _LOGIN,
         f"delete from idempotency_key where account_id in ({_ACCOUNTS})"  # noqa: S608
-        " or made_at <= now() - interval '24 hours'",
+        " or patient_id = %(patient_id)s or made_at <= now() - interval '24 hours'",
     ),
     "account": Going(_LOGIN, f"delete from account where account_id in ({_ACCOUNTS})"),  # noqa: S608
     "patient_channel": Going(

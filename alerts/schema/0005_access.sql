@@ -128,12 +128,14 @@ create table idempotency_key (
     key text not null,
     made_at timestamptz not null default now(),
     request_hash bytea not null,  -- of the address and the body
+    patient_id bigint references patient,  -- whom the answer is about, if it is about somebody
     status smallint not null,
     etag text not null,           -- '' if there was none
     body text not null,
     primary key (account_id, key)
 );
 create index idempotency_key_by_age on idempotency_key (made_at);
+create index idempotency_key_of_patient on idempotency_key (patient_id);
 
 -- Who looked at what, and did what. Chained: each entry holds the hash of the one before it, so one
 -- that is changed or taken away is seen. Every column is in the hash. Kept for five years at least.

@@ -79,7 +79,14 @@ async def carry_out(connection: AsyncConnection, deed: Deed, act: Act) -> Respon
 
     try:
         async with connection.transaction():
-            kept, again = await once(connection, deed.found, deed.key, deed.asked, acted)
+            kept, again = await once(
+                connection,
+                deed.found,
+                deed.key,
+                deed.asked,
+                acted,
+                patient_id=deed.patient_id,
+            )
             if again or not deed.is_noted:
                 await append(connection, deed.entry("again" if again else "done"))
     except Refused as refused:

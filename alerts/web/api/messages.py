@@ -111,7 +111,12 @@ async def write(
         request = (f"{action} {patient_id}", body.model_dump(mode="json"))
         async with connection.transaction():
             kept, again = await once(
-                connection, found, key, request, _writing(connection, found, patient_id, body)
+                connection,
+                found,
+                key,
+                request,
+                _writing(connection, found, patient_id, body),
+                patient_id=patient_id,
             )
             if viewer.patient_id is None:
                 answer = "again" if again else Answer.DONE.value

@@ -63,6 +63,8 @@ async def once(
     key: str | None,
     request: tuple[str, Any],
     act: Callable[[], Awaitable[Kept]],
+    *,
+    patient_id: int | None = None,
 ) -> tuple[Kept, bool]:
     """Return what *act* answers, and false; or what it answered to the same before, and true.
 
@@ -72,6 +74,7 @@ async def once(
         key: None: it is done, whatever was done before.
         request: The path and the body that belong to the key.
         act: Does it.
+        patient_id: Whom the answer is about; it goes when she is erased.
 
     Raises:
         Refused: The key belongs to another request.
@@ -99,8 +102,9 @@ async def once(
     )
     await connection.execute(_CLEAR, (KEPT,))
     await connection.execute(
-        "insert into idempotency_key (account_id, key, request_hash, status, etag, body)"
-        " values (%s, %s, %s, %s, %s, %s)",
-        (found.account_id, key, asked, kept.status, kept.etag, kept.body),
+        "insert into idempotency_key"
+        " (account_id, key, request_hash, patient_id, status, etag, body)"
+        " values (%s, %s, %s, %s, %s, %s, %s)",
+        (found.account_id, key, asked, patient_id, kept.status, kept.etag, kept.body),
     )
     return kept, False

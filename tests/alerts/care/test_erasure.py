@@ -63,6 +63,12 @@ def a_life(world: World, key: str) -> None:
     )
     run("insert into reminder_attempt values (%s, 1, 'sms')", [reminder])
     run(
+        "insert into idempotency_key"
+        " (account_id, key, request_hash, patient_id, status, etag, body)"
+        " select account_id, %s, '', %s, 200, '', '{}' from account where staff_id = %s",
+        [key, patient, world.staff("anna")],  # what her nurse was answered about her
+    )
+    run(
         "insert into technical (kind, patient_id, key, closed_at) "
         "values ('failed_measurements', %s, %s, now())",
         [patient, key_of_failures(world, key)],
@@ -94,6 +100,7 @@ def left(world: World, key: str) -> list[int]:
             ),
             "select count(*) from relative where patient_id = %s and phone <> ''",
             "select count(*) from technical where patient_id = %s",
+            "select count(*) from idempotency_key where patient_id = %s",
         )
     ]
 
@@ -103,12 +110,12 @@ async def test_what_may_go_goes_and_nothing_of_another(db: Connection, world: Wo
         a_life(world, key)
     await world.measure_soon("marta", {S: 120.0, D: 80.0})
     end_loans(world)
-    assert left(world, "marta") == left(world, "ingrid") == [2, 2, 1, 1, 1, 1]
+    assert left(world, "marta") == left(world, "ingrid") == [2, 2, 1, 1, 1, 1, 1]
     staff = world.one("select count(*) from account where staff_id is not null")
     erased = await erasure.erase(db, world.patient("marta"), by="root", now=NOW)
     assert erased.obstacles == ()
     assert set(erased.gone) == set(GOES)
-    assert (left(world, "marta"), left(world, "ingrid")) == ([0] * 6, [2, 2, 1, 1, 1, 1])
+    assert (left(world, "marta"), left(world, "ingrid")) == ([0] * 7, [2, 2, 1, 1, 1, 1, 1])
     assert world.one("select count(*) from account where staff_id is not null") == staff
     assert world.one("select count(*) from person") == 5
     assert world.one("select name from relative limit 1") == "Karin"
@@ -147,7 +154,7 @@ async def test_nothing_goes_while_somebody_may_have_to_reach_her(
     erased = await erasure.erase(db, marta, by="root", now=NOW)
     assert set(erased.obstacles) == set(Obstacle)
     assert erased.gone == {}
-    assert left(world, "marta") == [2, 2, 1, 1, 1, 2]
+    assert left(world, "marta") == [2, 2, 1, 1, 1, 2, 1]
     for statement, ended in (
         ("update alert set state = 'closed'", Obstacle.ALERT),
         ("update device_loan set returned_at = '2026-01-01'", Obstacle.LOAN),
