@@ -75,8 +75,8 @@ class Listed:
     until_at: datetime
 
 
-# Several people each night of the time that is looked at.
-LISTED_MAX: Final = 500
+# Twenty at a time, each day of the time that is looked at.
+LISTED_MAX: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)

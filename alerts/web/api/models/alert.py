@@ -5,7 +5,8 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, Field
 
 from alerts.alert import Event, Outcome, State
-from alerts.web.api.models.base import AT, NAME, LevelName, Name, example
+from alerts.web.api.example import AT, answers
+from alerts.web.api.models.base import NAME, LevelName, Name
 from alerts.web.api.time import Utc
 
 _ALERT: Final = {
@@ -36,7 +37,7 @@ _ALERT: Final = {
 class Alert(BaseModel):
     """An episode that a person must act on."""
 
-    model_config = example(**_ALERT)
+    model_config = answers(**_ALERT)
 
     alert_id: int
     patient: Name
@@ -66,7 +67,7 @@ class Alert(BaseModel):
 class Alerts(BaseModel):
     """Alerts of one patient, the newest first."""
 
-    model_config = example(alerts=[_ALERT], next_cursor=None)
+    model_config = answers(alerts=[_ALERT], next_cursor=None)
 
     alerts: list[Alert]
     next_cursor: str | None = Field(description="Of the next page; null: this is the last.")
@@ -97,7 +98,7 @@ TASK: Final = {
 class Task(BaseModel):
     """Something to do that is no alert."""
 
-    model_config = example(**TASK)
+    model_config = answers(**TASK)
 
     task_id: int
     patient: Name
@@ -111,7 +112,7 @@ class Task(BaseModel):
 class Worklist(BaseModel):
     """What a staff member has before her, in the order she should take it."""
 
-    model_config = example(
+    model_config = answers(
         red_count=1,
         yellow_count=0,
         left_out_count=0,
@@ -151,7 +152,7 @@ class LogEntry(BaseModel):
 class AlertLog(BaseModel):
     """What happened to an alert, the newest first."""
 
-    model_config = example(
+    model_config = answers(
         entries=[
             {
                 "at": AT,

@@ -1,12 +1,12 @@
-"""What many answers share: an example, a level, whom it is about."""
+"""What many answers share: a level, whom it is about."""
 
 import enum
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
-AT: Final = "2026-11-23T07:12:00Z"
+from alerts.web.api.example import answers
 
 
 class LevelName(enum.StrEnum):
@@ -20,11 +20,6 @@ class LevelName(enum.StrEnum):
 LEVELS: Final = (LevelName.NONE, LevelName.YELLOW, LevelName.RED)
 
 
-def example(**values: Any) -> ConfigDict:
-    """Return the configuration of a model whose example is *values*."""
-    return ConfigDict(json_schema_extra={"examples": [values]})
-
-
 NAME: Final = {
     "patient_id": 3,
     "given_name": "Greta",
@@ -36,7 +31,7 @@ NAME: Final = {
 class Name(BaseModel):
     """A patient, as far as one needs to know whom it is about."""
 
-    model_config = example(**NAME)
+    model_config = answers(**NAME)
 
     patient_id: int
     given_name: str

@@ -4,7 +4,7 @@ import enum
 
 from pydantic import BaseModel, Field
 
-from alerts.web.api.models.base import example
+from alerts.web.api.example import answers
 from alerts.web.session import Method
 
 
@@ -20,7 +20,7 @@ class Kind(enum.StrEnum):
 class Me(BaseModel):
     """Who is logged in."""
 
-    model_config = example(
+    model_config = answers(
         kind="staff",
         name="Anna Provberg",
         role="distriktssköterska",

@@ -4,7 +4,7 @@ from typing import Final
 
 from pydantic import BaseModel, Field
 
-from alerts.web.api.models.base import AT, example
+from alerts.web.api.example import AT, answers
 from alerts.web.api.time import Utc
 
 _MESSAGE: Final = {
@@ -22,7 +22,7 @@ _MESSAGE: Final = {
 class Message(BaseModel):
     """One message between a patient and her care."""
 
-    model_config = example(**_MESSAGE)
+    model_config = answers(**_MESSAGE)
 
     message_id: int
     text: str
@@ -37,6 +37,6 @@ class Message(BaseModel):
 class Thread(BaseModel):
     """The newest messages of a patient, the oldest of them first."""
 
-    model_config = example(messages=[_MESSAGE])
+    model_config = answers(messages=[_MESSAGE])
 
     messages: list[Message]

@@ -5,7 +5,8 @@ from typing import Final
 from pydantic import BaseModel, Field
 
 from alerts.access import Scope
-from alerts.web.api.models.base import AT, NAME, LevelName, Name, example
+from alerts.web.api.example import AT, answers
+from alerts.web.api.models.base import NAME, LevelName, Name
 from alerts.web.api.time import Utc
 from devices.quantity import Quantity
 
@@ -13,7 +14,7 @@ from devices.quantity import Quantity
 class ListedPatient(Name):
     """A patient in a list."""
 
-    model_config = example(**NAME, diagnosis="Hjärtsvikt", has_contact=True, last_measured_at=AT)
+    model_config = answers(**NAME, diagnosis="Hjärtsvikt", has_contact=True, last_measured_at=AT)
 
     diagnosis: str
     has_contact: bool = Field(description="She has a fixed care contact, or a team.")
@@ -23,7 +24,7 @@ class ListedPatient(Name):
 class Patients(BaseModel):
     """The patients the viewer follows, in the order of their names."""
 
-    model_config = example(
+    model_config = answers(
         patients=[{**NAME, "diagnosis": "", "has_contact": True, "last_measured_at": AT}]
     )
 
@@ -33,7 +34,7 @@ class Patients(BaseModel):
 class Patient(Name):
     """A patient as her care and she herself see her."""
 
-    model_config = example(
+    model_config = answers(
         **NAME,
         personal_number=None,
         phone="070-174 06 05",
@@ -107,7 +108,7 @@ class Reading(BaseModel):
 class Readings(BaseModel):
     """What a patient has measured, the newest first."""
 
-    model_config = example(
+    model_config = answers(
         readings=[
             {
                 "reading_id": "5f0c1c1e-6f0e-4f7b-9a55-3c8a1f2a9a10",
