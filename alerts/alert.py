@@ -111,6 +111,7 @@ TRANSITIONS: Final = MappingProxyType(
         (State.ACKNOWLEDGED, Event.REOPENED): State.OPEN,
         (State.ACKNOWLEDGED, Event.ACK_EXPIRED): State.OPEN,
         (State.ACKNOWLEDGED, Event.CLOSED): State.CLOSED,
+        (State.OPEN, Event.TAKEN_TOLD): State.OPEN,  # who lets it rest has it
         (State.ACKNOWLEDGED, Event.TAKEN_TOLD): State.ACKNOWLEDGED,
         (State.CLOSED, Event.TAKEN_TOLD): State.CLOSED,  # who ended it took it there and then
         (State.CLOSED, Event.SHOWN): State.CLOSED,

@@ -6,7 +6,7 @@ from typing import Final
 
 from psycopg import AsyncConnection
 
-from alerts import audience, course, engine, log
+from alerts import audience, course, engine, log, taken
 from alerts.actions import NOTE_CHARS_MAX
 from alerts.alert import Event, Level, State
 from alerts.care.people import Viewer
@@ -74,6 +74,8 @@ async def snooze(
         await log.append(
             connection, alert_id, Event.SNOOZED, staff_id=viewer.staff_id, detail=detail
         )
+        if held.state == State.OPEN and viewer.staff_id is not None:
+            await taken.tell(connection, alert_id, viewer.staff_id, at)
     return Done(Answer.DONE, held.patient_id, viewer.name, until)
 
 

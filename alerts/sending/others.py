@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection
 
-from alerts.alert import State as AlertState
 from alerts.channels.message import Kind
 from alerts.channels.outcome import State
 from alerts.sending.move import LEASE, End, Ending, Move, Send, Try, Wait, Way
@@ -28,13 +27,17 @@ class Taken:
     way: Way
 
 
-# The way that is surest to have reached her, and of those the last.
+# The way that is surest to have reached her, and of those the last. Of one that is open again, and
+# does not rest, nobody has it.
 _HEARD: Final = """
 select distinct on (note.notification_id) note.notification_id, s.name, t.began_at,
        c.channel_id, c.kind, c.address
 from notification note
+join alert a using (alert_id)
 join alert_case k using (alert_id)
-join staff s on s.staff_id = k.acknowledged_by
+join staff s on s.staff_id = case
+    when a.state <> 'open' then k.acknowledged_by
+    when k.snoozed_until > %(now)s then k.snoozed_by end
 join notification n on n.alert_id = note.alert_id and n.began_at = note.began_at
     and n.why <> %(taken)s
     and (n.staff_id, n.unit_id) is not distinct from (note.staff_id, note.unit_id)
@@ -55,19 +58,21 @@ def is_of_taking(row: Row) -> bool:
 
 
 async def heard(
-    connection: AsyncConnection[Any], rows: Sequence[Row], kinds: Sequence[str]
+    connection: AsyncConnection[Any], rows: Sequence[Row], kinds: Sequence[str], now: datetime
 ) -> Mapping[int, Taken]:
-    """Return what to say and how, by notification; who heard by no way that is there is left out.
+    """Return what to say and how, by notification; what is not so, or has no way, is left out.
 
     Args:
         connection: In the transaction that holds them.
         rows: Of any kind; only those of taking are looked at.
         kinds: Of channels, that can be carried.
+        now: The database's time.
     """
     ids = [row.notification_id for row in rows if is_of_taking(row)]
     if not ids:
         return {}
-    cursor = await connection.execute(_HEARD, {"ids": ids, "kinds": list(kinds), "taken": TAKEN})
+    asked = {"ids": ids, "kinds": list(kinds), "taken": TAKEN, "now": now}
+    cursor = await connection.execute(_HEARD, asked)
     return {
         notification_id: Taken(
             name=name,
@@ -78,12 +83,11 @@ async def heard(
     }
 
 
-def next_move(row: Row, taken: Taken | None, tries: Sequence[Try], now: datetime) -> Move:
+def next_move(taken: Taken | None, tries: Sequence[Try], now: datetime) -> Move:
     """Return what to do next with one that tells of a taking. Pure.
 
     Args:
-        row: The notification.
-        taken: What to say; none: there is no way to her any more.
+        taken: What to say; none: it is no longer so, or there is no way to her any more.
         tries: Of it; one at most.
         now: The database's time.
     """
@@ -92,9 +96,7 @@ def next_move(row: Row, taken: Taken | None, tries: Sequence[Try], now: datetime
         if last.state is State.SENDING and last.began_at + LEASE > now:
             return Wait(last.began_at + LEASE)
         return End(_ENDINGS.get(last.state, Ending.SENT))
-    if row.alert_state == AlertState.OPEN or taken is None:
-        return End(Ending.CANCELLED)
-    return Send(taken.way)
+    return End(Ending.CANCELLED) if taken is None else Send(taken.way)
 
 
 _ENDINGS: Final = {State.DELIVERED: Ending.DELIVERED, State.FAILED: Ending.FAILED}

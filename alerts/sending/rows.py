@@ -13,6 +13,7 @@ from alerts.alert import Level
 from alerts.channels.message import Kind
 from alerts.channels.outcome import Fault, Outcome, State
 from alerts.sending.move import LEASE, Try, Way
+from alerts.taken import TAKEN
 
 Connection = AsyncConnection[Any]
 
@@ -98,7 +99,7 @@ from notification n
 left join alert_case k using (alert_id)
 left join alert_course c using (alert_id)
 where n.notification_id = any(%(ids)s) and (
-    k.snoozed_until > %(now)s
+    (k.snoozed_until > %(now)s and n.why <> %(taken)s)
     or not exists (select from attempt t where t.notification_id = n.notification_id) and (
         exists (
             select from notification newer
@@ -127,7 +128,9 @@ async def due(connection: Connection, now: datetime, most: int) -> list[Row]:
 async def stale(connection: Connection, rows: Sequence[Row], now: datetime) -> set[int]:
     """Return which of them need not be told any more."""
     ids = [row.notification_id for row in rows]
-    cursor = await connection.execute(_STALE, {"ids": ids, "now": now, "red": Level.RED})
+    cursor = await connection.execute(
+        _STALE, {"ids": ids, "now": now, "red": Level.RED, "taken": TAKEN}
+    )
     return {notification_id for (notification_id,) in await cursor.fetchall()}
 
 

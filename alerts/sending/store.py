@@ -127,7 +127,7 @@ async def _looks(
     connection: Connection, found: Sequence[Row], kinds: Sequence[str], at: datetime
 ) -> list[_Look]:
     tries = await rows.tries(connection, [row.notification_id for row in found])
-    taken = await others.heard(connection, found, kinds)
+    taken = await others.heard(connection, found, kinds, at)
     looks = [
         _look_at_taken(row, taken.get(row.notification_id), tries, at)
         for row in found
@@ -154,7 +154,7 @@ def _look_at_taken(
     row: Row, taken: Taken | None, tries: Mapping[int, Sequence[Try]], at: datetime
 ) -> _Look:
     its = tries[row.notification_id]
-    move = others.next_move(row, taken, its, at)
+    move = others.next_move(taken, its, at)
     return _Look(row=row, move=move, tries=len(its), alerts=1, taken=taken)
 
 

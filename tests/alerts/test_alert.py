@@ -30,6 +30,7 @@ LEGAL = {
     (TAKEN, Event.REOPENED): OPEN,
     (TAKEN, Event.ACK_EXPIRED): OPEN,
     (TAKEN, Event.CLOSED): CLOSED,
+    (OPEN, Event.TAKEN_TOLD): OPEN,
     (TAKEN, Event.TAKEN_TOLD): TAKEN,
     (CLOSED, Event.TAKEN_TOLD): CLOSED,
     (CLOSED, Event.SHOWN): CLOSED,

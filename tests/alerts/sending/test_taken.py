@@ -1,8 +1,8 @@
-"""That somebody has the alert goes once, by the way each was told, and not if it is no longer so."""
+"""That somebody has it goes once, by the way each was told, and not if it is no longer so."""
 
 from datetime import timedelta
 
-from alerts import actions
+from alerts import actions, snooze
 from alerts.channels.message import NAME_CHARS_MAX, of_taken
 from tests.alerts.sending.conftest import Told
 from tests.alerts.sending.post import Behaviour, Elks, Postbox
@@ -39,10 +39,11 @@ async def test_it_goes_by_the_way_she_was_told(told: Told, elks: Elks, postbox: 
     told.now += MINUTE
     await takes(told, "eva")
     await told.turn(1 * MINUTE)
-    assert [message["message"] for message in elks.messages[1:]] == [
+    assert len(elks.messages) == 2
+    assert elks.messages[1]["message"] == (
         "Eva Testström har tagit larmet du fick 08:12. Du behöver inte göra något. "
         "Se listan: https://egenmonitor.example/"
-    ]
+    )
     assert postbox.recipients == [["eva@region.example"]]
     await told.turn(5 * MINUTE)
     assert len(elks.messages) == 2
@@ -67,6 +68,25 @@ async def test_what_is_open_again_is_not_said_to_be_taken(
     await told_to_both(told)
     await takes(told, "eva")
     told.world.connection.execute("update alert set state = 'open'")
+    await told.turn(1 * MINUTE)
+    assert len(elks.messages) == 1
+    assert told.states()[2:] == ["cancelled"]
+
+
+async def test_a_rest_that_is_over_is_not_said_to_be_taken(
+    told: Told, elks: Elks, postbox: Postbox
+) -> None:
+    await told_to_both(told)
+    async with told.pool.connection() as connection:
+        await snooze.snooze(
+            connection,
+            told.world.viewer("eva"),
+            told.alert_id,
+            until=told.now + MINUTE,
+            why="x",
+            seen_breach_id=0,
+            now=told.now,
+        )
     await told.turn(1 * MINUTE)
     assert len(elks.messages) == 1
     assert told.states()[2:] == ["cancelled"]

@@ -39,6 +39,25 @@ async def test_who_ends_it_at_once_has_taken_it(story: Story) -> None:
     story.expects("08:22 bo: taken")
 
 
+async def test_who_lets_it_rest_at_once_has_taken_it(story: Story) -> None:
+    await red_that_two_know_of(story)
+    assert (await story.snoozes("anna", story.moment("10:00"))).answer is Answer.DONE
+    story.expects("08:22 bo: taken")
+    assert story.log("snoozed", "taken_told") == ["snoozed", "taken_told"]
+    await story.at("10:00")
+    story.expects("10:00 anna: snooze_ended")
+    await story.takes("anna")
+
+
+async def test_who_lets_rest_what_she_had_taken_tells_nobody_again(story: Story) -> None:
+    await red_that_two_know_of(story)
+    await story.takes("anna")
+    story.expects("08:22 bo: taken")
+    await story.snoozes("anna", story.moment("10:00"))
+    await story.at("09:59")
+    story.expects()
+
+
 async def test_who_ends_what_she_had_taken_tells_nobody_again(story: Story) -> None:
     await red_that_two_know_of(story)
     await story.takes("anna")
