@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from alerts import engine
 from alerts.sending import health as sending
-from alerts.technical import watch as technical
+from alerts.technical import telling
 from ingest import recheck, settle
 from ingest.canary import beat, canary
 from ingest.clock import lane
@@ -74,7 +74,7 @@ def test_every_alarm_is_on_metrics_that_there_are() -> None:
 
 def test_every_incident_is_explained() -> None:
     kinds = {watcher.LAG, canary.KIND, lane.INCIDENT, recheck.INCIDENT, settle.INCIDENT}
-    kinds |= {sending.INCIDENT, technical.NO_TECHNICIAN, engine.UNKNOWN[0]}  # alerts' own
+    kinds |= {sending.INCIDENT, telling.NOBODY, engine.UNKNOWN[0]}  # alerts' own
     assert {row[0].strip("`") for row in table("Incidents")} == kinds
 
 
