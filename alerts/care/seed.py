@@ -215,9 +215,10 @@ class _Seeding:
         )
         self._write_unit_of(patient_id, unit_id)
         self._write_contact(patient_id, patient.contact)
-        seed_roster.substitutes(
-            self._connection, self._staff_ids(patient.substitutes), patient_id=patient_id
-        )
+        if unit_id == self._unit[unit_key]:  # another unit has its own: the old one's see no more
+            seed_roster.substitutes(
+                self._connection, self._staff_ids(patient.substitutes), patient_id=patient_id
+            )
         if patient.username and patient.password:
             secret = patient.password.get_secret_value()
             self._write_account(patient.username, secret, patient_id=patient_id)

@@ -166,19 +166,21 @@ def substitutes(
 ) -> None:
     """Let these stand in, in this order, for a patient's contact or for a colleague.
 
-    A list that a person has named since is left: a file does not undo what somebody decided.
+    A list that a person has written since, also one of nobody, is left: a file does not undo what
+    somebody decided.
     """
     if told is None:
         return
     of = {"patient_id": patient_id, "for_staff_id": for_staff_id}
-    named = connection.execute(
-        "select staff_id, noted_by from substitute where until_at is null "
-        "and patient_id is not distinct from %(patient_id)s "
+    written = connection.execute(
+        "select staff_id, until_at is null, coalesce(noted_by, ended_by) is not null "
+        "from substitute where patient_id is not distinct from %(patient_id)s "
         "and for_staff_id is not distinct from %(for_staff_id)s order by place",
         of,
     ).fetchall()
-    is_decided = any(noted_by is not None for _, noted_by in named)
-    if is_decided or [staff_id for staff_id, _ in named] == list(told):
+    is_decided = any(by_a_person for _, _, by_a_person in written)
+    named = [staff_id for staff_id, is_current, _ in written if is_current]
+    if is_decided or named == list(told):
         return
     connection.execute(
         "update substitute set until_at = greatest(now(), from_at) where until_at is null "

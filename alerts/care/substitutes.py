@@ -145,7 +145,7 @@ order by from_at, place, substitute_id
 """
 # What was named for a later time is ended where it would have begun: it never was.
 _END: Final = """
-update substitute set until_at = greatest(from_at, %(from_at)s)
+update substitute set until_at = greatest(from_at, %(from_at)s), ended_by = %(noted_by)s
 where patient_id is not distinct from %(patient_id)s
   and for_staff_id is not distinct from %(for_staff_id)s
   and (until_at is null or until_at > %(from_at)s)
@@ -165,10 +165,11 @@ async def _name(
     noted_by: int | None,
 ) -> None:
     """End the list there was and begin the new one; the same list again writes nothing."""
-    asked = {**of, "from_at": from_at}
+    asked: dict[str, object] = {**of, "from_at": from_at}
     cursor = await connection.execute(_NAMED, asked)
     named = await cursor.fetchall()
     if named == [(staff_id, False, False) for staff_id in staff_ids]:
         return
+    asked |= {"staff": list(staff_ids), "noted_by": noted_by}
     await connection.execute(_END, asked)
-    await connection.execute(_BEGIN, {**asked, "staff": list(staff_ids), "noted_by": noted_by})
+    await connection.execute(_BEGIN, asked)
