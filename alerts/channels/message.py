@@ -29,6 +29,11 @@ class Kind(enum.StrEnum):
         """Whether its provider says afterwards that it has arrived."""
         return self is Kind.SMS
 
+    @property
+    def is_for_staff(self) -> bool:
+        """Whether staff may be told of alerts by it."""
+        return self is not Kind.VOICE
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:

@@ -27,6 +27,8 @@ LOOK_S: Final = 60.0
 NOBODY: Final = "nobody"
 NO_RECEIPTS: Final = "no receipts"
 
+_CURE: Final = "set web.public_url, and mail or sms"
+
 # A receipt comes within seconds; of a telephone that is off, after hours. So it takes messages to
 # several, or many to one.
 RECEIPT_WITHIN: Final = timedelta(minutes=10)
@@ -49,6 +51,12 @@ where verified_at is not null and ended_at is null and kind <> all(%s) group by 
 """
 
 
+_HOOKS: Final = """
+select exists (select from channel
+    where kind = %s and verified_at is not null and ended_at is null)
+"""
+
+
 async def run(pool: AsyncConnectionPool[Any], kinds: Sequence[str]) -> None:
     """Look for ever."""
     while True:
@@ -68,11 +76,12 @@ async def look(connection: AsyncConnection[Any], kinds: Sequence[str]) -> None:
         connection: In autocommit or in a transaction of the caller's.
         kinds: Of channels, that can be carried.
     """
-    if kinds:
+    if await _reaches_staff(connection, kinds):
         await incident.close(connection, INCIDENT, NOBODY)
     else:
-        detail = "nobody is told of any alert → set web.public_url, and mail or sms"
-        await incident.open_(connection, INCIDENT, NOBODY, detail)
+        detail = f"nobody is told of any alert → {_CURE}"
+        if await incident.open_(connection, INCIDENT, NOBODY, detail):
+            _log.error("sending.nobody_is_told", cure=_CURE)
     cursor = await connection.execute(_WITHOUT, (list(kinds),))
     without = dict(await cursor.fetchall())
     for kind in Kind:
@@ -81,6 +90,16 @@ async def look(connection: AsyncConnection[Any], kinds: Sequence[str]) -> None:
             await incident.open_(connection, INCIDENT, key(kind), detail)
         else:
             await incident.close(connection, INCIDENT, key(kind))
+
+
+async def _reaches_staff(connection: AsyncConnection[Any], kinds: Sequence[str]) -> bool:
+    """Return whether staff can be told; other services need no settings, but an address."""
+    for_staff = {kind for kind in Kind if kind.is_for_staff and kind.value in kinds}
+    if for_staff != {Kind.APPRISE}:
+        return bool(for_staff)
+    cursor = await connection.execute(_HOOKS, (Kind.APPRISE.value,))
+    (found,) = await cursor.fetchone() or (False,)
+    return bool(found)
 
 
 async def look_at_receipts(connection: AsyncConnection[Any], at: datetime | None = None) -> None:

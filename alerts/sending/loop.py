@@ -46,9 +46,6 @@ async def run(
     stop = stop or asyncio.Event()
     flying: set[asyncio.Task[None]] = set()
     _log.info("sending.ready", kinds=carriers.kinds)
-    if not carriers.kinds:
-        cure = "set web.public_url, and mail or sms"
-        _log.error("sending.nobody_is_told", cure=cure)
     async with asyncio.TaskGroup() as tasks:
         beside = tasks.create_task(carried.run(pool, carriers.kinds), name="carried")
         stopping = tasks.create_task(stop.wait(), name="stopping")

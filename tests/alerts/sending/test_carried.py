@@ -32,16 +32,33 @@ async def test_no_carrier_is_an_incident_until_there_is_one(told: Told) -> None:
         assert incidents(told) == []
 
 
+async def test_who_can_only_call_patients_tells_nobody_of_alerts(told: Told) -> None:
+    """Nor does who may hand over to services that nobody has given an address of."""
+    async with told.pool.connection() as connection:
+        await carried.look(connection, ["voice"])
+        assert incidents(told) == [("sending", "nobody")]
+        await carried.look(connection, ["apprise", "voice"])
+        assert incidents(told) == [("sending", "nobody")]
+        hook = told.channel("apprise", "jsons://chat.example/hook", verified_at=None)
+        await carried.look(connection, ["apprise", "voice"])
+        assert incidents(told) == [("sending", "nobody")]
+        told.world.connection.execute(
+            "update channel set verified_at = %s where channel_id = %s", (told.now, hook)
+        )
+        await carried.look(connection, ["apprise", "voice"])
+        assert incidents(told) == []
+
+
 async def test_verified_channels_without_a_carrier_are_an_incident_until_they_end(
     told: Told,
 ) -> None:
     told.channel("sms", NUMBER)
     told.channel("email", MAILBOX, verified_at=None)
     async with told.pool.connection() as connection:
-        await carried.look(connection, ["apprise"])
+        await carried.look(connection, ["email"])
         assert incidents(told) == [("sending", "sms: no carrier")]
         told.world.connection.execute("update channel set ended_at = %s", (told.now,))
-        await carried.look(connection, ["apprise"])
+        await carried.look(connection, ["email"])
         assert incidents(told) == []
 
 
