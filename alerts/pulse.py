@@ -63,6 +63,9 @@ class Silence:
     since: datetime
 
 
+# While versions are mixed another part may be there: it is for who knows it to judge.
+_KNOWN: Final = frozenset(part.value for part in Part)
+
 _BEAT: Final = """
 insert into pulse (part, at) values (%(part)s, clock_timestamp())
 on conflict (part) do update set at = excluded.at
@@ -95,6 +98,7 @@ async def silent(connection: Connection) -> tuple[Silence, ...]:
     heard = {
         Part(part): (at.astimezone(UTC), now.astimezone(UTC))  # else the difference is the wall's
         for part, at, now in await cursor.fetchall()
+        if part in _KNOWN
     }
     return tuple(
         Silence(part=part, since=heard[part][0])

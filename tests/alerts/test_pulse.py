@@ -63,6 +63,13 @@ async def test_a_part_is_silent_after_its_time_and_not_before(
     assert await _silent(pool) == []
 
 
+async def test_a_part_of_another_version_is_not_ours_to_judge(world: World, pool: Pool) -> None:
+    """While versions are mixed, or after a step back, a page must not die of it."""
+    world.one("insert into pulse values ('future', now() - interval '1 day') returning 1")
+    _heard(world, Part.ROUTING, timedelta(hours=1))
+    assert await _silent(pool) == [Part.ROUTING]
+
+
 async def test_ingest_is_silent_when_its_clock_stands_still(world: World, pool: Pool) -> None:
     """The newest chore counts; one that runs once a day may be old."""
     world.one("insert into clock_turn values ('recheck', now() - interval '1 day') returning 1")
