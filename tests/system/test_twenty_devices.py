@@ -9,8 +9,9 @@ import os
 import random
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,7 @@ class Block:
     """A block of flats: who lives there, and what they measured."""
 
     def __init__(self, seed: int) -> None:
+        self.seed = seed
         self.random = random.Random(seed)
         self.devices: list[RecordingPeripheral] = [self._device(n) for n in range(CONNECTED)]
         self.silent = [Cuff(f"gone-{n}", habits=GONE) for n in range(2)]
@@ -66,16 +68,23 @@ class Block:
 
     async def _measure(self, device: RecordingPeripheral, after_s: float) -> None:
         await asyncio.sleep(after_s)  # the day's own pace: nobody waits for anything here
-        for _ in range(self.random.randint(1, 3)):
-            if isinstance(device, Scale):
-                device.measure(round(self.random.uniform(60, 90), 1))
-            else:
-                assert isinstance(device, Cuff)
-                device.measure(self.random.randint(110, 160), 80, self.random.randint(50, 90))
+        # No two alike: with one value in one second they would be one reading, told twice.
+        many = self.random.randint(1, 3)
+        if isinstance(device, Scale):
+            for hectograms in self.random.sample(range(600, 900), many):
+                device.measure(hectograms / 10)
+        else:
+            assert isinstance(device, Cuff)
+            for systolic in self.random.sample(range(110, 160), many):
+                device.measure(systolic, 80, self.random.randint(50, 90))
 
     @property
-    def records(self) -> int:
-        return sum(device.produced for device in self.devices)
+    def records(self) -> Counter[str]:
+        """How many were measured, by device."""
+        return Counter({device.device_id: device.produced for device in self.devices})
+
+    def is_stored(self, has: Counter[str]) -> bool:
+        return all(has[device_id] == count for device_id, count in self.records.items())
 
 
 @asynccontextmanager
@@ -97,11 +106,32 @@ async def gateway(config: Path, log: Path) -> AsyncIterator[Process]:
             await process.wait()
 
 
-def stored_by(receiver: Receiver, device_ids: set[str]) -> int:
-    """Return how many readings of these devices are stored; each exactly once."""
+def stored(receiver: Receiver) -> Counter[str]:
+    """Return how many readings of each device are stored."""
     messages = receiver.messages
-    readings = {each.reading_id: each.device_id for one in messages for each in one.readings}
-    return sum(readings[reading_id] in device_ids for reading_id in receiver.stored)
+    whose = {each.reading_id: each.device_id for one in messages for each in one.readings}
+    return Counter(whose[reading_id] for reading_id in receiver.stored)
+
+
+@contextmanager
+def saying(block: Block, receiver: Receiver) -> Iterator[None]:
+    """Say what is missing, and of which block, if the time is up."""
+    try:
+        yield
+    except TimeoutError:
+        has = stored(receiver)
+        states = (
+            f"{each.name}: {each.produced} measured, {each.pending} still to be told,"
+            f" {has[each.device_id]} stored"
+            for each in block.devices
+            if each.produced != has[each.device_id]
+        )
+        seen = (
+            f"{each.name}: none stored"
+            for each in (block.watch, block.weigher)
+            if not has[each.device_id]
+        )
+        pytest.fail("\n".join((f"seed {block.seed}", *states, *seen)))
 
 
 @pytest.mark.slow
@@ -119,22 +149,23 @@ async def test_nobody_whose_window_is_thirty_seconds_is_missed(
             async with asyncio.timeout(30):
                 await radio.scanned()
             await block.wake(over_s)
-            async with asyncio.timeout(over_s + WINDOW_S + 10):
-                for device in block.devices:
-                    await device.drained()
-            ids = {device.device_id for device in block.devices}
-            await until(lambda: stored_by(receiver, ids) == block.records)
-            others = {block.watch.device_id, block.weigher.device_id}
-            await until(lambda: stored_by(receiver, others) >= len(others))
+            with saying(block, receiver):
+                async with asyncio.timeout(over_s + WINDOW_S + 10):
+                    for device in block.devices:
+                        await device.drained()
+                await until(lambda: block.is_stored(stored(receiver)))
+                others = (block.watch.device_id, block.weigher.device_id)
+                await until(lambda: all(stored(receiver)[each] for each in others))
         visits = served(log.read_text())
     fruitful = [each for each in visits if each.outbox_ms is not None]
+    total = block.records.total()
     lines = (
-        f"{CONNECTED} devices in {over_s:.0f} s, seed {seed}, {block.records} readings stored",
+        f"{CONNECTED} devices in {over_s:.0f} s, seed {seed}, {total} readings stored",
         figures("advertisement to outbox", (each.outbox_ms or 0 for each in fruitful)),
         figures("waited for the slot", (each.waited_ms for each in fruitful)),
         figures("held the slot", (each.took_ms for each in visits)),
     )
     print("", *lines, sep="\n")  # noqa: T201 - the figures are the point
-    assert stored_by(receiver, ids) == block.records
+    assert block.is_stored(stored(receiver))
     assert set(receiver.stored.values()) == {1}
     assert all(device.pending for device in block.silent)  # or they would prove nothing
