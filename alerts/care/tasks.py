@@ -74,6 +74,14 @@ class Taken:
     at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Whose a task is, and whether it waits for who asks; done or not."""
+
+    patient_id: int
+    waits: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """One thing to do, with what is needed to do it."""
@@ -135,6 +143,10 @@ left join staff taker on taker.staff_id = t.taken_by and t.taken_at > now() - %(
 where t.done_at is null and {waits_for_her}
 order by t.opened_at, t.task_id limit %(most)s
 """).format(waits_for_her=waits_for("t.opened_at"))
+_WHOSE: Final = sql.SQL("""
+select t.patient_id, {waits_for_her} as waits
+from task t join person p using (patient_id) where t.task_id = %(task_id)s
+""").format(waits_for_her=waits_for("t.opened_at"))
 _TAKE: Final = sql.SQL("""
 update task t set taken_by = %(by)s, taken_at = clock_timestamp()
 from person p
@@ -162,6 +174,13 @@ async def tasks(connection: Connection, viewer: Viewer) -> list[Task]:
             _SELECT, {**viewing(viewer), "most": TASKS_MAX, "taken_for": TAKEN_FOR}
         )
         return await cursor.fetchall()
+
+
+async def whose(connection: Connection, viewer: Viewer, task_id: int) -> Whose | None:
+    """Return whose a task is, and whether it is *viewer*'s to take up; none: there is no task."""
+    cursor = await connection.execute(_WHOSE, {**viewing(viewer), "task_id": task_id})
+    row = await cursor.fetchone()
+    return None if row is None else Whose(int(row[0]), viewer.gives_care and bool(row[1]))
 
 
 async def take(connection: Connection, viewer: Viewer, task_id: int) -> Taken:

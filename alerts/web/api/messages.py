@@ -1,6 +1,5 @@
 """What patient and care write to each other."""
 
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from fastapi import APIRouter, Response
@@ -12,14 +11,14 @@ from alerts.audit.entry import Action
 from alerts.care import messages
 from alerts.care.messages import TEXT_CHARS_MAX, Answer
 from alerts.web.api import models, shown
+from alerts.web.api.deed import Deed, carry_out, done
 from alerts.web.api.document import refusals
 from alerts.web.api.entering import Anyone, Id, Writer
 from alerts.web.api.problem import Refused, Words
-from alerts.web.api.repeat import Kept, Key, once
-from alerts.web.guard import Closed, let_in
-from alerts.web.routes.thread import enter, note
+from alerts.web.api.repeat import Kept, Key
+from alerts.web.guard import Closed, let_in, let_speak
 from alerts.web.services import Services
-from alerts.web.session import Session
+from alerts.web.waiting import enter_thread, note
 
 router = APIRouter(tags=["messages"])
 
@@ -79,7 +78,7 @@ async def thread(services: Services, found: Anyone, patient_id: Id) -> models.Th
             await let_in(connection, viewer, patient_id, action)
             rows = await messages.thread(connection, patient_id)
         else:
-            ground = await enter(connection, viewer, patient_id, action)
+            ground = await enter_thread(connection, viewer, patient_id, action)
             await note(connection, viewer, patient_id, action, ground=ground)
             rows = await messages.thread(connection, patient_id)
             seen = max((one.message_id for one in rows), default=0)
@@ -103,44 +102,35 @@ async def write(
     async with services.pool.connection() as connection:
         ground: str = Ground.SELF
         if viewer.patient_id is not None:
-            await let_in(connection, viewer, patient_id, action)
+            await let_speak(connection, viewer, patient_id, action)
         else:
-            ground = await enter(connection, viewer, patient_id, action)
-        if key is None:
-            raise Refused(400, _KEY_NEEDED)
-        request = (f"{action} {patient_id}", body.model_dump(mode="json"))
-        async with connection.transaction():
-            kept, again = await once(
-                connection,
-                found,
-                key,
-                request,
-                _writing(connection, found, patient_id, body),
-                patient_id=patient_id,
-            )
-            if viewer.patient_id is None:
-                answer = "again" if again else Answer.DONE.value
-                await note(connection, viewer, patient_id, action, ground=ground, answer=answer)
-    return kept.response()
+            ground = await enter_thread(connection, viewer, patient_id, action)
+        deed = Deed(
+            found=found,
+            action=action,
+            patient_id=patient_id,
+            ground=ground,
+            key=key,
+            asked=(f"{action} {patient_id}", body.model_dump(mode="json")),
+            is_noted=False,
+        )
+        return await carry_out(connection, deed, lambda *_: _write(connection, deed, body))
 
 
-def _writing(
-    connection: AsyncConnection, found: Session, patient_id: int, body: Writing
-) -> Callable[[], Awaitable[Kept]]:
-    async def act() -> Kept:
-        text = body.text.replace("\r\n", "\n")
-        if found.viewer.patient_id is not None:
-            done = await messages.ask(connection, patient_id, text)
-        else:
-            done = await messages.answer(
-                connection, found.viewer, patient_id, text, seen=body.seen_message_id
-            )
-        if done is Answer.NOT_FOUND:  # her relation ended in between
-            raise Closed
-        if done is not Answer.DONE:
-            raise Refused(*_REFUSED[done])
-        # Nobody else has written since: who writes holds the thread until she commits.
-        written = (await messages.thread(connection, patient_id))[-1]
-        return Kept(201, "", shown.message(written).model_dump_json())
-
-    return act
+async def _write(connection: AsyncConnection, deed: Deed, body: Writing) -> Kept:
+    if deed.key is None:
+        raise Refused(400, _KEY_NEEDED)
+    viewer, patient_id = deed.found.viewer, deed.patient_id
+    text = body.text.replace("\r\n", "\n")
+    if viewer.patient_id is not None:
+        answer = await messages.ask(connection, patient_id, text)
+    else:
+        seen = body.seen_message_id
+        answer = await messages.answer(connection, viewer, patient_id, text, seen=seen)
+    if answer is Answer.NOT_FOUND:  # her relation ended in between
+        raise Closed
+    if answer is not Answer.DONE:
+        raise Refused(*_REFUSED[answer])
+    # Nobody else has written since: who writes holds the thread until she commits.
+    written = (await messages.thread(connection, patient_id))[-1]
+    return done(shown.message(written), 201)

@@ -1,9 +1,10 @@
 """What is to be done that is no alert: listed, taken, done."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from fastapi import APIRouter, HTTPException, Response
+from fastapi import APIRouter, Response
 from psycopg import AsyncConnection
 from pydantic import BaseModel
 
@@ -11,17 +12,20 @@ from alerts.audit.entry import Action
 from alerts.care import tasks
 from alerts.care.tasks import Ending
 from alerts.web.api import shown
+from alerts.web.api.deed import Act, Deed, carry_out
+from alerts.web.api.deed import done as kept
 from alerts.web.api.document import refusals
 from alerts.web.api.entering import Id, Staff
 from alerts.web.api.example import answers, takes
 from alerts.web.api.models import Task
 from alerts.web.api.models.alert import TASK
-from alerts.web.api.office import Asked, CareWrites, done_once
+from alerts.web.api.office import CareWrites
 from alerts.web.api.problem import Refused, Words
-from alerts.web.api.repeat import Key
-from alerts.web.guard import note_listed
-from alerts.web.routes.thread import ground_of, note
-from alerts.web.services import Services
+from alerts.web.api.repeat import Kept, Key
+from alerts.web.guard import Closed, note_listed
+from alerts.web.services import Services, ServicesOf
+from alerts.web.session import Session
+from alerts.web.waiting import enter_task
 from alerts.words import when
 
 router = APIRouter(tags=["tasks"])
@@ -72,27 +76,17 @@ async def take(services: Services, found: CareWrites, task_id: Id, key: Key = No
     """Say that one does it; for a day, then it is anybody's again."""
     viewer = found.viewer
 
-    async def act(connection: AsyncConnection) -> Task:
+    async def act(connection: AsyncConnection, now: datetime) -> Kept:
         taken = await tasks.take(connection, viewer, task_id)
         if taken.patient_id is None:
             raise _not_hers(taken)
-        ground = await ground_of(connection, viewer, taken.patient_id)
-        await note(connection, viewer, taken.patient_id, Action.TASK_TAKEN, ground=ground)
         rows = await tasks.tasks(connection, viewer)
         hers = next((one for one in rows if one.task_id == task_id), None)
         if hers is None:  # so many wait that there is no room for it on her list
-            raise HTTPException(404)
-        return shown.task(hers, datetime.now(UTC))
+            raise Closed
+        return kept(shown.task(hers, now))
 
-    return await done_once(services, Asked(found, key, f"take_task {task_id}"), act)
-
-
-def _not_hers(taken: tasks.Taken) -> Exception:
-    if taken.name is None:
-        return HTTPException(404)
-    at = f" {when(taken.at, datetime.now(UTC))}" if taken.at else ""
-    told = f"{taken.name} tog uppgiften{at}. Du behöver inte göra något."
-    return Refused(409, Words("task-taken", "Uppgiften är redan tagen", told))
+    return await _carry_out(services, found, _Asked(task_id, Action.TASK_TAKEN, key), act)
 
 
 @router.post(
@@ -106,21 +100,46 @@ async def done(
     *, services: Services, found: CareWrites, task_id: Id, body: EndingTask, key: Key = None
 ) -> Response:
     """End a task, whoever took it. Whose a reading is ends when that is answered."""
-    viewer = found.viewer
 
-    async def act(connection: AsyncConnection) -> EndedTask:
-        patient_id = await tasks.end(connection, viewer, task_id, body.ending)
-        if patient_id is None:
-            raise HTTPException(404)
-        ground = await ground_of(connection, viewer, patient_id)
-        await note(
-            connection,
-            viewer,
-            patient_id,
-            Action.TASK_ENDED,
+    async def act(connection: AsyncConnection, _now: datetime) -> Kept:
+        if await tasks.end(connection, found.viewer, task_id, body.ending) is None:
+            raise Closed
+        return kept(EndedTask(task_id=task_id, ending=body.ending))
+
+    asked = _Asked(task_id, Action.TASK_ENDED, key, body.ending)
+    return await _carry_out(services, found, asked, act)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is to be done with which task, and under which key."""
+
+    task_id: int
+    action: Action
+    key: str | None
+    ending: str = ""
+
+
+async def _carry_out(services: ServicesOf, found: Session, asked: _Asked, act: Act) -> Response:
+    """Do it for whom the task waits; so is asked before a kept answer is given again, too."""
+    async with services.pool.connection() as connection:
+        patient_id, ground = await enter_task(connection, found.viewer, asked.task_id, asked.action)
+        deed = Deed(
+            found=found,
+            action=asked.action,
+            patient_id=patient_id,
             ground=ground,
-            answer=body.ending,
+            key=asked.key,
+            asked=(f"{asked.action} {asked.task_id}", asked.ending),
+            about=(("ending", asked.ending),) if asked.ending else (),
+            is_noted=False,
         )
-        return EndedTask(task_id=task_id, ending=body.ending)
+        return await carry_out(connection, deed, act)
 
-    return await done_once(services, Asked(found, key, f"end_task {task_id}", body), act)
+
+def _not_hers(taken: tasks.Taken) -> Exception:
+    if taken.name is None:
+        return Closed()
+    at = f" {when(taken.at, datetime.now(UTC))}" if taken.at else ""
+    told = f"{taken.name} tog uppgiften{at}. Du behöver inte göra något."
+    return Refused(409, Words("task-taken", "Uppgiften är redan tagen", told))

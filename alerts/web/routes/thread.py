@@ -1,5 +1,6 @@
 """What patient and care write to each other, and what a nurse is to do that is no alert."""
 
+import contextlib
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -7,18 +8,15 @@ from fastapi import APIRouter, Form, HTTPException, Path, Request
 from fastapi.responses import RedirectResponse, Response
 from psycopg import AsyncConnection
 
-from alerts.access import Access, Ground, decide
-from alerts.audit.chain import append
-from alerts.audit.entry import Action, Entry
+from alerts.audit.entry import Action
 from alerts.care import messages, people, tasks
-from alerts.care.facts import facts
 from alerts.care.messages import TEXT_CHARS_MAX, Answer
-from alerts.care.people import Viewer
 from alerts.care.tasks import Ending
 from alerts.web.guard import Closed, OwnForm, Patient, Staff, let_in
 from alerts.web.pages import page
 from alerts.web.services import Services
 from alerts.web.session import Session
+from alerts.web.waiting import enter_task, enter_thread, note
 
 router = APIRouter()
 
@@ -41,7 +39,7 @@ async def thread_page(
 ) -> Response:
     """Show a nurse what she and the patient have written."""
     async with services.pool.connection() as connection:
-        ground = await enter(connection, found.viewer, patient_id, Action.MESSAGES_SEEN)
+        ground = await enter_thread(connection, found.viewer, patient_id, Action.MESSAGES_SEEN)
         await note(connection, found.viewer, patient_id, Action.MESSAGES_SEEN, ground=ground)
         return await _thread_page(request, connection, found, patient_id)
 
@@ -60,7 +58,7 @@ async def answer(
     viewer, action = found.viewer, Action.MESSAGE_WRITTEN
     plain = _plain(text)
     async with services.pool.connection() as connection:
-        ground = await enter(connection, viewer, patient_id, action)
+        ground = await enter_thread(connection, viewer, patient_id, action)
         async with connection.transaction():
             done = await messages.answer(connection, viewer, patient_id, plain, seen=seen)
             await note(connection, viewer, patient_id, action, ground=ground, answer=done.value)
@@ -78,7 +76,7 @@ async def see_to(services: Services, found: Staff, patient_id: Id, seen: Seen = 
     """Say that what was on the page has been answered in another way."""
     viewer, action = found.viewer, Action.MESSAGE_SEEN_TO
     async with services.pool.connection() as connection:
-        ground = await enter(connection, viewer, patient_id, action)
+        ground = await enter_thread(connection, viewer, patient_id, action)
         async with connection.transaction():
             done = await messages.see_to(connection, viewer, patient_id, seen=seen)
             await note(connection, viewer, patient_id, action, ground=ground, answer=done.value)
@@ -92,31 +90,30 @@ async def end_task(
     services: Services, found: Staff, task_id: Id, ending: Annotated[str, Form()] = ""
 ) -> Response:
     """End a task; one that has ended already is gone from the list, and that is all there is."""
+    viewer, action = found.viewer, Action.TASK_ENDED
     if ending in list(tasks.BY_HAND):
-        async with services.pool.connection() as connection, connection.transaction():
-            patient_id = await tasks.end(connection, found.viewer, task_id, Ending(ending))
-            if patient_id is not None:
-                ground = await ground_of(connection, found.viewer, patient_id)
-                await note(
-                    connection,
-                    found.viewer,
-                    patient_id,
-                    Action.TASK_ENDED,
-                    ground=ground,
-                    answer=ending,
-                )
+        async with services.pool.connection() as connection:
+            with contextlib.suppress(Closed):  # it is not hers any more; that she tried is kept
+                patient_id, ground = await enter_task(connection, viewer, task_id, action)
+                async with connection.transaction():
+                    if await tasks.end(connection, viewer, task_id, Ending(ending)) is not None:
+                        await note(
+                            connection, viewer, patient_id, action, ground=ground, answer=ending
+                        )
     return RedirectResponse("/", 303)
 
 
 @router.post("/uppgifter/{task_id}/ta", dependencies=[OwnForm])
 async def take_task(services: Services, found: Staff, task_id: Id) -> Response:
     """Say that she does it; if a colleague was faster, the list says who."""
-    async with services.pool.connection() as connection, connection.transaction():
-        viewer = found.viewer
-        taken = await tasks.take(connection, viewer, task_id)
-        if taken.patient_id is not None:
-            ground = await ground_of(connection, viewer, taken.patient_id)
-            await note(connection, viewer, taken.patient_id, Action.TASK_TAKEN, ground=ground)
+    viewer, action = found.viewer, Action.TASK_TAKEN
+    async with services.pool.connection() as connection:
+        with contextlib.suppress(Closed):
+            patient_id, ground = await enter_task(connection, viewer, task_id, action)
+            async with connection.transaction():
+                taken = await tasks.take(connection, viewer, task_id)
+                if taken.patient_id is not None:
+                    await note(connection, viewer, patient_id, action, ground=ground)
     return RedirectResponse("/", 303)
 
 
@@ -139,41 +136,6 @@ async def ask(request: Request, services: Services, found: Patient, text: Text =
         if done is not Answer.DONE:
             return await _my_thread(request, connection, found, refused=_REFUSED[done], text=plain)
     return RedirectResponse("/me/meddelanden", 303)
-
-
-async def enter(
-    connection: AsyncConnection, viewer: Viewer, patient_id: int, action: Action
-) -> str:
-    """Return the ground on which a thread is open; refuse, and log that, if it is not.
-
-    What waits too long is open to the patient's unit, by its queue, and nothing else of her.
-    """
-    if await messages.may_answer(connection, viewer, patient_id):
-        return await ground_of(connection, viewer, patient_id)
-    await let_in(connection, viewer, patient_id, action, acts=True)
-    raise Closed
-
-
-async def ground_of(connection: AsyncConnection, viewer: Viewer, patient_id: int) -> str:
-    """Return the relation that what waits for *viewer* is before her by; else her unit's queue."""
-    known = (await facts(connection, viewer, [patient_id])).get(patient_id)
-    access = None if known is None else decide(viewer, known)
-    own = isinstance(access, Access) and access.may_act
-    return access.ground if own and isinstance(access, Access) else Ground.QUEUE
-
-
-async def note(
-    connection: AsyncConnection,
-    viewer: Viewer,
-    patient_id: int,
-    action: Action,
-    *,
-    ground: str,
-    answer: str = "",
-) -> None:
-    detail = {"answer": answer} if answer else {}
-    entry = Entry.by(viewer, action, ground, patient_id=patient_id, detail=detail)
-    await append(connection, entry)
 
 
 async def _thread_page(

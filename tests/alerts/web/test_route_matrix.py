@@ -273,7 +273,7 @@ class Peopled(World):
 
 @pytest.fixture(scope="module")
 def world(plain_postgres: Postgres, template: str) -> Iterator[Peopled]:
-    """One world for all roles."""
+    """One world for all roles; what opens a patient lasts days, an emergency an hour."""
     for dsn in fresh_database(plain_postgres, template):
         with psycopg.connect(dsn, autocommit=True) as connection:
             made = Peopled(dsn, connection)
@@ -346,12 +346,12 @@ def _relations(make: People, world: World, made: dict[str, Viewer], unit: int) -
         )
     make.run(
         "insert into absence (staff_id, from_at, until_at) "
-        "values (%s, now() - interval '1 hour', now() + interval '1 hour')",
+        "values (%s, now() - interval '1 hour', now() + interval '9 days')",
         world.staff("lisa"),
     )
     make.run(
         "insert into duty (unit_id, staff_id, from_at, until_at) "
-        "values (%s, %s, now() - interval '1 hour', now() + interval '1 hour')",
+        "values (%s, %s, now() - interval '1 hour', now() + interval '9 days')",
         unit,
         made["jour"].staff_id,
     )

@@ -197,6 +197,11 @@ async def test_who_writes_too_much_is_told_to_call(world: World, browse: Login) 
             assert (await marta.post(path, {"text": "Hej"})).status_code == 201
         answer = await marta.post(path, {"text": "Hej"})
     assert (answer.status_code, slug(answer)) == (429, "too-many-messages")
+    logged = world.rows(
+        "select detail ->> 'answer', count(*) from access_log where action = 'message_written'"
+        " and ground = 'self' group by 1 order by 1"
+    )
+    assert logged == [("done", 20), ("too-many-messages", 1)]
 
 
 async def test_a_relative_reads_what_is_shared_and_no_more(world: World, browse: Login) -> None:

@@ -73,7 +73,63 @@ async def test_it_is_done_once_by_whoever_did_it(world: World, browse: Login, ta
         assert slug(again) == slug(await anna.post(f"/tasks/{task}/take")) == "not-found"
         assert (await anna.get("/tasks")).json() == {"tasks": []}
     assert world.rows("select done_by, outcome from task") == [(world.staff("eva"), "phoned")]
-    assert world.one("select count(*) from access_log where action = 'task_ended'") == 1
+    ended = world.rows("select detail ->> 'answer' from access_log where action = 'task_ended'")
+    assert ended == [("done",), ("again",), ("not-found",)]
+
+
+async def test_an_answer_is_given_again_only_to_whom_the_task_waits_for(
+    world: World, browse: Login, task: int
+) -> None:
+    key = str(uuid4())
+    async with browse("anna") as client:
+        anna = Program(client)
+        taken = await anna.post(f"/tasks/{task}/take", Idempotency_Key=key)
+        assert "Sven" in taken.text
+        assert world.one("select patient_id from idempotency_key") == world.patient("sven")
+        again = await anna.post(f"/tasks/{task}/take", Idempotency_Key=key)
+        assert again.json() == taken.json()
+        world.connection.execute("update person set unit_id = 2 where given_name = 'Sven'")
+        closed = await anna.post(f"/tasks/{task}/take", Idempotency_Key=key)
+        assert (closed.status_code, slug(closed)) == (404, "not-found")
+        ended = await anna.post(f"/tasks/{task}/done", {"ending": "phoned"})
+        assert slug(ended) == "not-found"
+    logged = world.rows(
+        "select action, ground, detail ->> 'answer' from access_log where patient_id = %s"
+        " and action like 'task%%' order by number",
+        world.patient("sven"),
+    )
+    assert logged == [
+        ("task_taken", "queue", "done"),
+        ("task_taken", "queue", "again"),
+        ("task_taken", "denied", None),
+        ("task_ended", "denied", None),
+    ]
+
+
+async def test_what_was_taken_or_done_before_is_refused_and_logged(
+    world: World, browse: Login, task: int
+) -> None:
+    async with browse("anna") as hers, browse("eva") as theirs:
+        await Program(hers).post(f"/tasks/{task}/take")
+        assert slug(await Program(theirs).post(f"/tasks/{task}/take")) == "task-taken"
+        await Program(hers).post(f"/tasks/{task}/done", {"ending": "phoned"})
+        assert slug(await Program(theirs).post(f"/tasks/{task}/take")) == "not-found"
+    logged = world.rows(
+        "select action, detail ->> 'answer' from access_log where actor = %s order by number",
+        f"staff:{world.staff('eva')}",
+    )
+    assert logged == [("task_taken", "task-taken"), ("task_taken", "not-found")]
+
+
+async def test_a_task_of_somebody_elses_is_refused_on_the_page_and_logged(
+    world: World, browse: Login, task: int
+) -> None:
+    async with browse("lisa") as lisa:
+        for path in (f"/uppgifter/{task}/ta", f"/uppgifter/{task}", "/uppgifter/1000000"):
+            assert (await lisa.submit(path, ending="phoned")).status_code == 303
+    assert world.rows("select taken_by, done_at from task") == [(None, None)]
+    logged = world.rows("select action, ground from access_log order by at")
+    assert logged == [("task_taken", "denied"), ("task_ended", "denied")]
 
 
 async def test_on_the_page_she_says_that_she_does_it(
