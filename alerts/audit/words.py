@@ -78,6 +78,8 @@ GROUNDS: Final = {
 _OTHERS: Final = {
     DENIED: "nekades",
     "reviewer": "granskare",
+    "coordinator": "samordnare",
+    "herself": "för sig själv",
     "technician": "tekniker",
     "operator": "driften",
 }

@@ -16,6 +16,7 @@ from psycopg.rows import class_row
 from alerts.access import Access, Ground, Scope, decide, lasting
 from alerts.audit.chain import append
 from alerts.audit.entry import Action, Entry
+from alerts.care import substitutes
 from alerts.care.facts import facts
 from alerts.care.people import Viewer
 
@@ -165,6 +166,7 @@ async def give(
         if given is None:
             transaction.force_rollback = True
             return Answer.PERIOD
+        await _keep_to(connection, viewer, patient_id, holder)
         detail = {
             "consent_id": given[0],
             "replaces": [each for (each,) in replaced],
@@ -191,6 +193,7 @@ async def revoke(
         revoked = await (await connection.execute(_REVOKE, values)).fetchall()
         if not revoked:
             return Answer.NONE
+        await _keep_to(connection, viewer, patient_id, holder)
         entry = Entry.by(
             viewer,
             Action.CONSENT_REVOKED,
@@ -245,6 +248,16 @@ async def speaks_for(connection: AsyncConnection, viewer: Viewer, patient_id: in
     """Return the lasting ground of *viewer*, or that she is the patient herself."""
     known = (await facts(connection, viewer, [patient_id])).get(patient_id)
     return None if known is None else lasting(viewer, known)
+
+
+async def _keep_to(
+    connection: AsyncConnection, viewer: Viewer, patient_id: int, holder: Holder
+) -> None:
+    """Let who stands in for the patient's contact by this consent do so no longer than it holds."""
+    if holder.unit_id is not None:
+        await substitutes.keep_to_consent(
+            connection, patient_id, holder.unit_id, by=viewer.staff_id
+        )
 
 
 def _named(patient_id: int, holder: Holder) -> dict[str, object]:

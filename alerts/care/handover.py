@@ -16,10 +16,9 @@ from psycopg.rows import class_row
 from alerts.access import Ground
 from alerts.audit.chain import append
 from alerts.audit.entry import Action, Entry
-from alerts.care import move
+from alerts.care import across, move
 from alerts.care.consent import speaks_for
-from alerts.care.facts import IN_FORCE
-from alerts.care.people import NOW, Viewer
+from alerts.care.people import Viewer
 from alerts.signal import notify_worklists, topic
 
 MESSAGE_CHARS_MAX: Final = 2_000
@@ -105,16 +104,10 @@ class _Answer:
 
 _PATIENT: Final = "select unit_id from person where patient_id = %s for no key update"
 _MAY_GO: Final = sql.SQL("""
-select (f.huvudman_id = t.huvudman_id) is not true and not exists (
-           select from consent where patient_id = %(patient_id)s and unit_id = t.unit_id
-             and scope @> array['values', 'alerts', 'plan'] and {in_force}) as lacks_consent,
-       exists (
-           select from block b where b.patient_id = %(patient_id)s and b.unit_id = t.unit_id
-             and b.from_at <= {now} and (b.lifted_at is null or b.lifted_at > {now})
-       ) as is_blocked
-from unit t left join unit f on f.unit_id = %(from_unit_id)s
+select {is_anothers} and not exists ({consent}) as lacks_consent, {is_blocked} as is_blocked
+from unit t join unit f on f.unit_id = %(from_unit_id)s
 where t.unit_id = %(to_unit_id)s
-""").format(in_force=IN_FORCE, now=NOW)
+""").format(is_anothers=across.IS_ANOTHERS, consent=across.CONSENT, is_blocked=across.IS_BLOCKED)
 _OFFER: Final = """
 insert into handover (patient_id, from_unit_id, to_unit_id, offered_by, offered_at, message)
 values (%s, %s, %s, %s, %s, %s)

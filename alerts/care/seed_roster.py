@@ -173,7 +173,7 @@ def substitutes(
         return
     of = {"patient_id": patient_id, "for_staff_id": for_staff_id}
     written = connection.execute(
-        "select staff_id, until_at is null, coalesce(noted_by, ended_by) is not null "
+        "select staff_id, until_at is null, is_revoked or coalesce(noted_by, ended_by) is not null "
         "from substitute where patient_id is not distinct from %(patient_id)s "
         "and for_staff_id is not distinct from %(for_staff_id)s order by place",
         of,

@@ -10,7 +10,7 @@ from psycopg.rows import class_row
 
 # Rows are locked in order, so that two who write about the same people wait and do not deadlock.
 _HOLD: Final = """
-select s.staff_id, s.name, coalesce(s.ended_at <= %(now)s, false) as has_ended,
+select s.staff_id, s.unit_id, s.name, coalesce(s.ended_at <= %(now)s, false) as has_ended,
        exists (
            select from staff_function f where f.staff_id = s.staff_id and f.name = 'care'
              and f.from_at <= %(now)s and (f.until_at is null or f.until_at > %(now)s)
@@ -26,6 +26,7 @@ class Member:
     """A staff member whose row is locked by us."""
 
     staff_id: int
+    unit_id: int
     name: str
     has_ended: bool  # works here no more
     gives_care: bool  # may have patients

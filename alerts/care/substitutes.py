@@ -1,4 +1,8 @@
-"""Who stands in for whom: for one patient, or for a colleague's patients. Lists, from a time on."""
+"""Who stands in for whom: for one patient, or for a colleague's patients. Lists, from a time on.
+
+Who works for another huvudman stands in where the patient has consented that her unit sees values,
+alerts and plan, and as long as she has; never for a colleague's patients, who were not asked.
+"""
 
 import enum
 from collections.abc import Mapping, Sequence
@@ -6,9 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, sql
 from psycopg.rows import class_row
 
+from alerts.care import across
 from alerts.care.staffing import Member, hold
 
 # Who is told one after the other; after five the unit has long been told.
@@ -24,6 +29,24 @@ class Refusal(enum.Enum):
     TWICE = "Samma person står två gånger. Ta bort den ena."
     TOO_MANY = f"Högst {SUBSTITUTES_MAX} ersättare. Ta bort någon."
     HERSELF = "Den som ska ersättas kan inte ersätta sig själv. Välj någon annan."
+    NO_CONSENT = (
+        "En av ersättarna arbetar hos en annan huvudman, eller så är huvudmannen inte inskriven. "
+        "Då behövs patientens samtycke till värden, larm och plan för den enheten. "
+        "Fråga patienten och skriv in samtycket först, eller välj någon annan."
+    )
+    BLOCKED = (
+        "En av ersättarna arbetar på en enhet som patienten har spärrat sina uppgifter för. "
+        "Välj någon annan. Bara patienten kan häva spärren."
+    )
+    OTHER_HUVUDMAN = (
+        "En av ersättarna arbetar hos en annan huvudman, eller så är huvudmannen inte inskriven. "
+        "Då får hon inte se alla patienterna. Välj någon annan, eller fråga patienterna och skriv "
+        "in ersättaren hos var och en som samtycker."
+    )
+    BLOCKED_BY_ONE = (
+        "En av patienterna har spärrat sina uppgifter för en enhet där en av ersättarna arbetar. "
+        "Välj någon annan. Inget har ändrats."
+    )
     IN_THE_PAST = "Ändringen kan inte gälla bakåt i tiden. Låt den gälla från nu eller senare."
 
 
@@ -34,6 +57,7 @@ class Named:
     staff_id: int
     name: str
     from_at: datetime
+    until_at: datetime | None
 
 
 async def named(
@@ -49,7 +73,8 @@ async def named(
     """
     cursor = connection.cursor(row_factory=class_row(Named))
     await cursor.execute(
-        "select s.staff_id, m.name, s.from_at from substitute s join staff m using (staff_id) "
+        "select s.staff_id, m.name, s.from_at, s.until_at "
+        "from substitute s join staff m using (staff_id) "
         "where s.patient_id is not distinct from %s and s.for_staff_id is not distinct from %s "
         "and (s.until_at is null or (s.until_at > %s and s.until_at > s.from_at)) "
         "and (m.ended_at is null or m.ended_at > %s) order by s.from_at, s.place, s.substitute_id",
@@ -86,10 +111,18 @@ async def of_patient(
         if await contact.fetchone() is not None:
             return Refusal.HERSELF
         refusal = _refused(staff_ids, await hold(connection, staff_ids, now), from_at, now)
-        if refusal is None:
-            of = {"patient_id": patient_id, "for_staff_id": None}
-            await _name(connection, of, staff_ids, from_at, noted_by)
-        return refusal
+        if refusal is not None:
+            return refusal
+        known = await across.standing(connection, patient_id, staff_ids, from_at)
+        if any(one.is_blocked for one in known.values()):
+            return Refusal.BLOCKED
+        if any(one.lacks_consent for one in known.values()):
+            return Refusal.NO_CONSENT
+        ends = {one.staff_id: one.until_at for one in known.values() if one.is_anothers}
+        of = {"patient_id": patient_id, "for_staff_id": None}
+        named = [(staff_id, ends.get(staff_id)) for staff_id in staff_ids]
+        await _name(connection, of, named, from_at, noted_by)
+        return None
 
 
 async def of_colleague(
@@ -114,9 +147,27 @@ async def of_colleague(
             return Refusal.UNKNOWN
         refusal = _refused(staff_ids, members, from_at, now)
         if refusal is None:
+            unit_id = members[for_staff_id].unit_id
+            if await across.of_others(connection, unit_id, staff_ids):
+                return Refusal.OTHER_HUVUDMAN
+            if await across.are_blocked(connection, for_staff_id, staff_ids, from_at):
+                return Refusal.BLOCKED_BY_ONE
             of = {"patient_id": None, "for_staff_id": for_staff_id}
-            await _name(connection, of, staff_ids, from_at, noted_by)
+            named = [(staff_id, None) for staff_id in staff_ids]
+            await _name(connection, of, named, from_at, noted_by)
         return refusal
+
+
+async def keep_to_consent(
+    connection: AsyncConnection, patient_id: int, unit_id: int, *, by: int | None
+) -> None:
+    """Let the unit's staff stand in for the patient no longer than she has consented, from now on.
+
+    Of her own unit's huvudman they need no consent.
+    """
+    await connection.execute(
+        _KEEP_TO_CONSENT, {"patient_id": patient_id, "unit_id": unit_id, "by": by}
+    )
 
 
 def _refused(
@@ -136,7 +187,7 @@ def _refused(
 
 
 _NAMED: Final = """
-select staff_id, from_at > %(from_at)s as is_to_come, until_at is not null as has_end
+select staff_id, until_at, from_at > %(from_at)s as is_to_come
 from substitute
 where patient_id is not distinct from %(patient_id)s
   and for_staff_id is not distinct from %(for_staff_id)s
@@ -151,25 +202,45 @@ where patient_id is not distinct from %(patient_id)s
   and (until_at is null or until_at > %(from_at)s)
 """
 _BEGIN: Final = """
-insert into substitute (patient_id, for_staff_id, place, staff_id, from_at, noted_by)
-select %(patient_id)s, %(for_staff_id)s, place, staff_id, %(from_at)s, %(noted_by)s
-from unnest(%(staff)s::bigint[]) with ordinality as named (staff_id, place)
+insert into substitute (patient_id, for_staff_id, place, staff_id, from_at, until_at, noted_by)
+select %(patient_id)s, %(for_staff_id)s, place, staff_id, %(from_at)s, until_at, %(noted_by)s
+from unnest(%(staff)s::bigint[], %(ends)s::timestamptz[])
+    with ordinality as named (staff_id, until_at, place)
 """
+_KEEP_TO_CONSENT: Final = sql.SQL("""
+update substitute s
+set until_at = greatest(s.from_at, held.until_at), ended_by = %(by)s, is_revoked = true
+from staff m join unit t on t.unit_id = m.unit_id,
+    person p join unit f on f.unit_id = p.unit_id,
+    (select coalesce(
+         (select coalesce(until_at, 'infinity') from consent
+          where patient_id = %(patient_id)s and unit_id = %(unit_id)s
+            and scope @> array['values', 'alerts', 'plan'] and revoked_at is null
+            and from_at <= clock_timestamp()),
+         clock_timestamp()) as until_at) held
+where m.staff_id = s.staff_id and m.unit_id = %(unit_id)s
+  and s.patient_id = %(patient_id)s and p.patient_id = s.patient_id
+  and held.until_at < coalesce(s.until_at, 'infinity') and {is_anothers}
+""").format(is_anothers=across.IS_ANOTHERS)
 
 
 async def _name(
     connection: AsyncConnection,
     of: Mapping[str, int | None],
-    staff_ids: Sequence[int],
+    staff: Sequence[tuple[int, datetime | None]],
     from_at: datetime,
     noted_by: int | None,
 ) -> None:
-    """End the list there was and begin the new one; the same list again writes nothing."""
+    """End the list there was and begin the new one, each until her end; the same writes nothing."""
     asked: dict[str, object] = {**of, "from_at": from_at}
     cursor = await connection.execute(_NAMED, asked)
     named = await cursor.fetchall()
-    if named == [(staff_id, False, False) for staff_id in staff_ids]:
+    if named == [(*one, False) for one in staff]:
         return
-    asked |= {"staff": list(staff_ids), "noted_by": noted_by}
+    asked |= {
+        "staff": [staff_id for staff_id, _ in staff],
+        "ends": [until_at for _, until_at in staff],
+        "noted_by": noted_by,
+    }
     await connection.execute(_END, asked)
     await connection.execute(_BEGIN, asked)

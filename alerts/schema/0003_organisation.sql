@@ -160,7 +160,8 @@ create table substitute (
     from_at timestamptz not null default clock_timestamp(),
     until_at timestamptz,
     noted_by bigint references staff,
-    ended_by bigint references staff,  -- who decided that; none: a file did, or a handover
+    ended_by bigint references staff,  -- who decided that; none: a file, a handover, the patient
+    is_revoked boolean not null default false,  -- ends with the patient's consent
     check (num_nonnulls(patient_id, for_staff_id) = 1),
     check (until_at is null or until_at >= from_at),
     check (for_staff_id is distinct from staff_id)

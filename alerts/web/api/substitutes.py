@@ -25,6 +25,7 @@ from alerts.web.api.office import (
     refused,
     staff_id,
 )
+from alerts.web.api.problem import Refused
 from alerts.web.api.repeat import Key
 from alerts.web.api.time import Utc
 from alerts.web.guard import Closed, let_in
@@ -37,8 +38,14 @@ _SUBSTITUTE: Final = {
     "staff_id": 2,
     "name": "Eva Testström",
     "from_at": AT,
+    "until_at": None,
 }
-_CONFLICTS: Final = (Refusal.UNKNOWN, Refusal.NO_PATIENT, Refusal.GIVES_NO_CARE)
+_CONFLICTS: Final = frozenset(Refusal) - {
+    Refusal.TWICE,
+    Refusal.TOO_MANY,
+    Refusal.HERSELF,
+    Refusal.IN_THE_PAST,
+}
 
 
 class Substitute(BaseModel):
@@ -49,6 +56,9 @@ class Substitute(BaseModel):
     staff_id: int
     name: str
     from_at: Utc
+    until_at: Utc | None = Field(
+        description="Exclusive: others are named for later, or the patient's consent ends."
+    )
 
 
 class Substitutes(BaseModel):
@@ -100,6 +110,7 @@ async def name_of_colleague(
 ) -> Response:
     """Name them for somebody of one's own unit: a coordinator for all, others for themselves."""
     me = found.viewer
+    ground = "herself" if me.staff_id == staff_id else Function.COORDINATOR.value
     if me.staff_id != staff_id and Function.COORDINATOR not in me.functions:
         raise HTTPException(404)
 
@@ -117,6 +128,8 @@ async def name_of_colleague(
         if refusal is not None:
             raise _refused(refusal)
         rows = await substitutes.named(connection, at, for_staff_id=staff_id)
+        detail = {"for_staff_id": staff_id, "staff_ids": body.staff_ids}
+        await append(connection, Entry.by(me, Action.SUBSTITUTES_NAMED, ground, detail=detail))
         return Substitutes(substitutes=[_shown(one) for one in rows])
 
     return await done_once(services, Asked(found, key, f"name_for_staff {staff_id}", body), act)
@@ -181,8 +194,8 @@ async def name_of_patient(
     asked = Asked(found, key, f"name_for_patient {patient_id}", body)
     try:
         return await done_once(services, asked, act)
-    except Closed:  # what is refused in the transaction is logged after it
-        detail = {"why": "not_lasting"}
+    except (Closed, Refused) as error:  # what is refused in the transaction is logged after it
+        detail = {"why": error.slug if isinstance(error, Refused) else "not_lasting"}
         async with services.pool.connection() as connection:
             await append(
                 connection,
@@ -192,7 +205,9 @@ async def name_of_patient(
 
 
 def _shown(one: substitutes.Named) -> Substitute:
-    return Substitute(staff_id=one.staff_id, name=one.name, from_at=one.from_at)
+    return Substitute(
+        staff_id=one.staff_id, name=one.name, from_at=one.from_at, until_at=one.until_at
+    )
 
 
 async def _of_my_unit(connection: AsyncConnection, found: Session, whom: int) -> None:

@@ -10,12 +10,13 @@ import pytest
 from psycopg import AsyncConnection, sql
 
 from simulator.embedded.postgres import Postgres
+from tests.alerts.care.huvudmen import one_for_all
 from tests.alerts.world import World
 
 
 @dataclass(frozen=True, slots=True)
 class Town:
-    """Who is who in a world whose units work the usual hours; and one transaction in it."""
+    """Who is who in a world of one huvudman and the usual hours; and one transaction in it."""
 
     connection: AsyncConnection[Any]
     staff: dict[str, int]
@@ -48,7 +49,9 @@ def quiet(plain_postgres: Postgres, template: str) -> Iterator[World]:
     dsn = copy(plain_postgres, template)
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("delete from unit_hours")
-        yield World(dsn, connection)
+        world = World(dsn, connection)
+        one_for_all(world)
+        yield world
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from alerts.care import substitutes
 from alerts.care.availability import around
 from alerts.care.substitutes import Refusal
 from tests.alerts.care.conftest import Town
+from tests.alerts.care.huvudmen import one_for_all
 from tests.alerts.conftest import Pool
 from tests.alerts.world import World
 
@@ -107,6 +108,8 @@ async def test_too_many_the_past_and_nobodys_are_refused(town: Town) -> None:
 async def test_many_lists_at_once_leave_one_and_nobody_waits_for_ever(
     world: World, pool: Pool
 ) -> None:
+    one_for_all(world)
+
     async def name(key: str, keys: list[str]) -> Refusal | None:
         async with pool.connection() as connection:
             return await substitutes.of_colleague(

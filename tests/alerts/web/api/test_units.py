@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.alerts.care.huvudmen import one_each, one_for_all
 from tests.alerts.conftest import Login
 from tests.alerts.web.api.program import API, Program, slug
 from tests.alerts.world import World
@@ -162,6 +163,7 @@ async def test_a_time_that_no_rota_is_of_is_refused(
 
 
 async def test_a_colleague_names_who_stands_in_for_her(world: World, browse: Login) -> None:
+    one_for_all(world)
     anna_id, eva_id, lisa_id = (world.staff(key) for key in ("anna", "eva", "lisa"))
     path = f"/staff/{anna_id}/substitutes"
     async with browse("anna") as client:
@@ -183,6 +185,40 @@ async def test_a_colleague_names_who_stands_in_for_her(world: World, browse: Log
         assert (await anna.get(path)).json() == named.json()
     async with browse("eva") as client:
         assert slug(await Program(client).post(path, {"staff_ids": []})) == "not-found"
+    coordinates(world, "eva")
+    async with browse("eva") as client:
+        assert (await Program(client).post(path, {"staff_ids": []})).status_code == 200
+    detail = "detail -> 'for_staff_id', detail -> 'staff_ids'"
+    logged = world.rows(
+        f"select staff_id, patient_id, ground, {detail} from access_log where action = %s"
+        " order by at",
+        "substitutes_named",
+    )
+    assert logged == [
+        (anna_id, None, "herself", anna_id, [lisa_id, eva_id]),
+        (eva_id, None, "coordinator", anna_id, []),
+    ]
+
+
+async def test_nobody_lets_another_huvudman_in_by_being_away(world: World, browse: Login) -> None:
+    one_each(world)
+    marta, anna_id = world.patient("marta"), world.staff("anna")
+    lisas = {"staff_ids": [world.staff("lisa")]}
+    async with browse("anna") as client:
+        anna = Program(client)
+        for path, why in (
+            (f"/staff/{anna_id}/substitutes", "other-huvudman"),
+            (f"/patients/{marta}/substitutes", "no-consent"),
+        ):
+            answer = await anna.post(path, lisas)
+            assert (answer.status_code, slug(answer)) == (409, f"substitutes-{why}")
+        away = {"staff_id": anna_id, **span(-DAY, DAY)}
+        noted = await anna.post(f"/units/{world.viewer('anna').unit_id}/absences", away)
+        assert noted.status_code == 201
+    async with browse("lisa") as client:
+        assert slug(await Program(client).get(f"/patients/{marta}/readings")) == "not-found"
+    query = "select ground, detail ->> 'why' from access_log where action = 'substitutes_named'"
+    assert world.rows(query) == [("denied", "substitutes-no-consent")]
 
 
 async def test_who_cares_lastingly_names_who_stands_in_for_a_patient(
