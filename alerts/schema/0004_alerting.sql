@@ -172,11 +172,13 @@ create table technical (
     closed_by bigint references staff,  -- null: over by itself
     note text not null default '',
     -- How technicians are told of it: alerts.technical.policy has the steps of each tier.
-    tier text check (tier in ('server', 'severe', 'routine')),  -- null: to be told from the start
+    tier text check (tier in ('server', 'severe', 'routine')),
+    told_from timestamptz,  -- null: to be told from the start
     step integer not null default 0,  -- the next one to take
     due_at timestamptz  -- of the next step
 );
 create unique index technical_one_open on technical (kind, key) where closed_at is null;
+create index technical_newest on technical (kind, key, technical_id);
 create index technical_of_gateway on technical (gateway_id, opened_at desc);
 create index technical_unclosed on technical (opened_at) where closed_at is null;
 

@@ -53,7 +53,8 @@ where d.notice_id = %(notice_id)s and t.technical_id = d.technical_id and t.step
     and not exists (
         select from technical_told o join technical_notice n using (notice_id)
         where o.technical_id = d.technical_id and o.step = d.step
-            and o.notice_id <> d.notice_id and n.state in ('waiting', 'sent', 'delivered'))
+            and o.notice_id <> d.notice_id and n.made_at >= t.told_from
+            and n.state in ('waiting', 'sent', 'delivered'))
 """
 _LAST: Final = {tier.value: policy.last for tier, policy in POLICIES.items()}
 _SENT: Final = (State.ACCEPTED, State.HANDED_OVER)

@@ -49,11 +49,12 @@ class Receiver:
 
 @dataclass(frozen=True, slots=True)
 class Crew:
-    """Who can be told at a moment: each has a channel that works.
+    """Who can be told at a moment: each has a channel that works, but for *here*.
 
     Attributes:
         at_work: Technicians in their unit's hours or on duty, not away.
         present: Technicians who are not away.
+        here: Their numbers, and of those no channel of whom works.
         units: Of technicians only.
         opens_at: When technicians work next; the moment itself if some do.
         works_again_at: The same from the next day on.
@@ -61,6 +62,7 @@ class Crew:
 
     at_work: Sequence[Receiver]
     present: Sequence[Receiver]
+    here: frozenset[int]
     units: Sequence[Receiver]
     opens_at: datetime
     works_again_at: datetime
@@ -106,6 +108,7 @@ async def crew(connection: Connection, now: datetime, tomorrow: datetime) -> Cre
     return Crew(
         at_work,
         present,
+        frozenset(staff_id for staff_id, _, _, is_absent, _ in found if not is_absent),
         theirs,
         min(opens.values(), default=now),
         min(later, default=tomorrow),

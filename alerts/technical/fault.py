@@ -17,8 +17,8 @@ from ingest.quarantine import Reason as Refusal
 
 # What is not found for so long is over; shorter and a gateway that comes and goes fills the list.
 CALM: Final = timedelta(minutes=10)
-# What a technician has closed comes back after so long, if it was there all the while.
-RESPITE: Final = timedelta(hours=24)
+# What is found again so soon after it was over is the same fault, and is told in its own pace.
+RETURNS: Final = timedelta(hours=24)
 # A fault that is not urgent becomes so when nobody has taken it for so long.
 WAITED: Final = timedelta(days=3)
 

@@ -11,14 +11,15 @@ from typing import Any, Final
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
-from alerts.technical.fault import CALM, RESPITE, Fault, Found
+from alerts.technical.fault import CALM, RETURNS, Fault, Found
+from alerts.technical.policy import POLICIES
 
 Connection = AsyncConnection[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """How many rows one look opened and closed."""
+    """How many rows one look opened, or opened again, and closed."""
 
     opened: int
     closed: int
@@ -32,15 +33,27 @@ with given as (
 )
 """
 # Also rows that a technician has closed are seen again, so that it is known whether the fault was
-# gone meanwhile.
+# gone meanwhile. She is believed for as long as its tier allows, unless it has become more urgent.
 _SEE: Final = f"""{_GIVEN}
 update technical t set seen_at = %(now)s,
     detail = case when t.closed_at is null then g.detail else t.detail end
 from given g
 where t.kind = g.kind and t.key = g.key and (
     t.closed_at is null
-    or (t.closed_by is not null and t.closed_at > %(now)s - %(respite)s
-        and t.seen_at >= %(now)s - %(calm)s))
+    or (t.closed_by is not null and t.seen_at >= %(now)s - %(calm)s
+        and t.closed_at > %(now)s - make_interval(
+            secs => (%(trust_s)s::jsonb ->> coalesce(t.tier, 'server'))::float)
+        and (g.detail ->> 'urgency')::int <= (t.detail ->> 'urgency')::int))
+"""  # noqa: S608 - our own text
+# What comes and goes is one row, and nobody's when it comes: who had it thinks that it is over.
+_REOPEN: Final = f"""{_GIVEN}
+update technical t set seen_at = %(now)s, detail = g.detail, closed_at = null, taken_by = null,
+    taken_at = null
+from given g
+where g.is_new and t.closed_by is null and t.closed_at > %(now)s - %(returns)s
+    and t.technical_id = (
+        select technical_id from technical o where o.kind = g.kind and o.key = g.key
+        order by technical_id desc limit 1)
 """  # noqa: S608 - our own text
 _OPEN: Final = f"""{_GIVEN}
 insert into technical (kind, key, gateway_id, device_id, patient_id, detail, opened_at, seen_at)
@@ -57,13 +70,15 @@ where closed_at is null and seen_at < %(now)s - %(calm)s
 
 async def keep(connection: Connection, found: Found, now: datetime) -> Kept:
     """Bring the list up to what was *found* at *now*, the database's time; in a transaction."""
-    values = {"now": now, "calm": CALM, "respite": RESPITE, **_columns(found)}
+    trust_s = Jsonb({tier: policy.trust.total_seconds() for tier, policy in POLICIES.items()})
+    values = {"now": now, "calm": CALM, "returns": RETURNS, "trust_s": trust_s, **_columns(found)}
     await connection.execute(_SEE, values)
+    reopened = await connection.execute(_REOPEN, values)
     opened = await connection.execute(_OPEN, values)
     closed = 0
     if found.is_whole:
         closed = (await connection.execute(_CLOSE, values)).rowcount
-    return Kept(opened.rowcount, closed)
+    return Kept(reopened.rowcount + opened.rowcount, closed)
 
 
 def _columns(found: Found) -> dict[str, list[Any]]:

@@ -82,11 +82,12 @@ where technical_id = %(id)s and closed_at is null and taken_by is null
 """
 # It is told anew.
 _LEAVE: Final = """
-update technical set taken_by = null, taken_at = null, tier = null
+update technical set taken_by = null, taken_at = null, told_from = null
 where technical_id = %(id)s and closed_at is null and taken_by = %(by)s
 """
 _CLOSE: Final = """
-update technical set closed_at = clock_timestamp(), closed_by = %(by)s, note = %(note)s
+update technical set closed_at = coalesce(%(now)s::timestamptz, clock_timestamp()),
+    closed_by = %(by)s, note = %(note)s
 where technical_id = %(id)s and closed_at is null and coalesce(taken_by, %(by)s) = %(by)s
 """
 _STATE: Final = "select taken_by from technical where technical_id = %s and closed_at is null"
@@ -116,8 +117,21 @@ async def leave(connection: Connection, staff_id: int, technical_id: int) -> Ans
     return await _act(connection, _LEAVE, {"id": technical_id, "by": staff_id})
 
 
-async def close(connection: Connection, staff_id: int, technical_id: int, note: str = "") -> Answer:
-    """Let her say that it has been seen to. If it has not, it is back after a day.
+async def close(
+    connection: Connection,
+    staff_id: int,
+    technical_id: int,
+    note: str = "",
+    now: datetime | None = None,
+) -> Answer:
+    """Let her say that it has been seen to. If it has not, it is back after the trust of its tier.
+
+    Args:
+        connection: Any.
+        staff_id: Who says so.
+        technical_id: Which fault.
+        note: What she did.
+        now: The database's time, if it is not to be asked for.
 
     Raises:
         ValueError: The note is longer than ``NOTE_CHARS_MAX``.
@@ -126,7 +140,8 @@ async def close(connection: Connection, staff_id: int, technical_id: int, note: 
         problem = f"a note holds at most {NOTE_CHARS_MAX} characters"
         raise ValueError(problem)
     written = note.replace("\x00", "").strip()
-    return await _act(connection, _CLOSE, {"id": technical_id, "by": staff_id, "note": written})
+    values = {"id": technical_id, "by": staff_id, "note": written, "now": now}
+    return await _act(connection, _CLOSE, values)
 
 
 async def _act(connection: Connection, action: str, values: dict[str, Any]) -> Answer:

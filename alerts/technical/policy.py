@@ -48,11 +48,14 @@ class Policy:
             on which technicians work.
         pause: No message sooner than so long after the last one: what comes meanwhile waits and
             goes in one.
+        trust: Who has taken a fault, or said that it is seen to, is believed for so long; if it
+            is there still, it is told.
     """
 
     steps: tuple[Step, ...]
     again: timedelta | None
     pause: timedelta
+    trust: timedelta
 
     @property
     def last(self) -> int:
@@ -73,22 +76,25 @@ POLICIES: Final[Mapping[Tier, Policy]] = {
     # An hour without alerts is worse than a night without sleep.
     Tier.SERVER: Policy(
         (_AT_ONCE, Step(timedelta(minutes=30), (Group.PRESENT, Group.UNITS))),
-        timedelta(hours=1),
-        timedelta(),
+        again=timedelta(hours=1),
+        pause=timedelta(),
+        trust=timedelta(hours=1),
     ),
     # One home's. Its nurse is told after two days; a technician who is not at work sleeps.
     Tier.SEVERE: Policy(
         (_AT_ONCE, Step(timedelta(hours=1), (Group.AT_WORK, Group.UNITS))),
-        timedelta(hours=4),
-        timedelta(minutes=10),
+        again=timedelta(hours=4),
+        pause=timedelta(minutes=10),
+        trust=timedelta(hours=12),  # a working day, and no night: as long as a red alert is held
     ),
-    Tier.ROUTINE: Policy((_AT_ONCE,), None, timedelta(hours=1)),
+    Tier.ROUTINE: Policy(
+        (_AT_ONCE,), again=None, pause=timedelta(hours=1), trust=timedelta(days=7)
+    ),
 }
-# Who has taken a fault that is still there then may have forgotten it: it is told anew.
-HELD_MAX: Final = timedelta(days=7)
 
-# Incidents that keep alerts from being made, seen to or told.
-_OF_EVERYBODY: Final = frozenset({ALL_SILENT, "canary", "clock", "lag"})
+# Incidents that keep alerts from being made, seen to or told; and of one kind, which.
+_OF_EVERYBODY: Final = frozenset({ALL_SILENT, "canary", "clock", "lag", "routing", "rule"})
+_NOTHING_SENT: Final = ("sending", "nobody")
 
 
 def tier(kind: str, detail: Mapping[str, Any], urgency: Urgency, *, is_daily: bool) -> Tier:
@@ -101,7 +107,9 @@ def tier(kind: str, detail: Mapping[str, Any], urgency: Urgency, *, is_daily: bo
         is_daily: It is the gateway of somebody whose plan expects a measurement each day.
     """
     if kind == Kind.INCIDENT:
-        return Tier.SERVER if detail.get("what") in _OF_EVERYBODY else Tier.SEVERE
+        what = detail.get("what")
+        is_everybodys = what in _OF_EVERYBODY or (what, detail.get("which")) == _NOTHING_SENT
+        return Tier.SERVER if is_everybodys else Tier.SEVERE
     if kind == Kind.SILENT_GATEWAY:
         return Tier.SEVERE if is_daily else Tier.ROUTINE
     return Tier.SEVERE if urgency is Urgency.NOW else Tier.ROUTINE

@@ -5,7 +5,7 @@ dies has told nobody. ``alerts.sending.notices`` sends what is written here.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final
 
@@ -13,10 +13,10 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
 from alerts.care.hours import local_day
-from alerts.fleet.gateway import Urgency
-from alerts.technical.crew import Crew, Receiver, crew
-from alerts.technical.fault import urgency
-from alerts.technical.policy import HELD_MAX, POLICIES, Tier, tier
+from alerts.technical import standing
+from alerts.technical.crew import Crew, crew
+from alerts.technical.policy import Tier
+from alerts.technical.standing import Standing, Step
 from ingest import incident
 from ingest.rules.day import ZONE
 
@@ -28,7 +28,8 @@ UNREACHED: Final = "unreached"
 FAULTS_MAX: Final = 5_000
 
 _OPEN: Final = """
-select t.technical_id, t.kind, t.detail, t.opened_at, t.tier, t.step, t.due_at, exists (
+select t.technical_id, t.kind, t.detail, t.opened_at, t.taken_by, t.taken_at, t.tier, t.told_from,
+    t.step, t.due_at, exists (
         select from gateway_home h
         join rule_due d using (patient_id)
         join plan_rule r using (plan_version_id, rule_key)
@@ -40,12 +41,10 @@ select t.technical_id, t.kind, t.detail, t.opened_at, t.tier, t.step, t.due_at, 
                     and p.from_at <= %(now)s and p.until_at > %(now)s)
     ) as is_daily
 from technical t
-where t.closed_at is null and t.taken_by is null
-order by t.tier is not distinct from 'routine', t.opened_at, t.technical_id limit %(most)s
-"""
-_RELEASE: Final = """
-update technical set taken_by = null, taken_at = null, tier = null
-where closed_at is null and taken_at < %s
+where t.closed_at is null
+order by t.taken_by is not null, t.tier is not distinct from 'routine', t.opened_at, t.technical_id
+limit %(most)s
+for update of t
 """
 # A message that reached nobody has disturbed nobody.
 _LAST: Final = """
@@ -59,52 +58,36 @@ _TOLD: Final = """
 insert into technical_told (notice_id, technical_id, step)
 select %s, * from unnest(%s::bigint[], %s::integer[])
 """
+# Rows are ours since they were read; one that is nobody's now may have been somebody's then.
 _KEEP: Final = """
-update technical t set tier = g.tier, step = g.step, due_at = g.due_at
-from unnest(%s::bigint[], %s::text[], %s::integer[], %s::timestamptz[])
-    as g (technical_id, tier, step, due_at)
+update technical t set tier = g.tier, told_from = g.told_from, step = g.step, due_at = g.due_at,
+    taken_by = g.taken_by, taken_at = case when g.taken_by is not null then t.taken_at end
+from unnest(%s::bigint[], %s::bigint[], %s::text[], %s::timestamptz[], %s::integer[],
+    %s::timestamptz[]) as g (technical_id, taken_by, tier, told_from, step, due_at)
 where t.technical_id = g.technical_id
-    and (t.tier, t.step, t.due_at) is distinct from (g.tier, g.step, g.due_at)
+    and (t.taken_by, t.tier, t.told_from, t.step, t.due_at)
+        is distinct from (g.taken_by, g.tier, g.told_from, g.step, g.due_at)
 """
-# Of the newest step, every message has failed, or ended with nobody to send it to.
-_FAILED: Final = """
+# Of the server every step must reach somebody. Of a home it is enough that one who is there knows:
+# that a repetition finds her at home in the evening is no news.
+_UNREACHED: Final = """
+with told as (
+    select d.technical_id, d.step = t.step - 1 as is_newest
+    from technical t join technical_told d using (technical_id) join technical_notice n
+        using (notice_id)
+    where t.closed_at is null and t.taken_by is null and n.made_at >= t.told_from
+        and n.state in ('waiting', 'sent', 'delivered')
+        and (n.staff_id = any(%(staff)s) or n.unit_id = any(%(units)s))
+)
 select count(*)::int from technical t
-where t.closed_at is null and t.taken_by is null and t.tier <> 'routine' and t.step > 0
-    and not exists (
-        select from technical_told d join technical_notice n using (notice_id)
-        where d.technical_id = t.technical_id and d.step = t.step - 1
-            and n.state in ('waiting', 'sent', 'delivered'))
+where t.closed_at is null and t.taken_by is null and case t.tier
+    when 'server' then t.technical_id = any(%(nobody)s)
+        or t.step > 0 and not exists (
+            select from told where told.technical_id = t.technical_id and told.is_newest)
+    when 'severe' then (t.technical_id = any(%(nobody)s) or t.step > 0)
+        and not exists (select from told where told.technical_id = t.technical_id)
+    else false end
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Course:
-    """A fault that nobody has taken, and where it stands.
-
-    Attributes:
-        tier: As it was; none: it is to be told from the start.
-        step: The next one to take.
-        due_at: When.
-        is_daily: Of a gateway in whose home a measurement is expected each day.
-    """
-
-    technical_id: int
-    kind: str
-    detail: dict[str, Any]
-    opened_at: datetime
-    tier: str | None
-    step: int
-    due_at: datetime | None
-    is_daily: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One fault that is told now, as which step, and to whom."""
-
-    fault: Course
-    number: int
-    receivers: Sequence[Receiver]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,58 +101,31 @@ class Told:
 async def advance(connection: Connection, now: datetime) -> Told:
     """Tell what is due at *now*, the database's time; in a transaction of the caller's."""
     now = now.astimezone(UTC)  # in a zone with summer time, moments add and compare by the wall
-    await connection.execute(_RELEASE, (now - HELD_MAX,))
-    cursor = connection.cursor(row_factory=class_row(Course))
+    cursor = connection.cursor(row_factory=class_row(Standing))
     await cursor.execute(_OPEN, {"now": now, "most": FAULTS_MAX})
     was = await cursor.fetchall()
-    notices, lost = 0, 0
-    if was:
-        there = await crew(connection, now, _tomorrow(now))
-        courses = [_judged(one, there, now) for one in was]
-        due = [one for one in courses if one.due_at is not None and one.due_at <= now]
-        steps = [_step(one, there) for one in due]
-        lost = sum(one.fault.tier != Tier.ROUTINE for one in steps if not one.receivers)
-        told = [one for one in steps if one.receivers]
-        if await _may_speak(connection, told, now):
-            notices = await _write(connection, told, now)
-            taken = {one.fault.technical_id: _after(one, there, now) for one in told}
-            courses = [taken.get(one.technical_id, one) for one in courses]
-        await _keep(connection, courses)
-    unreached = lost + await _failed(connection)
+    if not was:
+        await _say_if_unreached(connection, 0)
+        return Told(0, 0)
+    there = await crew(connection, now, _tomorrow(now))
+    stand = [standing.judged(one, there, now) for one in was]
+    due = [one for one in stand if one.taken_by is None and _is_due(one, now)]
+    steps = [standing.step(one, there) for one in due]
+    told = [one for one in steps if one.receivers]
+    notices = 0
+    if await _may_speak(connection, told, now):
+        notices = await _write(connection, told, now)
+        told_now = {one.fault.technical_id: standing.after(one, there, now) for one in told}
+        stand = [told_now.get(one.technical_id, one) for one in stand]
+    await _keep(connection, stand)
+    nobody = [one.fault.technical_id for one in steps if not one.receivers]
+    unreached = await _unreached(connection, there, nobody)
     await _say_if_unreached(connection, unreached)
     return Told(notices, unreached)
 
 
-def _judged(one: Course, there: Crew, now: datetime) -> Course:
-    """Return where it stands by its tier of now; one that has become worse begins again."""
-    told = one.detail.get("urgency")
-    known = Urgency(told) if told in list(Urgency) else Urgency.SOON
-    soon = urgency(known, one.opened_at, None, now)
-    is_now = tier(one.kind, one.detail, soon, is_daily=one.is_daily)
-    if one.tier is not None and _rank(is_now) <= _rank(Tier(one.tier)):
-        return one
-    due_at = there.opens_at if is_now is Tier.ROUTINE else now
-    return replace(one, tier=is_now.value, step=0, due_at=due_at)
-
-
-def _rank(one: Tier) -> int:
-    return (Tier.ROUTINE, Tier.SEVERE, Tier.SERVER).index(one)
-
-
-def _step(one: Course, there: Crew) -> Step:
-    """Return who is told; where a step has nobody, it is the next one's turn at once."""
-    policy = POLICIES[Tier(one.tier or Tier.ROUTINE)]
-    for number in range(one.step, max(one.step, policy.last) + 1):
-        receivers = there.of(policy.at(number))
-        if receivers:
-            return Step(one, number, receivers)
-    return Step(one, one.step, ())
-
-
-def _after(one: Step, there: Crew, now: datetime) -> Course:
-    wait = POLICIES[Tier(one.fault.tier or Tier.ROUTINE)].wait(one.number + 1)
-    due_at = there.works_again_at if wait is None else now + wait
-    return replace(one.fault, step=one.number + 1, due_at=due_at)
+def _is_due(one: Standing, now: datetime) -> bool:
+    return one.due_at is not None and one.due_at <= now
 
 
 async def _may_speak(connection: Connection, told: Sequence[Step], now: datetime) -> bool:
@@ -177,7 +133,7 @@ async def _may_speak(connection: Connection, told: Sequence[Step], now: datetime
     if not told:
         return False
     (last,) = await (await connection.execute(_LAST)).fetchone() or (None,)
-    pause = min(POLICIES[Tier(one.fault.tier or Tier.ROUTINE)].pause for one in told)
+    pause = min(one.fault.policy.pause for one in told)
     return last is None or now - last >= pause
 
 
@@ -195,18 +151,26 @@ async def _write(connection: Connection, told: Sequence[Step], now: datetime) ->
     return len(receivers)
 
 
-async def _keep(connection: Connection, courses: Sequence[Course]) -> None:
+async def _keep(connection: Connection, stand: Sequence[Standing]) -> None:
     columns = (
-        [one.technical_id for one in courses],
-        [one.tier for one in courses],
-        [one.step for one in courses],
-        [one.due_at for one in courses],
+        [one.technical_id for one in stand],
+        [one.taken_by for one in stand],
+        [one.tier for one in stand],
+        [one.told_from for one in stand],
+        [one.step for one in stand],
+        [one.due_at for one in stand],
     )
     await connection.execute(_KEEP, columns)
 
 
-async def _failed(connection: Connection) -> int:
-    (number,) = await (await connection.execute(_FAILED)).fetchone() or (0,)
+async def _unreached(connection: Connection, there: Crew, nobody: Sequence[int]) -> int:
+    """Return of how many faults no technician knows who is there; *nobody*: none was to be told."""
+    values = {
+        "staff": [one.staff_id for one in there.present],
+        "units": [one.unit_id for one in there.units],
+        "nobody": list(nobody),
+    }
+    (number,) = await (await connection.execute(_UNREACHED, values)).fetchone() or (0,)
     return int(number)
 
 

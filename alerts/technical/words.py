@@ -57,7 +57,7 @@ _INCIDENTS: Final[dict[str, Words]] = {
         "Åk inte ut.",
     ),
     "canary": Words(
-        "Kontrollmätningen kom inte fram. Larm kan utebli.",
+        "Kontrollmätningen kommer inte fram. Larm kan utebli.",
         "Hör med den som sköter servern nu.",
     ),
     "clock": Words(
@@ -76,7 +76,9 @@ _INCIDENTS: Final[dict[str, Words]] = {
         "Larm gäller personer som inte finns i vårdregistret. Ingen får dem.",
         "Hör med den som sköter servern nu.",
     ),
-    "lag": Words("Servern hinner inte med.", "Hör med den som sköter servern i dag."),
+    "lag": Words(
+        "Servern hinner inte med. Larm kan komma sent.", "Hör med den som sköter servern nu."
+    ),
     "rule": Words(
         "Servern förstår inte alla regler i planerna. De används inte.",
         "Hör med den som sköter servern nu.",

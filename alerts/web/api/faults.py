@@ -183,7 +183,7 @@ async def close(
     body: ClosingFault,
     key: Key = None,
 ) -> Response:
-    """Say that it is seen to. If it is not, it is back after a day."""
+    """Say that it is seen to. If it is not, it is back: the worse, the sooner."""
 
     async def act(connection: AsyncConnection) -> FaultState:
         done = await faults.close(connection, staff_id(found), technical_id, body.note)

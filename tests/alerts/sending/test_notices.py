@@ -35,9 +35,10 @@ class Faults:
         )
         for _ in range(faults):
             fault = world.one(
-                "insert into technical (kind, key, tier, step, due_at) "
-                "values ('incident', gen_random_uuid()::text, 'severe', 1, %s) "
+                "insert into technical (kind, key, tier, told_from, step, due_at) "
+                "values ('incident', gen_random_uuid()::text, 'severe', %s, 1, %s) "
                 "returning technical_id",
+                now,
                 now + timedelta(hours=1),
             )
             world.connection.execute(

@@ -9,6 +9,7 @@ from simulator.embedded.postgres import Postgres
 from tests.alerts.conftest import Pool
 from tests.alerts.shared import Shared, shared_by_all
 from tests.alerts.timeline.story import MONDAY, STOCKHOLM, Story, settle_in
+from tests.alerts.timeline.technicians import Technicians
 from tests.alerts.world import World
 
 
@@ -34,3 +35,9 @@ async def story(world: World, pool: Pool) -> AsyncIterator[Story]:
         told = Story(world, pool, connection, morning)
         yield told
         told.expects()
+
+
+@pytest.fixture
+def technicians(story: Story) -> Technicians:
+    """Those who look after the fleet, and the look for faults."""
+    return Technicians(story)
