@@ -1,7 +1,8 @@
 """Logging: one line per unit of work, JSON unless a terminal reads it. Never a person's name.
 
-The database quotes the row that it refuses, so of its errors only the kind is told, wherever they
-are written: in a line of ours, by a library, or as the last words of the process.
+The database quotes the row that it refuses, and a model what does not fit it, so of such errors
+only kind and place are told, wherever they are written: in a line of ours, by a library, or as the
+last words of the process.
 """
 
 import logging
@@ -13,6 +14,7 @@ from typing import TextIO, cast
 
 import psycopg
 import structlog
+from pydantic import ValidationError
 
 from ingest.settings import LogSettings
 
@@ -55,6 +57,8 @@ def _lines(error: BaseException, seen: set[int]) -> Iterator[str]:
 
 
 def _kind(error: BaseException) -> str:
+    if isinstance(error, ValidationError):
+        return _unfit(error)
     if not isinstance(error, psycopg.Error):
         return "".join(traceback.format_exception_only(error)).rstrip()
     kind = f"{type(error).__module__}.{type(error).__qualname__}"
@@ -63,6 +67,19 @@ def _kind(error: BaseException) -> str:
     if error.sqlstate.startswith(_OF_A_VALUE):
         return f"{kind} ({error.sqlstate})"
     return f"{kind} ({error.sqlstate}): {error.diag.message_primary}"
+
+
+def _unfit(error: ValidationError) -> str:
+    """Say what of a model does not fit, without the words of validators, which may quote it."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    told = ", ".join(f"{_place(each['loc'], each['type'])}: {each['type']}" for each in found)
+    return f"pydantic.ValidationError of {error.title}: {told}"
+
+
+def _place(loc: tuple[int | str, ...], kind: str) -> str:
+    """Return where it does not fit; a name that is none of the model's is not repeated."""
+    known = loc[:-1] if kind == "extra_forbidden" else loc
+    return ".".join(map(str, known)) or "all of it"
 
 
 def _rendered(exc_info: _ExcInfo) -> str:

@@ -13,6 +13,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
+from pydantic import ValidationError
 
 from alerts.access import Ground
 from alerts.audit.chain import append
@@ -64,7 +65,7 @@ class Answer(enum.StrEnum):
     NO_RELATIVE = "no_relative"  # not hers, or may not see her plan
     IN_THE_PAST = "in_the_past"  # a plan is never in force from before now
     TOO_FAR = "too_far"
-    OUTDATED = "outdated"  # such a plan can be agreed no more: withdraw it and propose another
+    OUTDATED = "outdated"  # such a plan can be followed no more: withdraw it and propose another
     NO_TEXT = "no_text"  # a question or a reason without words, or too many
     NO_PLAN = "no_plan"  # there is none to end
 
@@ -168,7 +169,12 @@ async def show_past(
     found = held.proposal
     if not State(found.state).is_open:
         return answered(found), None
-    seen = await preview(connection, found.patient_id, found.plan(), now)
+    try:
+        plan = found.plan()
+    except ValidationError:  # it was possible by the rules of an earlier release
+        outdated = Answer.OUTDATED
+        return Done(answer=outdated, proposal_id=proposal_id, state=State(found.state)), None
+    seen = await preview(connection, found.patient_id, plan, now)
     async with connection.transaction():
         kept = await connection.execute(_KEEP_PREVIEW, [Jsonb(seen.as_json()), now, proposal_id])
         if not kept.rowcount:  # somebody answered meanwhile

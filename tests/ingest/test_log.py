@@ -1,14 +1,17 @@
-"""An error of the database tells its kind and never a row."""
+"""An error of the database or of a model tells its kind and never a value."""
 
 import json
 import logging
 import os
 import sys
 from collections.abc import Iterator
+from datetime import date
+from typing import Literal
 
 import psycopg
 import pytest
 import structlog
+from pydantic import BaseModel, ValidationError, field_validator
 
 from ingest import log
 from ingest.settings import LogSettings
@@ -85,6 +88,32 @@ def test_no_way_into_the_log_tells_a_value(
     assert said.count(f"psycopg.errors.{type(cause).__name__} ({cause.sqlstate})") >= 4
     assert NUMBER not in said
     assert NAME not in said
+
+
+class Kept(BaseModel, extra="forbid"):
+    """What a row may hold."""
+
+    level: Literal["yellow", "red"]
+    born_on: date
+
+    @field_validator("born_on", mode="before")
+    @classmethod
+    def _is_a_day(cls, given: str) -> str:
+        if not given.startswith("19"):
+            problem = f"no day: {given}"
+            raise ValueError(problem)
+        return given
+
+
+def test_what_does_not_fit_a_model_is_told_by_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValidationError) as unfit:
+        Kept.model_validate({"level": NAME, "born_on": NUMBER.removeprefix("19"), NAME: 1})
+    assert str(unfit.value).count(NAME) == 2
+    structlog.get_logger().error("work.failed", exc_info=unfit.value)
+    said = capsys.readouterr().err
+    assert "of Kept: level: literal_error, born_on: value_error, all of it: extra_forbidden" in said
+    assert NAME not in said
+    assert NUMBER.removeprefix("19") not in said
 
 
 def test_an_error_says_where_it_was_and_what_kind(capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,9 +63,7 @@ async def test_the_file_names_whom_it_told_of_as_long_as_nobody_decides(
 
 
 @pytest.mark.parametrize("of", ["patient", "colleague"])
-async def test_that_nobody_is_to_stand_in_is_decided_too(
-    world: World, pool: Pool, of: str
-) -> None:
+async def test_that_nobody_is_to_stand_in_is_decided_too(world: World, pool: Pool, of: str) -> None:
     write(world)
     anna = world.staff("anna")
     async with pool.connection() as connection:

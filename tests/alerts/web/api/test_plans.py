@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from alerts.web.api.plans import PLAN
 from tests.alerts.conftest import Login
@@ -160,6 +161,28 @@ async def test_no_is_an_answer_and_another_can_be_proposed(world: World, browse:
         first_page = (await marta.get(path, limit_count=1)).json()
         rest = (await marta.get(path, limit_count=1, cursor=first_page["next_cursor"])).json()
         assert first_page["proposals"] + rest["proposals"] == listed["proposals"]
+
+
+async def test_a_proposal_of_an_older_rule_can_be_taken_back_only(
+    world: World, browse: Login
+) -> None:
+    marta = world.patient("marta")
+    held = world.one(
+        "insert into plan_proposal (patient_id, spec) values (%s, %s) returning proposal_id",
+        marta,
+        Jsonb({"limits": [{"quantity": "pulsens gång"}]}),
+    )
+    one = f"/patients/{marta}/proposals/{held}"
+    async with browse("anna") as client:
+        anna = Program(client)
+        seen = await anna.post(f"{one}/preview")
+        assert (seen.status_code, slug(seen)) == (409, "proposal-outdated")
+        assert (await anna.get(one)).json()["plan"] is None
+        assert (await anna.post(f"{one}/withdraw")).json()["state"] == "withdrawn"
+    logged = world.rows(
+        "select action, detail ->> 'answer' from access_log where action like 'plan%%' order by at"
+    )
+    assert logged == [("plan_previewed", "proposal-outdated"), ("plan_withdrawn", None)]
 
 
 async def test_of_many_answers_at_once_one_holds(world: World, browse: Login) -> None:
