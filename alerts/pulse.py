@@ -33,6 +33,7 @@ class Part(enum.StrEnum):
     ROUTING = "routing"  # gives alerts their receivers
     COURSE = "course"  # takes alerts through their policies
     SENDING = "sending"  # sends messages
+    REMINDERS = "reminders"  # reminds patients
     TECHNICAL = "technical"  # looks after gateways and devices
     TODO = "todo"  # finds what somebody is to do that no breach opens
     WAY = "way"  # the canary's measurement, from the broker to its alert
@@ -47,6 +48,7 @@ QUIET_MAX: Final = MappingProxyType(
         Part.ROUTING: timedelta(minutes=1),
         Part.COURSE: timedelta(minutes=1),
         Part.SENDING: timedelta(minutes=1),
+        Part.REMINDERS: timedelta(minutes=5),
         Part.TECHNICAL: timedelta(minutes=5),
         Part.TODO: timedelta(minutes=5),
         Part.WAY: timedelta(minutes=12),

@@ -3,11 +3,12 @@
 Who is reminded, and when, is ingest's clock's to say (``ingest.clock.ladder``); here it is sent.
 A try is written before it is sent: a worker that dies in between has told nobody, or somebody whom
 the next one tells again. Who cannot be reached is not lost: the ladder's next step is the nurse's.
+What a provider does not take is an incident, as it is of alerts.
 """
 
 import asyncio
 import enum
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any, Final
@@ -21,10 +22,13 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from alerts.channels.channel import Carriers, send_safely
 from alerts.channels.message import Kind, Message
 from alerts.channels.outcome import Outcome, State
+from alerts.pulse import Part, beat
+from alerts.sending import health, store
 from alerts.words import ZONE
 
 Connection = AsyncConnection[Any]
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
+Clock = Callable[[Connection], Awaitable[datetime]]  # the database's time
 
 LOOK_S: Final = 60.0
 # Nobody is woken for a measurement that can wait until the morning.
@@ -35,8 +39,9 @@ STALE: Final = timedelta(hours=24)
 # A try of which nothing was heard: who made it has died.
 DEAD: Final = timedelta(minutes=2)
 TRIES_MAX: Final = 4
-# Sent one after the other in a look; the next look goes on.
-AT_ONCE_MAX: Final = 50
+# Sent side by side. A try ends within 20 s, so what was claimed has been sent long before ``DEAD``,
+# and nobody is called much after ``UNTIL``.
+AT_ONCE_MAX: Final = 4
 
 _log = structlog.get_logger()
 
@@ -172,7 +177,7 @@ insert into reminder_attempt (reminder_id, number, kind, began_at, state)
 values (%s, %s, %s, %s, %s) on conflict do nothing
 """
 _TRIED: Final = """
-update reminder_attempt set state = %s, provider_key = %s, reply = %s
+update reminder_attempt set state = %s, fault = %s, provider_key = %s, reply = %s
 where reminder_id = %s and number = %s
 """
 _DONE: Final = """
@@ -207,36 +212,50 @@ async def _remind(pool: Pool, carriers: Carriers, stop: asyncio.Event) -> None:
 async def look(
     pool: Pool,
     carriers: Carriers,
-    now: datetime | None = None,
+    clock: Clock = store.now,
     stop: asyncio.Event | None = None,
 ) -> int:
-    """Send what is due, once; return how many were told. Any number of workers may.
+    """Send what is due, a few at a time; return how many were told. Any number of workers may.
 
     Args:
         pool: No connection is held while a provider is waited for.
         carriers: How; who has only a way that is not among them is the nurse's to phone.
-        now: Instead of the database's time.
-        stop: When it is set no further one is begun; what was claimed is another worker's after
-            ``DEAD``.
+        clock: Asked before each few: the day may end, and her measurement come, meanwhile.
+        stop: When it is set no further ones are begun.
     """
-    async with pool.connection() as connection:
-        at = now or await _now(connection)
-        await connection.execute(_OVER, {"now": at, "stale": STALE})
-        claimed = await _claim(connection, carriers, at) if is_day(at) else []
     told = 0
-    for one, channel in claimed:
-        if stop is not None and stop.is_set():
-            break
-        carrier = carriers.by_kind[Kind(channel.kind)]
-        outcome = await send_safely(carrier, channel.address, words(one.phone), None)
+    while stop is None or not stop.is_set():
         async with pool.connection() as connection:
-            told += await _note(connection, one, outcome, at)
+            at = await clock(connection)
+            await beat(connection, Part.REMINDERS)
+            await connection.execute(_OVER, {"now": at, "stale": STALE})
+            claim = await _claim(connection, carriers, at) if is_day(at) else _NOTHING
+        if claim.looked_at == 0:
+            break
+        outcomes = await asyncio.gather(*(_send(carriers, *one) for one in claim.to_send))
+        async with pool.connection() as connection:
+            for (one, channel), outcome in zip(claim.to_send, outcomes, strict=True):
+                told += await _note(connection, one, channel, outcome, at)
     return told
 
 
-async def _claim(
-    connection: Connection, carriers: Carriers, now: datetime
-) -> list[tuple[Due, Address]]:
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What a claim found."""
+
+    to_send: Sequence[tuple[Due, Address]]
+    looked_at: int
+
+
+_NOTHING: Final = _Claim((), 0)
+
+
+async def _send(carriers: Carriers, one: Due, channel: Address) -> Outcome:
+    carrier = carriers.by_kind[Kind(channel.kind)]
+    return await send_safely(carrier, channel.address, words(one.phone), None)
+
+
+async def _claim(connection: Connection, carriers: Carriers, now: datetime) -> _Claim:
     """Write a try of each that is due, and end those that nothing is left to try of."""
     claimed = []
     async with connection.transaction():
@@ -247,27 +266,31 @@ async def _claim(
             channel = one.next_channel(carriers.kinds)
             if channel is not None:
                 row = (one.reminder_id, one.tried + 1, channel.kind, now, State.SENDING.value)
-                await connection.execute(_TRY, row)
-                claimed.append((one, channel))
+                if (await connection.execute(_TRY, row)).rowcount:  # else another was faster
+                    claimed.append((one, channel))
                 continue
             ended = Ended.FAILED if one.tried else Ended.NO_CHANNEL
             row = (one.reminder_id, one.tried + 1, "", now, ended.value)
             await connection.execute(_TRY, row)
             await _end(connection, one, now, everything=False)
-    return claimed
+    return _Claim(claimed, len(found))
 
 
-async def _note(connection: Connection, one: Due, outcome: Outcome, now: datetime) -> bool:
+async def _note(
+    connection: Connection, one: Due, channel: Address, outcome: Outcome, now: datetime
+) -> bool:
     """Note what became of a try; what went out ends all that she is reminded of."""
     async with connection.transaction():
         row = (
             outcome.state.value,
+            outcome.fault,
             outcome.provider_key,
             outcome.reply,
             one.reminder_id,
             one.tried + 1,
         )
         await connection.execute(_TRIED, row)
+        await health.of_kind(connection, channel.kind, outcome, now)
         is_told = outcome.state not in (State.FAILED, State.UNKNOWN)
         if is_told:
             await _end(connection, one, now, everything=True)
@@ -282,10 +305,3 @@ async def _end(connection: Connection, one: Due, now: datetime, *, everything: b
         "all": everything,
     }
     await connection.execute(_DONE, values)
-
-
-async def _now(connection: Connection) -> datetime:
-    row = await (await connection.execute("select now()")).fetchone()
-    assert row is not None
-    now: datetime = row[0]
-    return now

@@ -15,7 +15,7 @@ from alerts.channels import handed_over
 from alerts.channels.handed_over import HandedOver
 from alerts.channels.mail import Mail
 from alerts.channels.message import Kind, Message
-from alerts.channels.outcome import Outcome, unknown
+from alerts.channels.outcome import Fault, Outcome, unknown
 from alerts.channels.settings import MailSettings, SmsSettings, VoiceSettings
 from alerts.channels.sms import Sms
 from alerts.channels.voice import Voice
@@ -55,7 +55,7 @@ async def send_safely(
             problem=problem,
             place=f"{last.name}:{last.lineno}",
         )
-        return unknown(f"our own fault while sending: {problem}")
+        return unknown(f"our own fault while sending: {problem}", Fault.OURS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,6 @@ def failed(fault: Fault, reply: str) -> Outcome:
     return Outcome(state=State.FAILED, fault=fault, reply=said(reply))
 
 
-def unknown(reply: str) -> Outcome:
+def unknown(reply: str, fault: Fault = Fault.PROVIDER) -> Outcome:
     """Return that nobody knows: it was perhaps taken, and no answer came."""
-    return Outcome(state=State.UNKNOWN, fault=Fault.PROVIDER, reply=said(reply))
+    return Outcome(state=State.UNKNOWN, fault=fault, reply=said(reply))

@@ -265,10 +265,12 @@ create table reminder_attempt (
     kind text not null,
     began_at timestamptz not null default clock_timestamp(),
     state text not null default 'sending',
+    fault text check (fault in ('address', 'provider', 'ours')),  -- of one failed or unknown
     provider_key text,
     reply text not null default '',
     primary key (reminder_id, number)
 );
+create index reminder_attempt_lately on reminder_attempt (began_at);
 
 -- When each part of alerts last did its work; who is silent is told of on every page.
 create table pulse (

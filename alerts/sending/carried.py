@@ -46,8 +46,13 @@ where t.provider_key is not null and c.kind = any(%(kinds)s)
 order by t.began_at desc limit %(most)s
 """
 _WITHOUT: Final = """
-select kind, count(*) from channel
-where verified_at is not null and ended_at is null and kind <> all(%s) group by kind
+select kind, count(*) filter (where is_staff), count(*) filter (where not is_staff)
+from (
+    select kind, true as is_staff from channel where verified_at is not null and ended_at is null
+    union all
+    select kind, false from patient_channel where ended_at is null
+) ways
+where kind <> all(%s) group by kind
 """
 
 
@@ -83,10 +88,12 @@ async def look(connection: AsyncConnection[Any], kinds: Sequence[str]) -> None:
         if await incident.open_(connection, INCIDENT, NOBODY, detail):
             _log.error("sending.nobody_is_told", cure=_CURE)
     cursor = await connection.execute(_WITHOUT, (list(kinds),))
-    without = dict(await cursor.fetchall())
+    without = {name: (staff, patients) for name, staff, patients in await cursor.fetchall()}
     for kind in Kind:
         if kind in without:
-            detail = f"{kind}: {without[kind]} verified channels, and no way to use them → set it"
+            staff, patients = without[kind]
+            whose = f"{staff} verified channels of staff, {patients} ways to patients"
+            detail = f"{kind}: {whose}, and nothing to use them with → set it"
             await incident.open_(connection, INCIDENT, key(kind), detail)
         else:
             await incident.close(connection, INCIDENT, key(kind))

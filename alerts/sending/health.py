@@ -4,18 +4,21 @@ A provider that is away is not held against the channels that it should have rea
 again when it does, and nobody need verify them anew.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from psycopg import AsyncConnection
 
 from alerts.channels.outcome import Fault, Outcome, State
+from alerts.sending.rows import DIED
 from ingest import incident
 
 # Once may be a full mailbox; three times in a row is an address that is no more.
 FAILURES_MAX: Final = 3
 
 INCIDENT: Final = "sending"
+# Two tries that failed a week apart have little to do with each other.
+_SINCE: Final = timedelta(days=7)
 
 # The newest attempts that prove something about the channel: it arrived, or nobody was there.
 # One that was accepted, and of which nothing was heard, proves neither.
@@ -38,6 +41,23 @@ from this where c.channel_id = this.channel_id
 _KIND: Final = """
 select c.kind from attempt t join channel c using (channel_id) where t.attempt_id = %s
 """
+# The two newest tries by a kind, of alerts and of reminders. One may be a moment's; of one whose
+# sender died the provider is innocent.
+_IS_AWAY: Final = """
+select count(*) = 2 and bool_and(fault = %(provider)s) from (
+    select fault from (
+        (select t.began_at, coalesce(t.fault, '') as fault
+         from attempt t join channel c using (channel_id)
+         where c.kind = %(kind)s and t.began_at > %(since)s and t.answered_at is not null
+            and t.reply <> %(died)s
+         order by t.began_at desc limit 2)
+        union all
+        (select began_at, coalesce(fault, '') from reminder_attempt
+         where kind = %(kind)s and began_at > %(since)s and state <> 'sending'
+         order by began_at desc limit 2)
+    ) tries order by began_at desc limit 2
+) newest
+"""
 
 
 async def of_channel(connection: AsyncConnection[Any], attempt_id: int, at: datetime) -> None:
@@ -48,15 +68,38 @@ async def of_channel(connection: AsyncConnection[Any], attempt_id: int, at: date
     )
 
 
-async def of_provider(connection: AsyncConnection[Any], attempt_id: int, outcome: Outcome) -> None:
-    """Open an incident of a provider that does not take what it is given; close it when it does."""
+async def of_provider(
+    connection: AsyncConnection[Any], attempt_id: int, outcome: Outcome, at: datetime
+) -> None:
+    """Say of an attempt's provider whether it takes what it is given."""
     cursor = await connection.execute(_KIND, (attempt_id,))
     (kind,) = await cursor.fetchone() or ("",)
+    await of_kind(connection, kind, outcome, at)
+
+
+async def of_kind(
+    connection: AsyncConnection[Any], kind: str, outcome: Outcome, at: datetime
+) -> None:
+    """Open an incident of a provider that does not take what it is given; close it when it does.
+
+    Args:
+        connection: In the transaction that has written the try.
+        kind: Of the channel.
+        outcome: Of the try.
+        at: The database's time.
+    """
     if outcome.state in (State.ACCEPTED, State.HANDED_OVER, State.DELIVERED):
         await incident.close(connection, INCIDENT, kind)
     elif outcome.fault is Fault.OURS:
         cure = "nobody is reached by it: correct the account or the settings"
         await incident.open_(connection, INCIDENT, kind, f"{kind}: {outcome.reply} → {cure}")
-    elif outcome.fault is Fault.PROVIDER:
+    elif outcome.fault is Fault.PROVIDER and await _is_away(connection, kind, at):
         cure = "alerts take other channels meanwhile: ask the provider"
         await incident.open_(connection, INCIDENT, kind, f"{kind}: {outcome.reply} → {cure}")
+
+
+async def _is_away(connection: AsyncConnection[Any], kind: str, at: datetime) -> bool:
+    asked = {"kind": kind, "provider": Fault.PROVIDER, "since": at - _SINCE, "died": DIED}
+    cursor = await connection.execute(_IS_AWAY, asked)
+    (found,) = await cursor.fetchone() or (False,)
+    return bool(found)

@@ -93,7 +93,7 @@ async def mark(connection: Connection, attempt_id: int, outcome: Outcome, at: da
         assert row is not None  # attempts are never deleted
         await rows.answer(connection, attempt_id, outcome, at)
         await health.of_channel(connection, attempt_id, at)
-        await health.of_provider(connection, attempt_id, outcome)
+        await health.of_provider(connection, attempt_id, outcome, at)
         await settle(connection, row, at)
 
 

@@ -17,6 +17,8 @@ _CARE: Final[Mapping[Part, str]] = MappingProxyType(
         " är orolig för.",
         Part.COURSE: "Ingen får meddelanden om larm{since}. Håll arbetslistan öppen.",
         Part.SENDING: "Inga meddelanden om larm skickas{since}. Håll arbetslistan öppen.",
+        Part.REMINDERS: "Ingen påminns om mätningar som saknas{since}. Ring den du väntar på ett"
+        " mätvärde från.",
         Part.TODO: "Nya uppgifter kommer inte till arbetslistan{since}. En vikt som kan vara någon"
         " annans räknas inte förrän någon har frågat. Titta på vikten hos dem du är orolig för.",
         Part.WAY: "Provmätningen som görs var femte minut kommer inte fram{since}. Larm kan dröja."
@@ -31,6 +33,7 @@ _TECHNICIAN: Final[Mapping[Part, str]] = MappingProxyType(
         Part.ROUTING: "Larm fördelas inte{since}. Titta på processen alerts.",
         Part.COURSE: "Larm trappas inte upp{since}. Titta på processen alerts.",
         Part.SENDING: "Inga meddelanden skickas{since}. Titta på processen alerts.",
+        Part.REMINDERS: "Patienter påminns inte{since}. Titta på processen alerts.",
         Part.TECHNICAL: "Boxar och mätare bevakas inte{since}. Titta på processen alerts.",
         Part.TODO: "Nya uppgifter till vården hittas inte{since}. Titta på processen alerts.",
         Part.WAY: "Provmätningen kommer inte fram{since}. Börja med mäklaren och ingest.",

@@ -7,7 +7,7 @@ import anyio
 import httpx
 import pytest
 
-from alerts import course, engine, pulse
+from alerts import course, engine, pulse, reminders
 from alerts.care import todo
 from alerts.care.people import Viewer
 from alerts.channels.channel import open_carriers
@@ -27,7 +27,7 @@ NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 NURSE = Viewer(name="Anna", staff_id=1, unit_id=1, functions=frozenset({"care"}))
 TECHNICIAN = Viewer(name="Ture", staff_id=2, unit_id=1, functions=frozenset({"technician"}))
 PATIENT = Viewer(name="Märta", patient_id=1)
-WORK = (Part.ROUTING, Part.COURSE, Part.SENDING, Part.TECHNICAL, Part.TODO)
+WORK = (Part.ROUTING, Part.COURSE, Part.SENDING, Part.REMINDERS, Part.TECHNICAL, Part.TODO)
 
 
 async def _silent(pool: Pool) -> list[Part]:
@@ -110,6 +110,7 @@ async def test_every_loop_is_heard(world: World, pool: Pool) -> None:
                 engine.run(pool, asyncio.Event()),
                 course.run(pool),
                 sending.run(pool, carriers),
+                reminders.run(pool, carriers),
                 technical.run(pool),
                 todo.run(pool),
             )

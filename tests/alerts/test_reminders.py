@@ -2,15 +2,20 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
+from typing import Any
 
 import pytest
+from psycopg import AsyncConnection
 
 from alerts import reminders
 from alerts.channels.channel import Carrier, Carriers
 from alerts.channels.message import Kind, Message
 from alerts.channels.outcome import Fault, Outcome, State, failed
+from alerts.channels.posting import SEND_S_MAX
+from alerts.sending import carried
 from alerts.words import ZONE
 from tests.alerts.conftest import Pool
 from tests.alerts.world import W, World
@@ -20,6 +25,16 @@ NIGHT = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
 KEY = "missing:body_weight"
 ACCEPTED = Outcome(state=State.ACCEPTED, provider_key="k1", reply="ok")
 FAILED = failed(Fault.PROVIDER, "away")
+
+
+@dataclass
+class Clock:
+    """Tells what it is told; how long a message takes is the test's to say."""
+
+    now: datetime
+
+    async def read(self, _: AsyncConnection[Any]) -> datetime:
+        return self.now
 
 
 class Post:
@@ -73,10 +88,36 @@ class Home:
                 (self.patient_id, kind, address, place),
             )
 
+    def everybody(self) -> int:
+        """Let all miss a measurement, and be told by SMS; return how many they are."""
+        run = self.world.connection.execute
+        run(
+            "insert into rule_due (patient_id, rule_key, plan_version_id, due_at, step, kind, "
+            "expected_at) select p.patient_id, d.rule_key, d.plan_version_id, d.due_at, d.step, "
+            "d.kind, d.expected_at from person p, rule_due d where p.patient_id <> d.patient_id"
+        )
+        run(
+            "insert into reminder (patient_id, rule_key, expected_at, step, made_at) "
+            "select p.patient_id, m.rule_key, m.expected_at, m.step, m.made_at "
+            "from person p, reminder m where p.patient_id <> m.patient_id"
+        )
+        run(
+            "insert into patient_channel (patient_id, kind, address) "
+            "select patient_id, 'sms', '+4670174060' || patient_id from person"
+        )
+        return int(self.world.one("select count(*) from reminder"))
+
     async def look(self, now: datetime = NOON) -> int:
+        return await self.look_by(Clock(now))
+
+    async def look_by(self, clock: "Clock") -> int:
         by_kind: Mapping[Kind, Carrier] = {Kind.EMAIL: self.mail, Kind.SMS: self.sms}
         carriers = Carriers(MappingProxyType(dict(by_kind)), "https://egen.example")
-        return await reminders.look(self.pool, carriers, now)
+        return await reminders.look(self.pool, carriers, clock.read)
+
+    def incidents(self) -> list[tuple[str, str]]:
+        rows = self.world.rows("select kind, key from incident where closed_at is null")
+        return [(kind, key) for kind, key in rows]
 
     def is_done(self) -> bool:
         return bool(self.world.one("select bool_and(done_at is not null) from reminder"))
@@ -215,6 +256,105 @@ async def test_a_worker_that_died_is_followed_by_another(home: Home) -> None:
     )
     assert await home.look(NOON + timedelta(minutes=1)) == 0
     assert await home.look(NOON + timedelta(minutes=3)) == 1
+
+
+class Slow(Post):
+    """Answers when it is set free."""
+
+    def __init__(self) -> None:
+        super().__init__(ACCEPTED)
+        self.freed = asyncio.Event()
+        self.asked = asyncio.Semaphore(0)
+
+    async def send(self, address: str, message: Message, attempt_id: int | None) -> Outcome:
+        outcome = await super().send(address, message, attempt_id)
+        self.asked.release()
+        await self.freed.wait()
+        return outcome
+
+
+async def test_a_slow_provider_calls_nobody_twice(home: Home) -> None:
+    """Whom the slow one has not begun with, another takes; and it does not call them then."""
+    everybody = home.everybody()
+    assert everybody > reminders.AT_ONCE_MAX
+    home.sms = slow = Slow()
+    at_it = asyncio.create_task(home.look())
+    async with asyncio.timeout(10):
+        for _ in range(reminders.AT_ONCE_MAX):
+            await slow.asked.acquire()
+    home.sms = quick = Post(ACCEPTED)
+    later = NOON + timedelta(seconds=SEND_S_MAX)
+    assert await home.look(later) == everybody - reminders.AT_ONCE_MAX
+    slow.freed.set()
+    assert await at_it == reminders.AT_ONCE_MAX
+    assert len({address for address, _ in slow.sent + quick.sent}) == everybody
+
+
+async def test_a_day_that_ends_while_they_are_called_ends_the_calls(home: Home) -> None:
+    everybody = home.everybody()
+    clock = Clock(datetime(2026, 11, 20, 19, 59, 50, tzinfo=ZONE).astimezone(UTC))
+    home.sms = slow = Slow()
+    at_it = asyncio.create_task(home.look_by(clock))
+    async with asyncio.timeout(10):
+        await slow.asked.acquire()
+    clock.now += timedelta(seconds=SEND_S_MAX)
+    slow.freed.set()
+    assert await at_it == reminders.AT_ONCE_MAX < everybody
+    assert await home.look(clock.now + timedelta(hours=13)) == everybody - reminders.AT_ONCE_MAX
+
+
+async def test_what_comes_while_others_are_called_calls_nobody(home: Home) -> None:
+    """Those who are still to be called when their measurements come are not."""
+    home.everybody()
+    home.sms = slow = Slow()
+    at_it = asyncio.create_task(home.look())
+    async with asyncio.timeout(10):
+        await slow.asked.acquire()
+    home.world.connection.execute(
+        "insert into sample (patient_id, quantity_id, measured_at, reading_id, value) "
+        "select patient_id, %s, %s, gen_random_uuid(), 78 from person",
+        (W.facts.id, NOON - timedelta(minutes=10)),
+    )
+    slow.freed.set()
+    assert await at_it == len(slow.sent) == reminders.AT_ONCE_MAX
+
+
+async def test_a_provider_that_takes_no_reminder_is_seen_and_mended(home: Home) -> None:
+    """A wrong password at once, one that is away at the second try; over when it takes one."""
+    home.has(SMS)
+    home.sms.outcome = FAILED
+    await home.look()
+    assert home.incidents() == []
+    await home.look(NOON + timedelta(minutes=3))
+    assert home.incidents() == [("sending", "sms")]
+    home.sms.outcome = ACCEPTED
+    assert await home.look(NOON + timedelta(minutes=6)) == 1
+    assert home.incidents() == []
+    home.missing("missing:systolic", "systolic")
+    home.sms.outcome = failed(Fault.OURS, "401")
+    await home.look(NOON + timedelta(minutes=9))
+    assert home.incidents() == [("sending", "sms")]
+    assert home.world.rows("select fault from reminder_attempt order by began_at") == [
+        ("provider",),
+        ("provider",),
+        (None,),
+        ("ours",),
+    ]
+
+
+async def test_a_way_of_hers_that_we_cannot_go_is_seen_until_she_ends_it(home: Home) -> None:
+    home.has(("voice", "+46980319201"))
+    async with home.pool.connection() as connection:
+        await carried.look(connection, ["email"])
+        assert home.incidents() == [("sending", "voice: no carrier")]
+        home.world.connection.execute("update patient_channel set ended_at = now()")
+        await carried.look(connection, ["email"])
+    assert home.incidents() == []
+
+
+async def test_who_reminds_is_heard(home: Home) -> None:
+    await home.look(NIGHT)
+    assert home.world.rows("select part from pulse") == [("reminders",)]
 
 
 async def test_two_workers_send_one(home: Home) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -345,6 +346,11 @@ async def test_the_pages_work_under_their_role(guarded: World) -> None:
     assert guarded.one("select count(*) from access_log") > 0
 
 
+async def _soon(connection: store.Connection) -> datetime:
+    """Return when a provider that was away is asked again."""
+    return await store.now(connection) + timedelta(minutes=1)
+
+
 async def test_the_notifier_routes_escalates_sends_and_watches_under_its_role(
     guarded: World,
 ) -> None:
@@ -365,9 +371,10 @@ async def test_the_notifier_routes_escalates_sends_and_watches_under_its_role(
             assert await course.advance(connection) == 1
             assert await watch.look(connection) is not None
             assert await todo.look(connection) is not None
-        async with asyncio.TaskGroup() as tasks:
-            await loop.start(pool, carriers, tasks, set(), store.now)
-    assert guarded.rows("select state from attempt") == [("failed",)]
+        for clock in (store.now, _soon):
+            async with asyncio.TaskGroup() as tasks:
+                await loop.start(pool, carriers, tasks, set(), clock)
+    assert guarded.rows("select state from attempt") == [("failed",), ("failed",)]
     assert guarded.one("select count(*) from incident where closed_at is null") == 1
 
 

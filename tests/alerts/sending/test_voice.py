@@ -4,14 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from psycopg import AsyncConnection
 
 from alerts import reminders
 from alerts.channels.channel import Carriers, open_carriers
 from alerts.channels.message import Kind
 from alerts.channels.outcome import Fault, State
 from alerts.channels.settings import VoiceSettings
+from alerts.reminders import Clock
 from tests.alerts.conftest import Pool
 from tests.alerts.sending.conftest import PUBLIC_URL
 from tests.alerts.sending.post import ELKS_PASSWORD, ELKS_USER, Behaviour, Elks
@@ -27,6 +30,15 @@ def settings(elks: Elks, tmp_path: Path, path: str, **more: str) -> VoiceSetting
     password.write_text(ELKS_PASSWORD)
     url = f"http://127.0.0.1:{elks.port}{path}"
     return VoiceSettings(url=url, username=ELKS_USER, password_file=password, **more)
+
+
+def at(now: datetime) -> Clock:
+    """Return a clock that stands still."""
+
+    async def read(_: AsyncConnection[Any]) -> datetime:
+        return now
+
+    return read
 
 
 @pytest.fixture
@@ -110,8 +122,8 @@ async def test_her_reminder_is_spoken_slowly_and_twice_and_names_nobody(
     world: World, pool: Pool, elks: Elks, speaker: Carriers
 ) -> None:
     due(world)
-    assert await reminders.look(pool, speaker, NOON) == 1
-    assert await reminders.look(pool, speaker, NOON + timedelta(minutes=5)) == 0
+    assert await reminders.look(pool, speaker, at(NOON)) == 1
+    assert await reminders.look(pool, speaker, at(NOON + timedelta(minutes=5))) == 0
     (call,) = elks.spoken
     assert (call["to"], call["language"]) == (NUMBER, "sv")
     assert call["text"].count("Vi saknar din mätning") == 2
@@ -126,9 +138,9 @@ async def test_a_call_that_cannot_be_made_is_tried_again(
 ) -> None:
     due(world)
     elks.behaviour = Behaviour.BUSY
-    assert await reminders.look(pool, speaker, NOON) == 0
+    assert await reminders.look(pool, speaker, at(NOON)) == 0
     elks.behaviour = Behaviour.GOOD
-    assert await reminders.look(pool, speaker, NOON + timedelta(minutes=3)) == 1
+    assert await reminders.look(pool, speaker, at(NOON + timedelta(minutes=3))) == 1
 
 
 async def test_who_stops_ends_the_call_that_is_being_asked_for(
@@ -137,7 +149,7 @@ async def test_who_stops_ends_the_call_that_is_being_asked_for(
     due(world)
     elks.behaviour = Behaviour.SLOW
     stop = asyncio.Event()
-    looking = asyncio.create_task(reminders.look(pool, speaker, NOON, stop))
+    looking = asyncio.create_task(reminders.look(pool, speaker, at(NOON), stop))
     async with asyncio.timeout(20):
         while not elks.spoken:  # noqa: ASYNC110 - the server is ours, and tells nobody
             await asyncio.sleep(0.02)
@@ -153,8 +165,8 @@ async def test_who_has_stopped_begins_none(
     due(world)
     stop = asyncio.Event()
     stop.set()
-    assert await reminders.look(pool, speaker, NOON, stop) == 0
+    assert await reminders.look(pool, speaker, at(NOON), stop) == 0
     assert elks.spoken == []
-    assert await reminders.look(pool, speaker, NOON + timedelta(minutes=3)) == 1
+    assert await reminders.look(pool, speaker, at(NOON + timedelta(minutes=3))) == 1
     async with asyncio.timeout(20):
         await reminders.run(pool, speaker, stop)
