@@ -30,7 +30,8 @@ from ingest.plausibility import Suspicion
 Connection = AsyncConnection[Any]
 
 WHY_CHARS_MAX: Final = 500
-_ACTIONS: Final = {
+# What the access log calls it.
+ACTIONS: Final = {
     Verdict.CONFIRMED: Action.READING_CONFIRMED,
     Verdict.REJECTED: Action.READING_REJECTED,
     Verdict.MOVED: Action.READING_MOVED,
@@ -45,6 +46,7 @@ class Answer(enum.StrEnum):
     NOT_YOURS = "not_yours"
     NO_REASON = "no_reason"  # none, or too long
     SAME = "same"  # it is hers already
+    NOT_ASKED = "not_asked"  # whose it is was answered, or nobody wonders: that needs a reason
     REPLACED = "replaced"  # it was rejected, corrected or moved before
     WAITING = "waiting"  # somebody has asked for something already, and it is not done yet
 
@@ -126,7 +128,7 @@ async def ask(
         if request_id is None:
             return Done(answer=Answer.WAITING)
         alert_ids = () if verdict is Verdict.CONFIRMED else await _resting(connection, reading_id)
-        await _log(connection, viewer, _ACTIONS[verdict], grounds)
+        await _log(connection, viewer, ACTIONS[verdict], grounds)
     return Done(answer=Answer.ASKED, request_id=request_id, alert_ids=alert_ids)
 
 

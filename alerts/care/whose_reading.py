@@ -21,8 +21,10 @@ from alerts.access import Access, Ground, decide
 from alerts.audit.chain import append
 from alerts.audit.entry import Action, Entry
 from alerts.care import reading_review
+from alerts.care.consent import may_speak
 from alerts.care.facts import facts
 from alerts.care.people import Viewer
+from alerts.care.proposal import is_care
 from alerts.care.reading_review import Answer, Done
 from alerts.care.tasks import Kept, Kind, Task, tell
 from alerts.words import number
@@ -50,7 +52,8 @@ class Whose(enum.StrEnum):
     NOBODY = "nobody"  # somebody who is no patient, or nobody knows
 
 
-_VERDICTS: Final = {
+# What it makes of the reading.
+VERDICTS: Final = {
     Whose.HERS: Verdict.CONFIRMED,
     Whose.OTHER: Verdict.MOVED,
     Whose.NOBODY: Verdict.REJECTED,
@@ -208,7 +211,9 @@ async def answer(
     to_patient_id: int | None = None,
     now: datetime,
 ) -> Done:
-    """Say, as her care, whose a weight is; ingest does the rest within seconds.
+    """Say, as her care, whose a weight is that is asked about; ingest does the rest within seconds.
+
+    Of any other reading ``reading_review.ask`` wants to hear why.
 
     Args:
         connection: In no transaction.
@@ -222,17 +227,23 @@ async def answer(
         ValueError: Another patient who is nobody, or somebody who is not another.
     """
     async with connection.transaction():
+        owner_id = await _owner(connection, reading_id)
+        if not is_care(viewer):
+            return Done(answer=Answer.NOT_YOURS)
+        if owner_id is None or await may_speak(connection, viewer, owner_id) is None:
+            return Done(answer=Answer.NOT_FOUND)
+        if not await _is_asked(connection, owner_id, reading_id, now):
+            return Done(answer=Answer.NOT_ASKED)
         done = await reading_review.ask(
             connection,
             viewer,
             reading_id,
-            _VERDICTS[whose],
+            VERDICTS[whose],
             to_patient_id=to_patient_id,
             why=_WHY,
             now=now,
         )
         if done.answer is Answer.ASKED:
-            owner_id = await _owner(connection, reading_id)
             await _keep(connection, now, of=owner_id, by=viewer.staff_id, outcome=whose)
     return done
 

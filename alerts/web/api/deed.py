@@ -103,12 +103,17 @@ async def carry_out(connection: AsyncConnection, deed: Deed, act: Act) -> Respon
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Who wants something done for which patient, to what of hers, and under which key."""
+    """Who wants something done for which patient, to what of hers, and under which key.
+
+    Attributes:
+        with_patient_id: Who else it concerns, who must be open to who asks, too.
+    """
 
     found: Session
     patient_id: int
     key: str | None
     about: int | str = ""
+    with_patient_id: int | None = None
 
 
 async def look_closely(connection: AsyncConnection, viewer: Viewer, patient_id: int) -> datetime:
@@ -147,7 +152,12 @@ async def speak(
             key=asked.key,
             asked=(f"{action} {asked.patient_id} {asked.about}", sent),
         )
-        return await carry_out(connection, deed, act)
+        try:
+            return await carry_out(connection, deed, act)
+        except Closed:
+            if asked.with_patient_id is not None:  # it is in her log too, if she is closed
+                await let_speak(connection, viewer, asked.with_patient_id, action)
+            raise
 
 
 def done(model: BaseModel, status: int = 200) -> Kept:

@@ -114,7 +114,9 @@ async def done_once(
 ) -> Response:
     """Do it in a transaction with its answer; the same again gets the same answer.
 
-    What *act* refuses, by raising, has changed nothing.
+    What *act* refuses, by raising, has changed nothing. A kept answer is given again without
+    asking *act*: what is about a patient goes by ``alerts.web.api.deed`` instead, which asks for
+    the relation first.
     """
 
     async def kept(connection: AsyncConnection) -> Kept:

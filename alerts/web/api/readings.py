@@ -9,7 +9,6 @@ from fastapi import APIRouter, Path, Response
 from psycopg import AsyncConnection
 from pydantic import BaseModel, Field
 
-from alerts.audit.entry import Action
 from alerts.care import reading_review
 from alerts.care.reading_review import WHY_CHARS_MAX, Answer
 from alerts.web.api.deed import Asked, done, is_of, look_closely, speak
@@ -41,17 +40,19 @@ REFUSED: Final = {
     Answer.SAME: _words(
         409, "same", "Mätningen är redan patientens", "Du behöver inte göra något."
     ),
+    Answer.NOT_ASKED: _words(
+        409,
+        "not-asked",
+        "Ingen frågar vems mätningen är",
+        "Frågan är redan besvarad, eller har inte ställts. Är mätningen fel? Rätta den, och skriv "
+        "varför.",
+    ),
     Answer.REPLACED: _words(
         409, "replaced", "Mätningen är redan rättad", "Läs patientens mätningar igen."
     ),
     Answer.WAITING: _words(
         409, "waiting", "Någon har redan bett om något", "Läs mätningen igen om en stund."
     ),
-}
-_ACTIONS: Final = {
-    Verdict.CONFIRMED: Action.READING_CONFIRMED,
-    Verdict.REJECTED: Action.READING_REJECTED,
-    Verdict.MOVED: Action.READING_MOVED,
 }
 READING: Final = "5f0c1c1e-6f0e-4f7b-9a55-3c8a1f2a9a10"
 ReadingId = Annotated[UUID, Path(examples=[READING])]
@@ -151,12 +152,14 @@ async def _judge(
             )
         )
 
-    return await speak(services, asked, _ACTIONS[verdict], body, act)
+    return await speak(services, asked, reading_review.ACTIONS[verdict], body, act)
 
 
-def of_one(found: Session, patient_id: int, reading_id: UUID, key: str | None) -> Asked:
-    """Return who wants something done with which reading."""
-    return Asked(found, patient_id, key, str(reading_id))
+def of_one(
+    found: Session, patient_id: int, reading_id: UUID, key: str | None, to: int | None = None
+) -> Asked:
+    """Return who wants something done with which reading, and *to* whom it is to go."""
+    return Asked(found, patient_id, key, str(reading_id), to)
 
 
 @router.post(
@@ -218,7 +221,7 @@ async def move(
     key: Key = None,
 ) -> Response:
     """Let a reading be another patient's, whom one cares for too; rules look at both again."""
-    asked = of_one(found, patient_id, reading_id, key)
+    asked = of_one(found, patient_id, reading_id, key, body.to_patient_id)
     return await _judge(services, asked, reading_id, Verdict.MOVED, body)
 
 

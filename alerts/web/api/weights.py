@@ -1,7 +1,7 @@
 """Weights that may be somebody else's: her care says whose, or she herself whether it was she."""
 
 from datetime import datetime
-from typing import Final, Self
+from typing import Self
 from uuid import UUID
 
 from fastapi import APIRouter, Response
@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field, model_validator
 
 from alerts.audit.entry import Action
 from alerts.care import whose_reading
-from alerts.care.reading_review import Answer
-from alerts.care.whose_reading import Whose
+from alerts.care.reading_review import ACTIONS, Answer
+from alerts.care.whose_reading import VERDICTS, Whose
 from alerts.web.api.deed import done, look_closely, speak
 from alerts.web.api.document import refusals
 from alerts.web.api.entering import Anyone, Id, Number, Writer
@@ -32,12 +32,6 @@ from alerts.web.api.time import Utc
 from alerts.web.services import Services
 
 router = APIRouter(tags=["readings"])
-
-_WHOSE: Final = {
-    Whose.HERS: Action.READING_CONFIRMED,
-    Whose.OTHER: Action.READING_MOVED,
-    Whose.NOBODY: Action.READING_REJECTED,
-}
 
 
 class AskedWeight(BaseModel):
@@ -142,8 +136,8 @@ async def whose(
             )
         )
 
-    asked = of_one(found, patient_id, reading_id, key)
-    return await speak(services, asked, _WHOSE[body.whose], body, act)
+    asked = of_one(found, patient_id, reading_id, key, body.to_patient_id)
+    return await speak(services, asked, ACTIONS[VERDICTS[body.whose]], body, act)
 
 
 @router.post(

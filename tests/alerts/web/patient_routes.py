@@ -38,13 +38,12 @@ NESTED: dict[tuple[str, str], Row] = {
     ("POST", f"{_PATIENT}/loans/{{loan_id}}/return"): HERS,
     ("POST", f"{_PATIENT}/loans/{{loan_id}}/move"): HERS,
     ("GET", f"{_PATIENT}/reading-requests/{{request_id}}"): HERS,
-    # It is hers; who it is said to be is nobody, and whether it was she only she says.
-    ("POST", f"{_READING}/whose"): HERS,
+    # It is hers; whether it was she only she says.
     ("POST", f"{_READING}/was-it-me"): HERS,
 }
 MATRIX: dict[tuple[str, str], Row] = {
     **dict.fromkeys(NESTED, NOBODYS),
-    ("POST", f"{_READING}/whose"): hers(NONE, 403),
+    ("POST", f"{_READING}/whose"): hers(409, 403),  # nobody asks
     ("POST", f"{_READING}/was-it-me"): hers(NONE, 409),
     ("POST", f"{_READING}/confirm"): hers(422, 403),  # it does not say why
     ("POST", f"{_READING}/reject"): hers(422, 403),

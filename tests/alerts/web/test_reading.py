@@ -177,6 +177,34 @@ async def test_any_reading_is_confirmed_or_rejected_with_a_reason(
     assert world.one("select why from reading_word") == "Hunden stod på vågen"
 
 
+async def test_what_is_refused_on_the_pages_is_in_the_access_log(
+    world: World, doubted: UUID, browse: Login
+) -> None:
+    where = address(world, doubted)
+    async with browse("anna") as anna:
+        await anna.submit(where, verdict="rejected", why=" ")
+        await anna.submit(address(world, doubted, "kalle"), verdict="rejected", why="Fel")
+        await anna.submit(f"{where}/vems", whose="nobody")
+        await anna.submit(f"{where}/vems", whose="hers")
+    async with browse("ingrid") as ingrid:
+        assert (await ingrid.submit(f"/me/matningar/{doubted}", was_me="true")).status_code == 404
+    async with browse("marta") as marta:
+        assert (await marta.submit(f"/me/matningar/{doubted}", was_me="true")).status_code == 303
+    logged = world.rows(
+        "select patient_id, action, ground, detail ->> 'answer' from access_log"
+        " where action like 'reading%%' order by at"
+    )
+    marta_id, kalle_id = world.patient("marta"), world.patient("kalle")
+    assert logged == [
+        (marta_id, "reading_rejected", "contact", "no_reason"),
+        (kalle_id, "reading_rejected", "contact", "not_found"),
+        (marta_id, "reading_rejected", "contact", None),
+        (marta_id, "reading_confirmed", "contact", "not_asked"),
+        (world.patient("ingrid"), "reading_confirmed", "self", "not_found"),
+        (marta_id, "reading_confirmed", "self", "replaced"),
+    ]
+
+
 async def test_it_is_of_whom_the_address_says_and_goes_to_nobody_she_does_not_care_for(
     world: World, doubted: UUID, browse: Login
 ) -> None:

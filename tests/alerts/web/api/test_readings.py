@@ -106,6 +106,52 @@ async def test_a_weight_that_may_be_somebody_elses_is_asked_about(
     assert world.rows("select verdict, refused from review_request") == [("rejected", None)]
 
 
+async def test_whose_a_reading_is_is_said_only_of_a_weight_that_is_asked_about(
+    world: World, browse: Login
+) -> None:
+    await world.measure_soon("marta", RED)
+    path = f"/patients/{world.patient('marta')}"
+    async with browse("anna") as client:
+        anna = Program(client)
+        reading = f"{path}/readings/{(await newest(anna, world.patient('marta')))['reading_id']}"
+        for body in (
+            {"whose": "nobody"},
+            {"whose": "hers"},
+            {"whose": "other", "to_patient_id": world.patient("kalle")},
+        ):
+            answer = await anna.post(f"{reading}/whose", body)
+            assert (answer.status_code, slug(answer)) == (409, "reading-not-asked"), body
+    assert world.one("select count(*) from review_request") == 0
+    assert world.one("select count(*) from breach") == 2
+
+
+async def test_to_whom_a_reading_cannot_be_moved_is_told_that_it_was_tried(
+    world: World, browse: Login
+) -> None:
+    await world.measure_soon("marta", RED)
+    marta, ingrid = world.patient("marta"), world.patient("ingrid")
+    async with browse("anna") as client:
+        anna = Program(client)
+        reading = (await newest(anna, marta))["reading_id"]
+        body = {"to_patient_id": ingrid, "why": "Fel"}
+        assert slug(await anna.post(f"/patients/{marta}/readings/{reading}/move", body)) == (
+            "not-found"
+        )
+        page = f"/patients/{marta}/matningar/{reading}"
+        moved = await client.submit(page, verdict="moved", to=str(ingrid), why="Fel")
+        assert moved.status_code == 404
+    logged = world.rows(
+        "select patient_id, ground, detail ->> 'answer', detail ->> 'why' from access_log"
+        " where action = 'reading_moved' order by at"
+    )
+    assert logged == [
+        (marta, "contact", "not-found", None),  # by the API
+        (ingrid, "denied", None, "no_relation"),
+        (marta, "contact", "not_found", None),  # on the page
+        (ingrid, "denied", None, "no_relation"),
+    ]
+
+
 async def test_a_plan_ends_together_with_her_and_says_so(world: World, browse: Login) -> None:
     path = f"/patients/{world.patient('marta')}"
     body = {"how": "phone", "why": "Frisk igen"}

@@ -73,8 +73,8 @@ async def test_it_is_done_once_by_whoever_did_it(world: World, browse: Login, ta
         assert slug(again) == slug(await anna.post(f"/tasks/{task}/take")) == "not-found"
         assert (await anna.get("/tasks")).json() == {"tasks": []}
     assert world.rows("select done_by, outcome from task") == [(world.staff("eva"), "phoned")]
-    ended = world.rows("select detail ->> 'answer' from access_log where action = 'task_ended'")
-    assert ended == [("done",), ("again",), ("not-found",)]
+    logged = world.rows("select detail ->> 'answer' from access_log where action = 'task_ended'")
+    assert logged == [("done",), ("again",), ("not-found",)]
 
 
 async def test_an_answer_is_given_again_only_to_whom_the_task_waits_for(
