@@ -84,11 +84,17 @@ _INCIDENTS: Final[dict[str, Words]] = {
         "Hör med den som sköter servern nu.",
     ),
 }
+_NO_CALLS: Final = Words(
+    "Samtal som påminner om mätningar kommer inte fram. De som bara har telefon påminns inte.",
+    "Hör med den som sköter servern i dag.",
+)
 _NOT_SENT: Final[dict[str, Words]] = {
     "nobody": Words(
         "Inga meddelanden om larm skickas härifrån. Ingen får veta om larm på telefon eller mejl.",
         "Hör med den som sköter servern nu. Be vården hålla arbetslistan öppen.",
     ),
+    "voice": _NO_CALLS,
+    "voice: no carrier": _NO_CALLS,
     "no receipts": Words(
         "Kvitton på sms kommer inte fram. Sms ser ut att inte nå någon, och nästa person får också"
         " larmet.",
