@@ -142,7 +142,7 @@ async def request(
     why: str,
     now: datetime,
 ) -> int | None:
-    """Write what is asked of a reading that is there; none: something waits to be done with it.
+    """Write what is asked of a reading that is there; none: something is being done with it.
 
     That *viewer* may ask is the caller's to know, and to log.
     """
@@ -152,6 +152,7 @@ async def request(
         "to_patient_id": to_patient_id,
         "staff_id": viewer.staff_id,
         "now": now,
+        "superseded": Suspicion.SUPERSEDED.value,  # by what was done since it was looked at
     }
     row = await (await connection.execute(_REQUEST, values)).fetchone()
     if row is None:
@@ -179,7 +180,7 @@ from review_request"""
 _REQUEST: Final = """
 insert into review_request (reading_id, patient_id, verdict, to_patient_id, staff_id, asked_at)
 select reading_id, patient_id, %(verdict)s, %(to_patient_id)s, %(staff_id)s, %(now)s
-from reading where reading_id = %(reading_id)s
+from reading where reading_id = %(reading_id)s and suspicion & %(superseded)s = 0
 on conflict (reading_id) where done_at is null do nothing
 returning request_id
 """
