@@ -12,11 +12,11 @@ _Said = dict[Language, str]
 
 STEPS: Final[dict[PairingStep, _Said]] = {
     PairingStep.SEARCHING: {
-        "sv": "Boxen letar efter mätaren …",
+        "sv": "Dosan letar efter mätaren …",
         "en": "The box is looking for the device …",
     },
     PairingStep.PAIRING: {
-        "sv": "Boxen har hittat mätaren och kopplar ihop sig med den …",
+        "sv": "Dosan har hittat mätaren och kopplar ihop sig med den …",
         "en": "The box has found the device and is connecting to it …",
     },
     PairingStep.PASSKEY: {
@@ -29,20 +29,20 @@ STEPS: Final[dict[PairingStep, _Said]] = {
         "en": "Nearly done. Now measure as usual, so that we see that it works.",
     },
     PairingStep.DONE: {
-        "sv": "Klart! Boxen har fått mätningen. Nu kommer mätvärdena av sig själva.",
+        "sv": "Klart! Dosan har fått mätningen. Nu kommer mätvärdena av sig själva.",
         "en": "Done! The box has the measurement. From now on they come by themselves.",
     },
 }
 
 FAILURES: Final[dict[Failure, _Said]] = {
     Failure.NOT_HEARD: {
-        "sv": "Boxen hörde ingen mätare. Lägg mätaren nära boxen, se efter att batterierna är "
+        "sv": "Dosan hörde ingen mätare. Lägg mätaren nära dosan, se efter att batterierna är "
         "bra, gör den redo och försök igen.",
         "en": "The box heard no device. Put the device close to the box, see that its batteries "
         "are good, make it ready and try again.",
     },
     Failure.NOT_REACHED: {
-        "sv": "Boxen hörde mätaren men fick ingen kontakt. Flytta den närmare och försök igen.",
+        "sv": "Dosan hörde mätaren men fick ingen kontakt. Flytta den närmare och försök igen.",
         "en": "The box heard the device but could not reach it. Move it closer and try again.",
     },
     Failure.WRONG_PASSKEY: {
@@ -58,13 +58,13 @@ FAILURES: Final[dict[Failure, _Said]] = {
         "en": "The device did not want to be connected. Make it ready and try again.",
     },
     Failure.LOST_AGAIN: {
-        "sv": "Mätaren kopplades ihop men kände inte igen boxen efteråt. Kanske är den kopplad "
+        "sv": "Mätaren kopplades ihop men kände inte igen dosan efteråt. Kanske är den kopplad "
         "till en telefon: ta bort mätaren i telefonen och försök igen.",
         "en": "The device was connected but did not know the box afterwards. It may be connected "
         "to a telephone: remove the device there and try again.",
     },
     Failure.NO_TEST_READING: {
-        "sv": "Mätaren är ihopkopplad, men ingen mätning kom. Försök igen, och mät när boxen "
+        "sv": "Mätaren är ihopkopplad, men ingen mätning kom. Försök igen, och mät när dosan "
         "ber om det.",
         "en": "The device is connected, but no measurement came. Try again, and measure when "
         "the box asks for it.",
@@ -89,7 +89,7 @@ WORDS: Final[dict[str, _Said]] = {
         "en": "{device} is not a Bluetooth address. Give it like C4:64:E3:00:00:01.",
     },
     "not_needed": {
-        "sv": "{title} behöver inte kopplas ihop. Boxen hör den ändå: gör en mätning.",
+        "sv": "{title} behöver inte kopplas ihop. Dosan hör den ändå: gör en mätning.",
         "en": "{title} need not be connected. The box hears it all the same: measure.",
     },
     "ready": {"sv": "Gör mätaren redo: ", "en": "Make the device ready: "},
@@ -98,19 +98,19 @@ WORDS: Final[dict[str, _Said]] = {
         "en": "It must be six digits. Type them once more",
     },
     "busy": {
-        "sv": "Boxen kopplar redan ihop sig med en mätare. Vänta tills det är klart.",
+        "sv": "Dosan kopplar redan ihop sig med en mätare. Vänta tills det är klart.",
         "en": "The box is connecting to a device already. Wait until it is done.",
     },
     "in_use": {
-        "sv": "Boxen arbetar men svarar inte. Starta om den och försök igen.",
+        "sv": "Dosan arbetar men svarar inte. Starta om den och försök igen.",
         "en": "The box is working but does not answer. Start it again and try again.",
     },
     "hung_up": {
-        "sv": "Boxen slutade svara. Försök igen om en stund.",
+        "sv": "Dosan slutade svara. Försök igen om en stund.",
         "en": "The box stopped answering. Try again in a while.",
     },
     "no_radio": {
-        "sv": "Boxens Bluetooth fungerar inte: {why}",
+        "sv": "Dosans Bluetooth fungerar inte: {why}",
         "en": "The Bluetooth of the box does not work: {why}",
     },
 }

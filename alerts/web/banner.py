@@ -21,8 +21,8 @@ _CARE: Final[Mapping[Part, str]] = MappingProxyType(
         " mätvärde från.",
         Part.TODO: "Nya uppgifter kommer inte till arbetslistan{since}. En vikt som kan vara någon"
         " annans räknas inte förrän någon har frågat. Titta på vikten hos dem du är orolig för.",
-        Part.WAY: "Provmätningen som görs var femte minut kommer inte fram{since}. Larm kan dröja."
-        " Ring den du är orolig för.",
+        Part.WAY: "Kontrollmätningen som görs var femte minut kommer inte fram{since}. Larm kan"
+        " dröja. Ring den du är orolig för.",
         Part.TECHNICIANS: "Ett allvarligt tekniskt fel har inte nått någon tekniker{since}. Värden"
         " eller larm kan saknas. Ring tekniken, och den du är orolig för.",
     }
@@ -34,15 +34,15 @@ _TECHNICIAN: Final[Mapping[Part, str]] = MappingProxyType(
         Part.COURSE: "Larm trappas inte upp{since}. Titta på processen alerts.",
         Part.SENDING: "Inga meddelanden skickas{since}. Titta på processen alerts.",
         Part.REMINDERS: "Patienter påminns inte{since}. Titta på processen alerts.",
-        Part.TECHNICAL: "Boxar och mätare bevakas inte{since}. Titta på processen alerts.",
+        Part.TECHNICAL: "Dosor och mätare bevakas inte{since}. Titta på processen alerts.",
         Part.TODO: "Nya uppgifter till vården hittas inte{since}. Titta på processen alerts.",
-        Part.WAY: "Provmätningen kommer inte fram{since}. Börja med mäklaren och ingest.",
+        Part.WAY: "Kontrollmätningen kommer inte fram{since}. Börja med mäklaren och ingest.",
         Part.TECHNICIANS: "Ett allvarligt fel har inte nått någon tekniker{since}. Ta det på sidan"
         " Teknik. Lägg sedan in kanal och jour.",
     }
 )
 _PATIENT: Final = (
-    "Just nu kommer mätvärden inte fram till vården. De sparas i boxen hemma och skickas senare."
+    "Just nu kommer mätvärden inte fram till vården. De sparas i dosan hemma och skickas senare."
     " Mår du sämre? Ring 1177. Vid fara för livet: ring 112."
 )
 _REACHES_HER: Final = frozenset({Part.INGEST, Part.ROUTING, Part.WAY})

@@ -36,26 +36,26 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "already": (
         (
-            "Boxen är redan inskriven, som {gateway_id}. Lägg till --replace om den ska få en ny "
+            "Dosan är redan inskriven, som {gateway_id}. Lägg till --replace om den ska få en ny "
             "identitet."
         ),
         "This box is enrolled already, as {gateway_id}. Add --replace if it is to be another.",
     ),
     "done": (
         (
-            "Klart. Boxen heter {gateway_id} och är inskriven till {until}. "
+            "Klart. Dosan heter {gateway_id} och är inskriven till {until}. "
             "Den förnyar sig själv i god tid."
         ),
         "Done. This box is {gateway_id}, enrolled until {until}. It renews by itself in good time.",
     ),
     "replaced": (
-        "Starta om boxen, så att den börjar heta så.",
+        "Starta om dosan, så att den börjar heta så.",
         "Start this box again, so that it goes by that name.",
     ),
     "clock_off": (
         (
-            "Men boxens klocka går fel: den visar {now}, {off} från serverns. Ställ klockan eller "
-            "vänta tills boxen har fått tid från nätet. Innan dess kommer den inte in."
+            "Men dosans klocka går fel: den visar {now}, {off} från serverns. Ställ klockan eller "
+            "vänta tills dosan har fått tid från nätet. Innan dess kommer den inte in."
         ),
         (
             "But this box's clock is wrong: it says {now}, {off} off the server's. Set it, or wait "
@@ -71,7 +71,7 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
         "The server does not know this code. Read it once more, or ask for a new one.",
     ),
     Failure.USED: (
-        "Koden är redan använd av en annan box. Be om en ny kod.",
+        "Koden är redan använd av en annan dosa. Be om en ny kod.",
         "Another box was enrolled with this code. Ask for a new one.",
     ),
     Failure.EXPIRED: (
@@ -87,18 +87,18 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
         "Too many tries. Wait a quarter of an hour and try again.",
     ),
     Failure.NOT_HERE: (
-        "Servern på {server} skriver inte in några boxar. Kontrollera adressen.",
+        "Servern på {server} skriver inte in några dosor. Kontrollera adressen.",
         "The server at {server} enrols no boxes. Check the address.",
     ),
     Failure.NO_NETWORK: (
         (
-            "Ingen svarar på {server} ({detail}). Kontrollera att boxen har nät och att adressen "
+            "Ingen svarar på {server} ({detail}). Kontrollera att dosan har nät och att adressen "
             "stämmer."
         ),
         "Nobody answers at {server} ({detail}). Check the box's network, and the address.",
     ),
     Failure.NO_SUCH_HOST: (
-        ("Ingen server heter så: {server} ({detail}). Kontrollera adressen och att boxen har nät."),
+        ("Ingen server heter så: {server} ({detail}). Kontrollera adressen och att dosan har nät."),
         "No server has that name: {server} ({detail}). Check the address and the network.",
     ),
     Failure.NOT_A_SERVER: (
@@ -107,7 +107,7 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     Failure.WRONG_SERVER: (
         (
-            "Svaret från {server} kommer inte från den som gav ut koden. Boxen tror inte på det. "
+            "Svaret från {server} kommer inte från den som gav ut koden. Dosan tror inte på det. "
             "Kontrollera adressen, och säg till en tekniker: någon kan ha lagt sig emellan."
         ),
         (
@@ -121,8 +121,8 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     Failure.CLOCK_WRONG: (
         (
-            "Boxens klocka visar {now}, och serverns certifikat gäller inte då ({detail}). Ställ "
-            "klockan, eller vänta tills boxen har fått tid från nätet, och försök igen."
+            "Dosans klocka visar {now}, och serverns certifikat gäller inte då ({detail}). Ställ "
+            "klockan, eller vänta tills dosan har fått tid från nätet, och försök igen."
         ),
         (
             "This box's clock says {now}, when the server's certificate is not good ({detail}). "

@@ -227,7 +227,7 @@ async def test_without_a_radio_it_is_said_and_not_waited_for(tmp_path: Path) -> 
     async with running(config, "pair", "--device", "C4:64:E3:00:00:01") as command:
         code, _, err = await command.ends()
     assert code == UNREACHABLE
-    assert err.startswith("Boxens Bluetooth fungerar inte: ")
+    assert err.startswith("Dosans Bluetooth fungerar inte: ")
 
 
 async def test_a_gateway_that_hangs_is_told_so(config: Path) -> None:

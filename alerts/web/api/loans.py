@@ -64,11 +64,11 @@ REFUSED: Final = {
     Answer.LENT_ELSEWHERE: _words(
         409,
         "elsewhere",
-        "Mätaren står på en annan box",
+        "Mätaren står på en annan dosa",
         "Be en tekniker ta bort den därifrån, och försök sedan igen.",
     ),
     Answer.FULL: _words(
-        409, "full", "Boxen har inte plats för fler mätare", "Ta tillbaka en annan först."
+        409, "full", "Dosan har inte plats för fler mätare", "Ta tillbaka en annan först."
     ),
     Answer.RETURNED: _words(
         409, "returned", "Mätaren är redan tillbaka", "Du behöver inte göra något."
