@@ -108,6 +108,16 @@ class Technicians:
         story = self.story
         return await listed.close(story.connection, story.staff(who), self.newest(), now=story.now)
 
+    def unit_phone(self) -> None:
+        """Let Tove work at a unit of technicians, which has a telephone of its own."""
+        self.story.world.connection.execute(
+            "with made as (insert into unit (name, phone, hours) values ('Tekniken', '1', '') "
+            "returning unit_id), moved as (update staff set unit_id = (select unit_id from made) "
+            "where staff_id = %s) insert into channel (unit_id, kind, address, verified_at) "
+            "select unit_id, 'sms', '+4698001', now() from made",
+            (self.story.staff("tove"),),
+        )
+
     def newest(self) -> int:
         return int(self.story.world.one("select max(technical_id) from technical"))
 

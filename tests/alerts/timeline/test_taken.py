@@ -110,3 +110,44 @@ async def test_each_taking_is_told_to_those_who_were_told_since_the_one_before(
     await story.takes("anna")
     await story.at("15:59")
     story.expects()
+
+
+async def red_in_the_evening(story: Story) -> None:
+    """Anna and Bo were told before they went home at four, and Dan, who is on duty; it is 16:10."""
+    story.stands_in("bo")
+    story.on_duty("dan", story.moment("15:00"), story.moment("08:00", days=1))
+    await story.at("15:30")
+    await story.measures("marta", RED)
+    await story.at("16:10")
+    story.expects(
+        "15:30 anna: opened",
+        "15:40 bo: not_answered",
+        "15:50 dan: not_answered",
+        "16:00 dan: rerouted",
+    )
+
+
+async def test_who_has_gone_home_is_not_woken_to_hear_it(story: Story) -> None:
+    """Anna and Bo see it in the list."""
+    await red_in_the_evening(story)
+    await story.at("03:00", day=story.day + timedelta(days=1))
+    story.heard.clear()
+    await story.takes("dan")
+    story.expects()
+    assert story.log("taken_told") == []
+
+
+async def test_who_is_on_duty_hears_it_at_night(story: Story) -> None:
+    await red_in_the_evening(story)
+    await story.at("03:00", day=story.day + timedelta(days=1))
+    story.heard.clear()
+    await story.takes("anna")
+    story.expects("03:00 dan: taken")
+
+
+async def test_who_has_just_been_told_hears_it_on_her_way_home(story: Story) -> None:
+    await red_in_the_evening(story)
+    await story.at("16:25")
+    story.heard.clear()
+    await story.takes("dan")
+    story.expects("16:25 anna: taken", "16:25 bo: taken")

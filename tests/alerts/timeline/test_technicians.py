@@ -122,13 +122,7 @@ async def test_when_her_telephone_is_dead_the_units_rings(
     story: Story, technicians: Technicians
 ) -> None:
     """She works at a unit of technicians, which has a telephone of its own."""
-    story.world.connection.execute(
-        "with made as (insert into unit (name, phone, hours) values ('Tekniken', '1', '') "
-        "returning unit_id), moved as (update staff set unit_id = (select unit_id from made) "
-        "where staff_id = %s) insert into channel (unit_id, kind, address, verified_at) "
-        "select unit_id, 'sms', '+4698001', now() from made",
-        (story.staff("tove"),),
-    )
+    technicians.unit_phone()
     story.phones["tove"] = Phone.DEAD
     await technicians.at("09:00")
     await technicians.falls_silent()

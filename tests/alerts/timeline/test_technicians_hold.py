@@ -4,9 +4,10 @@ from datetime import timedelta
 
 import pytest
 
+from alerts.technical import listed
 from alerts.technical.listed import Answer
 from tests.alerts.timeline.home import expects_daily
-from tests.alerts.timeline.story import Story
+from tests.alerts.timeline.story import Phone, Story
 from tests.alerts.timeline.technicians import Technicians
 
 HOUR = timedelta(hours=1)
@@ -91,6 +92,22 @@ async def test_what_is_held_by_one_who_is_not_there_is_left_at_once(
     await technicians.at("09:32")
     story.expects("09:32 bo: 1 fel, bråttom")
     assert technicians.incidents() == []
+
+
+async def test_what_is_told_anew_goes_on_to_the_unit_if_her_telephone_has_died_since(
+    story: Story, technicians: Technicians
+) -> None:
+    """That she was reached before she left it is no reason to wait for an hour."""
+    technicians.unit_phone()
+    await technicians.at("09:00")
+    await technicians.falls_silent()
+    story.expects("09:00 tove: 1 fel, bråttom")
+    await technicians.takes()
+    await technicians.at("09:30")
+    await listed.leave(story.connection, story.staff("tove"), technicians.newest())
+    story.phones["tove"] = Phone.DEAD
+    await technicians.at("09:31")
+    story.expects("09:31 enheten: 1 fel, bråttom")
 
 
 async def test_what_becomes_worse_while_it_is_held_is_told_anew(
