@@ -157,18 +157,30 @@ async def around(
     return {patient.patient_id: at.around(patient) for patient in patients}
 
 
+async def working(
+    connection: AsyncConnection, staff_ids: Iterable[int], now: datetime
+) -> frozenset[int]:
+    """Return who of them is at work at *now*, or on duty."""
+    staff = await _staff_of(connection, list(staff_ids), [], now)
+    unit = await units(connection, {one.unit_id for one in staff.values()}, now)
+    return _Moment(now, staff, unit).working()
+
+
 async def _staff(
     connection: AsyncConnection, patients: Iterable[_Patient], now: datetime
 ) -> dict[int, _Staff]:
+    around = {one for patient in patients for one in patient.staff_ids()}
+    substitutes = {one for patient in patients for one in patient.substitutes}
+    return await _staff_of(connection, list(around), list(substitutes), now)
+
+
+async def _staff_of(
+    connection: AsyncConnection, staff_ids: list[int], substitutes: list[int], now: datetime
+) -> dict[int, _Staff]:
+    """Return them, and who stands in for the *substitutes*."""
     cursor = connection.cursor(row_factory=class_row(_Staff))
-    await cursor.execute(
-        _STAFF,
-        {
-            "staff": list({one for patient in patients for one in patient.staff_ids()}),
-            "substitutes": list({one for patient in patients for one in patient.substitutes}),
-            "now": now,
-        },
-    )
+    asked = {"staff": staff_ids, "substitutes": substitutes, "now": now}
+    await cursor.execute(_STAFF, asked)
     return {one.staff_id: one for one in await cursor.fetchall()}
 
 
@@ -194,6 +206,9 @@ class _Moment:
             substitutes=tuple(self._standing_in(patient)),
             duty=tuple(self._still_here(patient.duty)),
         )
+
+    def working(self) -> frozenset[int]:
+        return frozenset(one.staff_id for one in self._person.values() if one.is_working)
 
     def _still_here(self, staff_ids: Iterable[int]) -> Iterator[Person]:
         for staff_id in dict.fromkeys(staff_ids):
