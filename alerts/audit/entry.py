@@ -51,6 +51,8 @@ class Action(enum.StrEnum):
     PLAN_DECLINED = "plan_declined"
     PLAN_WITHDRAWN = "plan_withdrawn"
     PLAN_ENDED = "plan_ended"
+    TEMPLATE_APPROVED = "template_approved"
+    TEMPLATE_RETIRED = "template_retired"
     PAUSE_BEGUN = "pause_begun"
     PAUSE_ENDED = "pause_ended"
     DEVICE_LENT = "device_lent"
@@ -77,6 +79,8 @@ class Action(enum.StrEnum):
     ACCOUNT_LOGGED_OUT = "account_logged_out"
     ACCOUNT_ENDED = "account_ended"
     ACCOUNT_REOPENED = "account_reopened"
+    RECOVERY_CODE_USED = "recovery_code_used"
+    RECOVERY_CODE_TOLD = "recovery_code_told"  # to whose account it is, or why not
 
 
 class NotKept(ValueError):

@@ -34,6 +34,8 @@ ACTIONS: Final = {
     Action.PLAN_DECLINED: "skrev in ett nej till en plan",
     Action.PLAN_WITHDRAWN: "tog tillbaka en föreslagen plan",
     Action.PLAN_ENDED: "avslutade din plan",
+    Action.TEMPLATE_APPROVED: "godkände en mall för planer",
+    Action.TEMPLATE_RETIRED: "tog en mall för planer ur bruk",
     Action.PAUSE_BEGUN: "pausade dina larm",
     Action.PAUSE_ENDED: "avslutade pausen av dina larm",
     Action.DEVICE_LENT: "lånade ut en mätare",
@@ -60,6 +62,8 @@ ACTIONS: Final = {
     Action.ACCOUNT_LOGGED_OUT: "loggade ut dig överallt",
     Action.ACCOUNT_ENDED: "avslutade ditt konto",
     Action.ACCOUNT_REOPENED: "öppnade ditt konto igen",
+    Action.RECOVERY_CODE_USED: "använde en reservkod till ditt konto",
+    Action.RECOVERY_CODE_TOLD: "skickade besked om att en reservkod användes",
 }
 # Why it was allowed.
 GROUNDS: Final = {

@@ -87,6 +87,17 @@ def of_test(code: str) -> Message:
     )
 
 
+def of_recovery_code(phone: str, *, is_staff: bool) -> Message:
+    """Return to whose account it is that a recovery code was used; *phone*: whom she may call."""
+    ask = "Säg genast till den som sköter systemet" if is_staff else "Ring genast vården"
+    number = f" på {phone}" if phone and not is_staff else ""
+    return Message(
+        subject="En reservkod har använts",
+        text="En av dina reservkoder till Egenmonitor har använts. Var det du? Då behöver du inte "
+        f"göra något. Var det inte du? {ask}{number}.",
+    )
+
+
 def _with_link(subject: str, public_url: str, path: str = "") -> Message:
     return Message(
         subject=subject, text=f"{subject}. Logga in och titta: {public_url.rstrip('/')}/{path}"

@@ -3,7 +3,7 @@
 from typing import Annotated, Final
 
 import structlog
-from fastapi import APIRouter, Form, HTTPException, Request
+from fastapi import APIRouter, BackgroundTasks, Form, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
 from alerts import accounts, recovery, totp
@@ -78,7 +78,11 @@ async def set_up_code(services: Services, found: Anyone) -> Response:
 
 @router.post("/reservkoder", dependencies=[OwnForm])
 async def new_recovery_codes(
-    request: Request, services: Services, found: Anyone, code: Code = ""
+    request: Request,
+    services: Services,
+    found: Anyone,
+    after: BackgroundTasks,
+    code: Code = "",
 ) -> Response:
     """Show ten new codes to who has a code of now; those before count no more."""
     async with services.pool.connection() as connection:
@@ -89,7 +93,7 @@ async def new_recovery_codes(
         if not await throttle.admit_within(connection, limits):
             return RedirectResponse("/konto?fel=ofta", 303)
     try:
-        is_hers = await proved(services, account, code)
+        is_hers = await proved(services, account, code, after)
     except Unreadable:
         _log.error("login.code_unreadable", account=account.account_id)
         return RedirectResponse("/konto?fel=vi", 303)

@@ -5,11 +5,11 @@ from typing import Annotated, Final
 
 import structlog
 from anyio import to_thread
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, BackgroundTasks, Form, Request
 from fastapi.responses import RedirectResponse, Response
 from psycopg import AsyncConnection
 
-from alerts import accounts, password, recovery, totp
+from alerts import accounts, password, recovered, recovery, totp
 from alerts.accounts import Account
 from alerts.signal import notify_worklists
 from alerts.totp import Unreadable
@@ -50,7 +50,13 @@ async def code_page(request: Request, services: Services) -> Response:
 
 
 @router.post("")
-async def code(request: Request, services: Services, csrf: Csrf = "", code: Code = "") -> Response:
+async def code(
+    request: Request,
+    services: Services,
+    after: BackgroundTasks,
+    csrf: Csrf = "",
+    code: Code = "",
+) -> Response:
     """Let in who has the code; a code counts once."""
     if not is_own_form(request, services, csrf):
         return _asked_again(request, services, STALE, 403)
@@ -63,7 +69,7 @@ async def code(request: Request, services: Services, csrf: Csrf = "", code: Code
         if not await throttle.admit_within(connection, limits):
             return _asked_again(request, services, TOO_MANY, 429)
     try:
-        is_hers = await proved(services, account, code)
+        is_hers = await proved(services, account, code, after)
     except Unreadable:
         _log.error("login.code_unreadable", account=account.account_id)
         return _asked_again(request, services, UNREADABLE, 500)
@@ -76,15 +82,20 @@ async def code(request: Request, services: Services, csrf: Csrf = "", code: Code
     return await _in(request, services, step, lambda held: steps.finish(held, token))
 
 
-async def proved(services: ServicesOf, account: Account, said: str) -> bool:
+async def proved(services: ServicesOf, account: Account, said: str, after: BackgroundTasks) -> bool:
     """Return whether *said* is a code of hers, from her app or from paper; it is used now.
+
+    Of one from paper she is told, *after* the answer has gone out.
 
     Raises:
         Unreadable: What her app knows cannot be opened here.
     """
     on_paper = recovery.read(said)
     if on_paper:
-        return await _recovers(services, account.account_id, on_paper)
+        is_hers = await _recovers(services, account.account_id, on_paper)
+        if is_hers:
+            after.add_task(recovered.tell, services.pool, services.carriers, account.account_id)
+        return is_hers
     secret = _opened(services, account.totp_secret or "", account.account_id)
     async with services.pool.connection() as connection:
         return await totp.use(connection, account.account_id, secret, said)
@@ -99,12 +110,13 @@ async def _recovers(services: ServicesOf, account_id: int, code: str) -> bool:
     )
     if kept is None or not is_right:
         return False
-    async with services.pool.connection() as connection:
-        is_first = await recovery.use(connection, account_id, kept)
+    async with services.pool.connection() as connection, connection.transaction():
+        if not await recovery.use(connection, account_id, kept):
+            return False
         left = await recovery.left(connection, account_id)
-    if is_first:
-        _log.info("login.recovery_code_used", account=account_id, left=left)
-    return is_first
+        await recovered.note(connection, account_id, left)
+    _log.info("login.recovery_code_used", account=account_id, left=left)
+    return True
 
 
 @router.get("/ny")

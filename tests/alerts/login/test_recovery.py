@@ -3,6 +3,8 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from email.header import decode_header, make_header
 
 import anyio
 import httpx
@@ -11,6 +13,8 @@ import structlog
 from fastapi import FastAPI
 
 from alerts import accounts, recovery
+from alerts.channels.channel import open_carriers
+from alerts.channels.settings import MailSettings
 from alerts.config import Local, LoginSettings, WebSettings
 from alerts.signal import Hub
 from alerts.totp import Seal
@@ -19,6 +23,7 @@ from alerts.web.app import create_app
 from alerts.web.services import ServicesOf
 from tests.alerts.conftest import Pool
 from tests.alerts.login.test_code import browser, code, offered, password, submit
+from tests.alerts.sending.post import mail_server
 from tests.alerts.world import World
 
 
@@ -90,6 +95,40 @@ async def test_each_of_the_ten_lets_her_in_once(
     assert world.rows("select place from recovery_code where used_at is not null order by 1") == [
         (4,),
         (7,),
+    ]
+
+
+async def test_that_one_was_used_is_in_the_access_log_and_told_to_whose_it_is(
+    world: World, site: FastAPI, client: httpx.AsyncClient
+) -> None:
+    _, codes = await set_up(world, client)
+    said = "select actor, action, detail ->> 'answer' from access_log order by at"
+    anna = f"staff:{world.staff('anna')}"
+    assert await enter(site, codes[0]) == 303
+    used = (anna, "recovery_code_used", None)
+    assert world.rows(said) == [used, ("system", "recovery_code_told", "no_channel")]
+    for place, address, verified in ((1, "new@example.org", None), (2, "a@example.org", "now()")):
+        world.connection.execute(
+            "insert into channel (staff_id, kind, address, place, verified_at)"
+            " values (%s, 'email', %s, %s, %s)",
+            [world.staff("anna"), address, place, verified],
+        )
+    async with mail_server() as box:
+        mail = MailSettings(host="127.0.0.1", port=box.port, tls="none", sender="x@example.org")
+        async with open_carriers(mail, None, "https://egen.example") as carriers:
+            site.state.services = replace(site.state.services, carriers=carriers)
+            assert await enter(site, codes[1]) == 303
+            assert await enter(site, codes[1]) == 401
+            box.said_to_rcpt = "550 5.1.1 No such user"
+            assert shown(await ask_for_new(client, codes[2])) != []
+    assert box.recipients == [["a@example.org"]]
+    (letter,) = box.letters
+    assert str(make_header(decode_header(letter["Subject"]))) == "En reservkod har använts"
+    assert world.rows(said)[2:] == [
+        used,
+        ("system", "recovery_code_told", "handed_over"),
+        used,
+        ("system", "recovery_code_told", "failed"),
     ]
 
 
