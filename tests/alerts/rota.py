@@ -1,4 +1,4 @@
-"""Words for who is away, stands in, is on duty or in a team, straight into the world's tables."""
+"""Words for who is away, stands in, coordinates, is on duty or in a team, straight into tables."""
 
 from datetime import datetime, timedelta
 
@@ -30,6 +30,14 @@ def stands_in(
             None if colleague is None else world.staff(colleague),
             None if patient is None else world.patient(patient),
         ),
+    )
+
+
+def coordinates(world: World, who: str) -> None:
+    """Let her coordinate her unit, beside what she does else."""
+    world.connection.execute(
+        "insert into staff_function (staff_id, name, from_at) values (%s, 'coordinator', now())",
+        [world.staff(who)],
     )
 
 

@@ -2,25 +2,26 @@
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from psycopg import AsyncConnection
 from pydantic import BaseModel, Field, ValidationError
 
 from alerts.care import template
 from alerts.care.merge import MergeError, Named
 from alerts.care.plan_spec import PlanSpec
-from alerts.care.template import NoTemplateError
+from alerts.care.template import NoTemplateError, Refusal
 from alerts.sending.store import now
 from alerts.web.api.document import refusals
-from alerts.web.api.entering import Staff
+from alerts.web.api.entering import Staff, Writer
 from alerts.web.api.example import AT, answers, takes
-from alerts.web.api.office import Asked, CareWrites, done_once
+from alerts.web.api.office import Asked, done_once
 from alerts.web.api.plans import PLAN
 from alerts.web.api.problem import Refused, Words
 from alerts.web.api.repeat import Key
 from alerts.web.api.time import Utc
 from alerts.web.guard import Closed
 from alerts.web.services import Services
+from alerts.web.session import Session
 
 router = APIRouter(tags=["plans"])
 
@@ -36,6 +37,12 @@ _OUTDATED: Final = Words(
     "template-outdated",
     "Mallen är för gammal",
     "Den godkändes när en annan regel gällde. Godkänn en ny version av den först.",
+)
+_CHANGED: Final = Words(
+    "template-changed",
+    "Någon annan har ändrat mallen",
+    "En annan version är i bruk än den du såg. Läs listan igen och försök sedan. "
+    "Inget har ändrats.",
 )
 _TEMPLATE: Final = {
     "key": "heart_failure",
@@ -86,16 +93,27 @@ class MergedPlan(BaseModel):
 class Approving(BaseModel):
     """A plan for a diagnosis, read and found good."""
 
-    model_config = takes(name="Hjärtsvikt", plan=PLAN)
+    model_config = takes(name="Hjärtsvikt", plan=PLAN, seen_version=2)
 
     name: str = Field(min_length=1, max_length=_NAME_CHARS_MAX)
     plan: PlanSpec
+    seen_version: int | None = Field(
+        None, ge=1, le=2**31 - 1, description="The `version` that it follows; null: there is none."
+    )
+
+
+class Retiring(BaseModel):
+    """Which version is to be used no more."""
+
+    model_config = takes(seen_version=2)
+
+    seen_version: int = Field(ge=1, le=2**31 - 1, description="The `version` that was read.")
 
 
 class ApprovedTemplate(BaseModel):
     """The version that is in use from now on."""
 
-    model_config = answers(key="heart_failure", version=2)
+    model_config = answers(key="heart_failure", version=3)
 
     key: str
     version: int
@@ -107,6 +125,16 @@ class RetiredTemplate(BaseModel):
     model_config = answers(key="heart_failure")
 
     key: str
+
+
+async def _approver(found: Writer) -> Session:
+    """Let go on who approves templates; for others there are none to approve."""
+    if not template.is_approver(found.viewer):
+        raise Closed
+    return found
+
+
+Approver = Annotated[Session, Depends(_approver)]
 
 
 def _plan(one: template.Template) -> PlanSpec | None:
@@ -122,10 +150,10 @@ def _plan(one: template.Template) -> PlanSpec | None:
     summary="Plans to begin with",
     responses=refusals(),
 )
-async def listed(services: Services, _found: Staff) -> Templates:
-    """Return the approved templates."""
+async def listed(services: Services, found: Staff) -> Templates:
+    """Return the approved templates of one's own huvudman."""
     async with services.pool.connection() as connection:
-        rows = await template.in_use(connection)
+        rows = await template.in_use(connection, found.viewer)
     return Templates(
         templates=[
             Template(
@@ -149,13 +177,13 @@ async def listed(services: Services, _found: Staff) -> Templates:
 )
 async def merged(
     services: Services,
-    _found: Staff,
+    found: Staff,
     key: Annotated[list[str], Query(min_length=1, max_length=_MERGED_MAX)],
 ) -> MergedPlan:
     """Make one plan of templates, by the stricter of their limits; it says what it decided."""
     async with services.pool.connection() as connection:
         try:
-            made = await template.combine(connection, key)
+            made = await template.combine(connection, found.viewer, key)
         except NoTemplateError:
             raise Refused(422, _ABSENT) from None
         except MergeError as error:
@@ -174,17 +202,20 @@ async def merged(
     summary="This is good",
     status_code=201,
     response_model=ApprovedTemplate,
-    responses=refusals(403, 413),
+    responses=refusals(403, 409, 413),
 )
 async def approve(
     *,
     services: Services,
-    found: CareWrites,
+    found: Approver,
     template_key: TemplateKey,
     body: Approving,
     key: Key = None,
 ) -> Response:
-    """Put a template in use, as a clinician; it follows the version before it."""
+    """Put a template in use, as a coordinator who gives care, for one's own huvudman.
+
+    It follows the version that was seen.
+    """
 
     async def act(connection: AsyncConnection) -> ApprovedTemplate:
         version = await template.approve(
@@ -192,10 +223,11 @@ async def approve(
             found.viewer,
             template_key,
             Named(body.name, body.plan),
+            seen_version=body.seen_version,
             now=await now(connection),
         )
-        if version is None:
-            raise Closed
+        if isinstance(version, Refusal):
+            raise _refused(version)
         return ApprovedTemplate(key=template_key, version=version)
 
     asked = Asked(found, key, f"approve {template_key}", body)
@@ -207,16 +239,32 @@ async def approve(
     operation_id="retireTemplate",
     summary="Not this one any more",
     response_model=RetiredTemplate,
-    responses=refusals(403, 413),
+    responses=refusals(403, 409, 413),
 )
 async def retire(
-    services: Services, found: CareWrites, template_key: TemplateKey, key: Key = None
+    *,
+    services: Services,
+    found: Approver,
+    template_key: TemplateKey,
+    body: Retiring,
+    key: Key = None,
 ) -> Response:
     """Take a template out of use. Plans that came of it are their patients' and stay."""
 
     async def act(connection: AsyncConnection) -> RetiredTemplate:
-        if not await template.retire(connection, found.viewer, template_key, await now(connection)):
-            raise Closed
+        refusal = await template.retire(
+            connection,
+            found.viewer,
+            template_key,
+            seen_version=body.seen_version,
+            now=await now(connection),
+        )
+        if refusal is not None:
+            raise _refused(refusal)
         return RetiredTemplate(key=template_key)
 
-    return await done_once(services, Asked(found, key, f"retire {template_key}"), act)
+    return await done_once(services, Asked(found, key, f"retire {template_key}", body), act)
+
+
+def _refused(refusal: Refusal) -> Exception:
+    return Refused(409, _CHANGED) if refusal is Refusal.CHANGED else Closed()

@@ -56,8 +56,9 @@ MATRIX: dict[tuple[str, str], Row] = {
     ("POST", f"{_PATIENT}/proposals"): hers(409, 403),  # one waits for an answer; care proposes
     ("GET", f"{API}/plan-templates"): staff(200),
     ("GET", f"{API}/plan-templates/merged"): staff(422),  # of none
-    ("POST", f"{API}/plan-templates/{{template_key}}/approve"): staff(422),
-    ("POST", f"{API}/plan-templates/{{template_key}}/retire"): NOBODYS,  # there is none
+    # A coordinator's who gives care; here each is one of the two.
+    ("POST", f"{API}/plan-templates/{{template_key}}/approve"): NOBODYS,
+    ("POST", f"{API}/plan-templates/{{template_key}}/retire"): NOBODYS,
     ("GET", f"{_PATIENT}/pauses"): HERS,
     ("POST", f"{_PATIENT}/pauses"): hers(422, 403),  # in the past; care begins it
     ("POST", f"{_PATIENT}/pauses/{{pause_id}}/end"): hers(409, 409),  # another's

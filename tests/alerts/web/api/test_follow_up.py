@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.alerts.conftest import Login
+from tests.alerts.rota import coordinates
 from tests.alerts.web.api.program import API, RED, Program, slug
-from tests.alerts.web.api.test_units import coordinates
 from tests.alerts.world import World
 
 

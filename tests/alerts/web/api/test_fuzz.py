@@ -73,8 +73,8 @@ def _things(world: World) -> None:
     """Make one of each for Märta and Anna, who coordinates and reviews; one is offered to her."""
     marta, olga, anna = world.patient("marta"), world.patient("olga"), world.staff("anna")
     soon = "now() + interval '1 hour', now() + interval '1 day'"
-    template = "plan_template (key, version, name, approved_by, spec, approved_at)"
-    template += " values (%s, 1, 'x', 'x', %s, now())"
+    template = "plan_template (unit_id, key, version, name, approved_by, spec, approved_at)"
+    template += " values (%s, %s, 2, 'x', 'x', %s, now())"
     request = "review_request (reading_id, patient_id, verdict, asked_at, done_at)"
     request += " select reading_id, patient_id, 'confirmed', now(), now() from reading"
     request += " where patient_id = %s"
@@ -115,6 +115,7 @@ def _things(world: World) -> None:
         ),
         (
             template,
+            world.viewer("anna").unit_id,
             TEMPLATE,
             json.dumps(PLAN),
         ),

@@ -9,7 +9,9 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from alerts.web.api.plans import PLAN
+from tests.alerts.care.huvudmen import one_each
 from tests.alerts.conftest import Login
+from tests.alerts.rota import coordinates
 from tests.alerts.web.api.program import API, RED, Program, slug
 from tests.alerts.world import World
 
@@ -273,14 +275,15 @@ async def test_templates_are_approved_merged_and_taken_out_of_use(
     world: World, browse: Login
 ) -> None:
     weight = {"limits": [{"quantity": "body_weight", "yellow_high": 79.0}]}
+    coordinates(world, "anna")
     async with browse("anna") as first, browse("tove") as second:
         anna, tove = Program(first), Program(second)
-        for key, name, plan in (
-            ("bp", "Högt blodtryck", PLAN),
-            ("bp", "Blodtryck", STRICTER),
-            ("weight", "Vikt", weight),
+        for key, name, plan, seen in (
+            ("bp", "Högt blodtryck", PLAN, None),
+            ("bp", "Blodtryck", STRICTER, 1),
+            ("weight", "Vikt", weight, None),
         ):
-            body = {"name": name, "plan": plan}
+            body = {"name": name, "plan": plan, "seen_version": seen}
             answer = await anna.post(f"/plan-templates/{key}/approve", body)
             assert answer.status_code == 201
         assert answer.json() == {"key": "weight", "version": 1}
@@ -298,12 +301,40 @@ async def test_templates_are_approved_merged_and_taken_out_of_use(
         )
         absent = await anna.get("/plan-templates/merged", key=["bp", "none"])
         assert (absent.status_code, slug(absent)) == (422, "template-absent")
-        assert (await anna.post("/plan-templates/weight/retire")).status_code == 200
-        assert slug(await anna.post("/plan-templates/weight/retire")) == "not-found"
+        for seen, status in ((1, 200), (1, 404), (2, 404)):
+            answer = await anna.post("/plan-templates/weight/retire", {"seen_version": seen})
+            assert answer.status_code == status
         for path in ("/plan-templates", "/plan-templates/merged"):
             assert slug(await tove.get(path, key="bp")) == "not-found"
-        assert slug(await tove.post("/plan-templates/bp/retire")) == "not-found"
+        retiring = {"seen_version": 2}
+        assert slug(await tove.post("/plan-templates/bp/retire", retiring)) == "not-found"
     assert world.one("select count(*) from plan_template where ended_at is null") == 1
+
+
+async def test_a_template_is_its_huvudmans_and_changed_by_who_saw_it(
+    world: World, browse: Login
+) -> None:
+    one_each(world)
+    coordinates(world, "anna")
+    coordinates(world, "lisa")
+    path, body = "/plan-templates/heart_failure", {"name": "Hjärtsvikt", "plan": STRICTER}
+    async with browse("anna") as first, browse("lisa") as second, browse("eva") as third:
+        anna, lisa, eva = Program(first), Program(second), Program(third)
+        assert (await anna.post(f"{path}/approve", body)).status_code == 201
+        for what in ("approve", "retire"):
+            assert slug(await eva.post(f"{path}/{what}")) == "not-found"
+        assert slug(await lisa.post(f"{path}/retire", {"seen_version": 1})) == "not-found"
+        assert (await lisa.get("/plan-templates")).json() == {"templates": []}
+        theirs = await lisa.post(f"{path}/approve", {**body, "name": "Annat"})
+        assert theirs.json() == {"key": "heart_failure", "version": 2}
+        for answer in (
+            await anna.post(f"{path}/approve", body),
+            await anna.post(f"{path}/approve", {**body, "seen_version": 2}),
+            await anna.post(f"{path}/retire", {"seen_version": 2}),
+        ):
+            assert (answer.status_code, slug(answer)) == (409, "template-changed")
+        (one,) = (await eva.get("/plan-templates")).json()["templates"]
+        assert (one["version"], one["name"]) == (1, "Hjärtsvikt")
 
 
 async def test_a_relative_reads_the_plan_that_is_shared_and_no_proposal(

@@ -11,8 +11,8 @@ from alerts.escalation import Because
 from alerts.policy import RED, YELLOW, Group
 from alerts.rehearsal import Answered, Told, times_told, unanswered
 from tests.alerts.conftest import Login
+from tests.alerts.rota import coordinates
 from tests.alerts.web.api.program import Program, slug
-from tests.alerts.web.api.test_units import coordinates
 from tests.alerts.world import World
 
 MONDAY = datetime(2026, 11, 23, 8, tzinfo=UTC)  # nine in the morning

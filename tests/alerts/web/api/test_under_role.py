@@ -18,6 +18,7 @@ from alerts.web.app import create_app
 from alerts.web.services import ServicesOf
 from simulator.embedded.postgres import Postgres
 from tests.alerts.conftest import Client, Pool, start_session
+from tests.alerts.rota import coordinates
 from tests.alerts.shared import Shared, shared_by_all
 from tests.alerts.web.api.program import RED, Program
 from tests.alerts.web.api.test_pauses import in_days
@@ -68,6 +69,7 @@ async def program(pool: Pool, username: str) -> AsyncIterator[Program]:
 
 async def test_her_plan_and_devices_are_looked_after(guarded: World, pool_of_web: Pool) -> None:
     await guarded.measure_soon("marta", RED)
+    coordinates(guarded, "anna")
     path = f"/patients/{guarded.patient('marta')}"
     async with program(pool_of_web, "anna") as anna, program(pool_of_web, "marta") as marta:
         made = await proposed(anna, guarded.patient("marta"))
@@ -79,7 +81,7 @@ async def test_her_plan_and_devices_are_looked_after(guarded: World, pool_of_web
             await marta.post(f"{one}/agree", {"how": "self"}),
             await anna.post(f"{path}/plan/end", {"how": "phone", "why": "Frisk"}),
             await anna.post("/plan-templates/bp/approve", {"name": "Tryck", "plan": STRICTER}),
-            await anna.post("/plan-templates/bp/retire"),
+            await anna.post("/plan-templates/bp/retire", {"seen_version": 1}),
             await anna.post(f"{path}/pauses", {"until_at": in_days(3), "reason": "Resa"}),
             await anna.post(f"{path}/pauses/1/end", {}),
             await anna.post(f"{path}/readings/{reading}/reject", {"why": "Fel"}),

@@ -7,18 +7,12 @@ import pytest
 
 from tests.alerts.care.huvudmen import one_each, one_for_all
 from tests.alerts.conftest import Login
+from tests.alerts.rota import coordinates
 from tests.alerts.web.api.program import API, Program, slug
 from tests.alerts.world import World
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)
-
-
-def coordinates(world: World, key: str) -> None:
-    world.connection.execute(
-        "insert into staff_function (staff_id, name, from_at) values (%s, 'coordinator', now())",
-        [world.staff(key)],
-    )
 
 
 def span(since: timedelta, until: timedelta) -> dict[str, str]:
