@@ -53,10 +53,12 @@ class Mail:
         """Hand one letter to the server."""
         if MAILBOX.fullmatch(address) is None:  # the library would make two of one
             return failed(Fault.ADDRESS, "this is no address")
-        client = None
+        try:
+            client = self._client()
+        except OSError as error:
+            return failed(Fault.OURS, f"a secret cannot be read: {error.strerror}")
         try:
             letter = self._letter(address, message, attempt_id)
-            client = self._client()
             async with asyncio.timeout(self.wait_s):
                 await client.connect()
                 # One recipient, whatever the header is read as.
@@ -71,8 +73,7 @@ class Mail:
         except ValueError as error:  # nothing a letter can be addressed to
             return failed(Fault.ADDRESS, f"cannot be addressed: {type(error).__name__}")
         finally:
-            if client is not None:
-                client.close()
+            client.close()
         return Outcome(
             state=State.HANDED_OVER, provider_key=str(letter["Message-ID"]), reply=said(reply)
         )

@@ -9,6 +9,7 @@ from ingest.settings import Part, Port, SecretFile
 
 # No user name, password, query or fragment; a path may follow.
 _ADDRESS: Final = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/\-]*)?")
+_SAFE: Final = re.compile(r"https://.*|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?(/.*)?")
 # One mailbox, without a name. What a server makes of it is the server's to say.
 MAILBOX: Final = re.compile(r'[^@\s<>,;:"\x00-\x1f]{1,64}@[^@\s<>,;:"\x00-\x1f]{1,189}')
 # What networks show as the sender of an SMS.
@@ -39,6 +40,8 @@ ELKS_CALLS: Final = "https://api.46elks.com/a1/calls"
 WebAddress = Annotated[
     str, Field(max_length=200), _must_be(_ADDRESS, "an address such as https://egenmonitor.example")
 ]
+# Where a password and an address go, so never in clear, but within this machine.
+ProviderAddress = Annotated[WebAddress, _must_be(_SAFE, "https://, or http:// within this machine")]
 MailAddress = Annotated[str, _must_be(MAILBOX, "one mail address")]
 SmsSender = Annotated[
     str, _must_be(_SENDER, "3 to 11 letters and digits, or a number such as +46701740605")
@@ -71,7 +74,7 @@ class MailSettings(Part):
 class SmsSettings(Part):
     """46elks, or who speaks like it."""
 
-    url: WebAddress = "https://api.46elks.com/a1/sms"
+    url: ProviderAddress = "https://api.46elks.com/a1/sms"
     username: Annotated[str, Field(min_length=1)]
     password_file: SecretFile
     sender: SmsSender
@@ -82,7 +85,7 @@ class SmsSettings(Part):
 class VoiceSettings(Part):
     """Who calls patients that have no other way: 46elks with a recording, or one who speaks."""
 
-    url: WebAddress = ELKS_CALLS
+    url: ProviderAddress = ELKS_CALLS
     username: Annotated[str, Field(min_length=1)]
     password_file: SecretFile
     # Both for 46elks: whose number is shown, and where the recorded words lie (WAV, MP3, Ogg).

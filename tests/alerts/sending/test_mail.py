@@ -1,6 +1,7 @@
 """Mail against a real SMTP server: what it was given, and what its answers mean."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -109,6 +110,15 @@ async def test_a_server_that_is_down_is_a_failure_of_the_provider(
     down = mail_settings.model_copy(update={"port": free_port()})
     outcome = await sent(Mail(down))
     assert (outcome.state, outcome.fault) == (State.FAILED, Fault.PROVIDER)
+
+
+async def test_a_password_that_cannot_be_read_is_ours_to_mend(
+    mail_settings: MailSettings, tmp_path: Path
+) -> None:
+    gone = {"tls": "tls", "username": "larm", "password_file": tmp_path / "gone"}
+    outcome = await sent(Mail(mail_settings.model_copy(update=gone)))
+    assert (outcome.state, outcome.fault) == (State.FAILED, Fault.OURS)
+    assert "a secret cannot be read" in outcome.reply
 
 
 @pytest.mark.parametrize("tls", ["starttls", "tls"])

@@ -35,6 +35,10 @@ def test_mail_needs_to_know_where_its_messages_lead(tmp_path: Path) -> None:
         (MAIL + 'password_file = "/nowhere/pw"\n', "mail.password_file: /nowhere/pw cannot be"),
         ('[sms]\nsender = "070-1"\n', "sms.sender: must be 3 to 11 letters"),
         ('[sms]\nurl = "https://u:p@elks.example/"\n', "sms.url: must be an address such as"),
+        ('[sms]\nurl = "http://elks.example/a1/sms"\n', "sms.url: must be https://"),
+        ('[sms]\nurl = "http://localhost.example/"\n', "sms.url: must be https://"),
+        ('[sms]\nurl = "http://127.0.0.1:80@elks.example/"\n', "sms.url: must be an address such"),
+        (VOICE.replace("https", "http"), "voice.url: must be https://"),
         ('[sms]\npassword = "x"\n', "sms.password: unknown key"),
         ('[voice]\nusername = "u"\npassword_file = "{file}"\n', "voice: 46elks speaks no Swedish"),
         (VOICE + 'caller = "+46980319200"\n', "voice: caller and recording belong together"),
@@ -54,3 +58,11 @@ def test_a_mistake_is_found_when_starting(tmp_path: Path, text: str, said: str) 
 def test_a_link_that_leads_nowhere_is_refused(tmp_path: Path, address: str) -> None:
     with pytest.raises(ConfigError, match=r"web\.public_url: must be an address such as"):
         loaded(tmp_path, f'[web]\npublic_url = "{address}"\n')
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost", "[::1]:8080"])
+def test_what_does_not_leave_the_machine_may_go_in_clear(tmp_path: Path, host: str) -> None:
+    (tmp_path / "secret").write_text("x")
+    voice = VOICE.replace("{file}", str(tmp_path / "secret"))
+    settings = loaded(tmp_path, WEB + voice.replace("https://rost.example", f"http://{host}"))
+    assert settings.voice is not None
