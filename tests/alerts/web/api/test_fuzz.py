@@ -59,7 +59,7 @@ THERE = {
     "handover_id": "select max(handover_id) from handover",
     "absence_id": "select max(absence_id) from absence",
     "duty_id": "select max(duty_id) from duty",
-    "channel_id": "select max(channel_id) from channel",
+    "channel_id": "select min(channel_id) from channel",  # Anna's: others add their own
     "task_id": "select max(task_id) from task",
     "request_id": "select max(request_id) from review_request",
     "technical_id": "select max(technical_id) from technical",
