@@ -9,6 +9,7 @@ from typing import Final
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, scalar_row
 
+from alerts.care.across import of_others
 from alerts.care.hours import Hours, openings
 from alerts.care.organisation import units
 from alerts.care.period import unfit
@@ -29,6 +30,10 @@ class Refusal(enum.Enum):
     UNKNOWN = "Personen finns inte eller har slutat. Välj någon annan."
     NO_UNIT = "Enheten finns inte. Ladda om sidan och välj en enhet."
     GIVES_NO_CARE = "Personen arbetar inte i vården av patienter. Välj någon annan."
+    OTHER_HUVUDMAN = (
+        "Personen arbetar hos en annan huvudman, eller så är huvudmannen inte inskriven. "
+        "På jouren skulle hon se patienter som inte har samtyckt till det. Välj någon annan."
+    )
     AWAY = "Personen är frånvarande under en del av jouren. Välj någon annan, eller dela upp den."
     ALREADY_ON_DUTY = (
         "Personen har redan jour för enheten under en del av tiden. "
@@ -111,6 +116,8 @@ async def note(
             return Refusal.GIVES_NO_CARE
         if unit_id not in await units(connection, [unit_id], now):
             return Refusal.NO_UNIT
+        if member.gives_care and await of_others(connection, unit_id, [staff_id]):
+            return Refusal.OTHER_HUVUDMAN
         known = await _overlapping(connection, unit_id, staff_id, from_at, until_at)
         if known:
             same = known[0].from_at, known[0].until_at

@@ -158,7 +158,10 @@ async def note(
     body: NotingDuty,
     key: Key = None,
 ) -> Response:
-    """Note who answers for one's own unit; she may be of another unit. The same again is once."""
+    """Note who answers for one's own unit. The same again is once.
+
+    She may be of another unit of the same huvudman.
+    """
     own_unit(found, unit_id)
 
     async def act(connection: AsyncConnection) -> NotedDuty:

@@ -91,6 +91,19 @@ async def test_who_cannot_be_there_is_refused(town: Town) -> None:
     assert await town.rows("select from duty") == []
 
 
+async def test_nobody_of_another_huvudman_is_put_on_duty(town: Town) -> None:
+    await town.run("update unit set huvudman_id = null")
+    assert await note(town, "lisa", EVENING, MORNING) is Refusal.OTHER_HUVUDMAN
+    await town.run(
+        "with made as (insert into huvudman (kind, name) select 'region', name from unit "
+        "returning huvudman_id, name) "
+        "update unit set huvudman_id = made.huvudman_id from made where made.name = unit.name"
+    )
+    assert await note(town, "lisa", EVENING, MORNING) is Refusal.OTHER_HUVUDMAN
+    assert isinstance(await note(town, "eva", EVENING, MORNING), Noted)
+    assert await on_duty(town, EVENING) == ["Eva Testström"]
+
+
 async def test_the_same_again_is_the_same_and_another_over_it_is_refused(town: Town) -> None:
     noted = await note(town, "lisa", EVENING, MORNING)
     assert await note(town, "lisa", EVENING, MORNING) == noted
@@ -161,7 +174,7 @@ async def test_many_who_note_the_same_at_once_note_it_once(world: World, pool: P
             return await duty.note(
                 connection,
                 unit_id=unit_id,
-                staff_id=world.staff("lisa"),
+                staff_id=world.staff("eva"),
                 from_at=EVENING,
                 until_at=MORNING,
                 noted_by=None,

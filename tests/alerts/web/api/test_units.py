@@ -115,6 +115,7 @@ async def test_a_coordinator_writes_of_her_own_unit_only(world: World, browse: L
 
 async def test_the_rota_tells_when_nobody_is_on_duty(world: World, browse: Login) -> None:
     world.connection.execute("delete from unit_hours")  # weekdays 8 to 16
+    one_for_all(world)
     unit = world.viewer("eva").unit_id
     coordinates(world, "eva")
     async with browse("eva") as client:
