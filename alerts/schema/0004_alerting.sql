@@ -179,6 +179,7 @@ create table technical (
 );
 create unique index technical_one_open on technical (kind, key) where closed_at is null;
 create index technical_newest on technical (kind, key, technical_id);
+create index technical_believed on technical (closed_at) where closed_by is not null;
 create index technical_of_gateway on technical (gateway_id, opened_at desc);
 create index technical_unclosed on technical (opened_at) where closed_at is null;
 

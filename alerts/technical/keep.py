@@ -12,7 +12,8 @@ from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
 from alerts.technical.fault import CALM, RETURNS, Fault, Found
-from alerts.technical.policy import POLICIES
+from alerts.technical.home import IS_DAILY
+from alerts.technical.policy import POLICIES, Tier, tier
 
 Connection = AsyncConnection[Any]
 
@@ -32,8 +33,12 @@ with given as (
         as g (kind, key, gateway_id, device_id, patient_id, detail, is_new)
 )
 """
+_BELIEVED: Final = f"""
+select t.technical_id, t.kind, t.key, t.tier, {IS_DAILY} as is_daily
+from technical t where t.closed_by is not null and t.closed_at > %(now)s - %(most)s
+"""  # noqa: S608 - our own text
 # Also rows that a technician has closed are seen again, so that it is known whether the fault was
-# gone meanwhile. She is believed for as long as its tier allows, unless it has become more urgent.
+# gone meanwhile. She is believed for as long as its tier allows, unless it has become worse.
 _SEE: Final = f"""{_GIVEN}
 update technical t set seen_at = %(now)s,
     detail = case when t.closed_at is null then g.detail else t.detail end
@@ -43,7 +48,7 @@ where t.kind = g.kind and t.key = g.key and (
     or (t.closed_by is not null and t.seen_at >= %(now)s - %(calm)s
         and t.closed_at > %(now)s - make_interval(
             secs => (%(trust_s)s::jsonb ->> coalesce(t.tier, 'server'))::float)
-        and (g.detail ->> 'urgency')::int <= (t.detail ->> 'urgency')::int))
+        and t.technical_id <> all(%(worse)s)))
 """  # noqa: S608 - our own text
 # What comes and goes is one row, and nobody's when it comes: who had it thinks that it is over.
 _REOPEN: Final = f"""{_GIVEN}
@@ -70,8 +75,15 @@ where closed_at is null and seen_at < %(now)s - %(calm)s
 
 async def keep(connection: Connection, found: Found, now: datetime) -> Kept:
     """Bring the list up to what was *found* at *now*, the database's time; in a transaction."""
-    trust_s = Jsonb({tier: policy.trust.total_seconds() for tier, policy in POLICIES.items()})
-    values = {"now": now, "calm": CALM, "returns": RETURNS, "trust_s": trust_s, **_columns(found)}
+    trust_s = Jsonb({name: policy.trust.total_seconds() for name, policy in POLICIES.items()})
+    values: dict[str, Any] = {
+        "now": now,
+        "calm": CALM,
+        "returns": RETURNS,
+        "trust_s": trust_s,
+        **_columns(found),
+    }
+    values["worse"] = await _worse(connection, found, now)
     await connection.execute(_SEE, values)
     reopened = await connection.execute(_REOPEN, values)
     opened = await connection.execute(_OPEN, values)
@@ -79,6 +91,21 @@ async def keep(connection: Connection, found: Found, now: datetime) -> Kept:
     if found.is_whole:
         closed = (await connection.execute(_CLOSE, values)).rowcount
     return Kept(reopened.rowcount + opened.rowcount, closed)
+
+
+async def _worse(connection: Connection, found: Found, now: datetime) -> list[int]:
+    """Return the rows that a technician has closed and whose fault is worse than it was."""
+    most = max(policy.trust for policy in POLICIES.values())
+    cursor = await connection.execute(_BELIEVED, {"now": now, "most": most})
+    faults = {(one.kind.value, one.key): one for one in found.faults}
+    worse = []
+    async for technical_id, kind, key, was, is_daily in cursor:
+        one = faults.get((kind, key))
+        if one is not None and was is not None:
+            is_now = tier(kind, one.detail, one.urgency, is_daily=is_daily)
+            if is_now.is_worse_than(Tier(was)):
+                worse.append(technical_id)
+    return worse
 
 
 def _columns(found: Found) -> dict[str, list[Any]]:

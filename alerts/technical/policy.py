@@ -14,11 +14,15 @@ from alerts.technical.fault import ALL_SILENT, Kind
 
 
 class Tier(enum.StrEnum):
-    """How a fault is told. Stands in the database: never rename one."""
+    """How a fault is told; the worst first. Stands in the database: never rename one."""
 
     SERVER = "server"  # alerts of everybody may be missing: day and night, and everybody
     SEVERE = "severe"  # what somebody measures does not arrive: at once, to who is at work
     ROUTINE = "routine"  # in working hours
+
+    def is_worse_than(self, other: "Tier") -> bool:
+        """Return whether less may be lost by a fault of *other*."""
+        return list(Tier).index(self) < list(Tier).index(other)
 
 
 class Group(enum.Enum):

@@ -61,7 +61,7 @@ def judged(one: Standing, there: Crew, now: datetime) -> Standing:
     too long goes on where it was.
     """
     is_now = _tier(one, now)
-    is_worse = one.tier is None or _rank(is_now) > _rank(Tier(one.tier))
+    is_worse = one.tier is None or is_now.is_worse_than(Tier(one.tier))
     is_let_go = one.taken_by is not None and one.taken_by not in there.here
     if one.told_from is None or is_worse or is_let_go:
         begun = replace(_free(one), tier=is_now.value, told_from=now, step=0)
@@ -107,7 +107,3 @@ def _free(one: Standing) -> Standing:
 
 def _soonest(its: Tier, there: Crew, now: datetime) -> datetime:
     return there.opens_at if its is Tier.ROUTINE else now
-
-
-def _rank(one: Tier) -> int:
-    return (Tier.ROUTINE, Tier.SEVERE, Tier.SERVER).index(one)

@@ -15,6 +15,7 @@ from psycopg.rows import class_row
 from alerts.care.hours import local_day
 from alerts.technical import standing
 from alerts.technical.crew import Crew, crew
+from alerts.technical.home import IS_DAILY
 from alerts.technical.policy import Tier
 from alerts.technical.standing import Standing, Step
 from ingest import incident
@@ -27,25 +28,15 @@ UNREACHED: Final = "unreached"
 # The new and the severe first; more than technicians see to in a year.
 FAULTS_MAX: Final = 5_000
 
-_OPEN: Final = """
+_OPEN: Final = f"""
 select t.technical_id, t.kind, t.detail, t.opened_at, t.taken_by, t.taken_at, t.tier, t.told_from,
-    t.step, t.due_at, exists (
-        select from gateway_home h
-        join rule_due d using (patient_id)
-        join plan_rule r using (plan_version_id, rule_key)
-        where h.gateway_id = t.gateway_id and h.from_at <= %(now)s
-            and (h.until_at is null or h.until_at > %(now)s)
-            and r.kind = 'missing' and (r.spec ->> 'interval_h')::float <= 24
-            and not exists (
-                select from patient_pause p where p.patient_id = h.patient_id
-                    and p.from_at <= %(now)s and p.until_at > %(now)s)
-    ) as is_daily
+    t.step, t.due_at, {IS_DAILY} as is_daily
 from technical t
 where t.closed_at is null
 order by t.taken_by is not null, t.tier is not distinct from 'routine', t.opened_at, t.technical_id
 limit %(most)s
 for update of t
-"""
+"""  # noqa: S608 - our own text
 # A message that reached nobody has disturbed nobody.
 _LAST: Final = """
 select max(made_at) from technical_notice where state in ('waiting', 'sent', 'delivered')

@@ -164,3 +164,21 @@ async def test_what_is_said_to_be_done_and_becomes_urgent_is_back_at_once(
     technicians.refuses(3)
     await technicians.watches(timedelta(minutes=1))
     story.expects("09:23 tove: 1 fel, bråttom")
+
+
+async def test_what_is_said_to_be_done_in_a_pause_is_back_when_the_pause_ends(
+    story: Story, technicians: Technicians
+) -> None:
+    """She is in hospital and the gateway is unplugged; she comes home, and it still is."""
+    await technicians.at("09:00")
+    story.world.connection.execute(
+        "insert into patient_pause (patient_id, from_at, until_at, reason) values (%s, %s, %s, '')",
+        (story.world.patient("marta"), story.now, story.moment("09:30")),
+    )
+    await technicians.falls_silent()
+    story.expects("09:00 tove: 1 fel")
+    await technicians.closes()
+    await technicians.watches(timedelta(minutes=29))
+    story.expects()
+    await technicians.watches(timedelta(minutes=1))
+    story.expects("09:30 tove: 1 fel, bråttom")
