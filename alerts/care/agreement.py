@@ -10,10 +10,12 @@ from datetime import date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from psycopg.rows import class_row
 from pydantic import ValidationError
 
 from alerts.audit.entry import Action
 from alerts.care import plan_spec
+from alerts.care.consent import Relative
 from alerts.care.people import Viewer
 from alerts.care.plan_spec import PlanSpec
 from alerts.care.proposal import (
@@ -43,11 +45,13 @@ AGREED_HOW: Final = {
     How.RELATIVE: "tillsammans med närstående",
 }
 
-_MAY_SEE_PLAN: Final = """
-select from relative r join consent c using (relative_id, patient_id)
-where r.relative_id = %(relative_id)s and r.patient_id = %(patient_id)s
+_WHO_SEES_PLAN: Final = """
+select r.relative_id, r.name, r.relation
+from relative r join consent c using (relative_id, patient_id)
+where r.patient_id = %(patient_id)s
     and 'plan' = any (c.scope) and c.revoked_at is null
     and c.from_at <= %(now)s and (c.until_at is null or c.until_at > %(now)s)
+order by r.relative_id
 """
 _FROM_THEN: Final = """
 select in_force_from from plan_version where patient_id = %s and in_force_from >= %s
@@ -91,8 +95,8 @@ async def agree(
         spec = _agreeable(found)
         if isinstance(spec, Answer):
             return Done(answer=spec, proposal_id=proposal_id, state=State(found.state))
-        company = relative_id if how is How.RELATIVE else None
-        if how is How.RELATIVE and not await _may_see(connection, found, company, now):
+        present = await company(connection, found.patient_id, now)
+        if how is How.RELATIVE and relative_id not in present:
             answer = Answer.NO_RELATIVE
             return Done(answer=answer, proposal_id=proposal_id, state=State(found.state))
         moments = await starts(connection, found.patient_id, start)
@@ -114,9 +118,8 @@ async def agree(
             in_force_from=moments[0],
             followed=tuple(moment - _AT_ONCE for moment in moments[1:]),
         )
-        await settle(
-            connection, done, how=how, relative_id=company, noted_by=viewer.staff_id, now=now
-        )
+        who = relative_id if how is How.RELATIVE else None
+        await settle(connection, done, how=how, relative_id=who, noted_by=viewer.staff_id, now=now)
         kept = {"how": how.value, "plan_version_id": done.plan_version_id}
         await log(connection, viewer, held, Action.PLAN_AGREED, **kept)
     return done
@@ -144,12 +147,11 @@ def begins(from_day: date | None, now: datetime) -> datetime | Answer:
     return datetime.combine(from_day, time(), LOCAL)
 
 
-async def _may_see(
-    connection: Connection, found: Proposal, relative_id: int | None, now: datetime
-) -> bool:
-    values = {"relative_id": relative_id, "patient_id": found.patient_id, "now": now}
-    cursor = await connection.execute(_MAY_SEE_PLAN, values)
-    return await cursor.fetchone() is not None
+async def company(connection: Connection, patient_id: int, now: datetime) -> dict[int, Relative]:
+    """Return with whom a plan can be agreed on or ended: who may see it, by her consent."""
+    cursor = connection.cursor(row_factory=class_row(Relative))
+    await cursor.execute(_WHO_SEES_PLAN, {"patient_id": patient_id, "now": now})
+    return {one.relative_id: one for one in await cursor.fetchall()}
 
 
 async def starts(connection: Connection, patient_id: int, first: datetime) -> list[datetime]:

@@ -11,15 +11,12 @@ from typing import Final
 
 from alerts.audit.chain import append
 from alerts.audit.entry import Action, Entry
-from alerts.care.agreement import AGREED_HOW, begins, starts
+from alerts.care.agreement import AGREED_HOW, begins, company, starts
 from alerts.care.consent import may_speak
 from alerts.care.people import Viewer
 from alerts.care.proposal import Answer, Connection, Done, How, is_care
 
 WHY_CHARS_MAX: Final = 500
-# With a relative only what is agreed is noted, with whom: see alerts.care.proposal.decline.
-HOW: Final = (How.SELF, How.PHONE, How.VISIT)
-
 # Of now or to come; one that ended already has nothing.
 _HAS_ONE: Final = """
 select from plan_version v where v.patient_id = %(patient_id)s
@@ -34,8 +31,8 @@ with ended as (
     insert into plan_version (patient_id, in_force_from, agreed_how) values (%s, %s, %s)
     returning plan_version_id
 )
-insert into plan_end (plan_version_id, why, ended_by, at)
-select plan_version_id, %s, %s, %s from ended returning plan_version_id
+insert into plan_end (plan_version_id, why, relative_id, ended_by, at)
+select plan_version_id, %s, %s, %s, %s from ended returning plan_version_id
 """
 
 
@@ -46,6 +43,7 @@ async def end(
     how: How,
     *,
     why: str,
+    relative_id: int | None = None,
     from_day: date | None = None,
     now: datetime,
 ) -> Done:
@@ -55,12 +53,13 @@ async def end(
         connection: In no transaction.
         viewer: The staff member who notes it.
         patient_id: Whose.
-        how: How the patient said so, one of ``HOW``.
+        how: How the patient said so.
         why: The reason: well again, moved, does not want to.
+        relative_id: With whom, for ``How.RELATIVE``: one who may see her plan.
         from_day: The day in Sweden from which on it is over; none, or today: *now*.
         now: The database's.
     """
-    if not is_care(viewer) or how not in HOW:
+    if not is_care(viewer):
         return Done(answer=Answer.NOT_YOURS)
     if not 0 < len(why.strip()) <= WHY_CHARS_MAX:
         return Done(answer=Answer.NO_TEXT)
@@ -74,13 +73,18 @@ async def end(
         await connection.execute(
             "select from patient where patient_id = %s for no key update", [patient_id]
         )
+        present = await company(connection, patient_id, now)
+        if how is How.RELATIVE and relative_id not in present:
+            return Done(answer=Answer.NO_RELATIVE)
         names = {"patient_id": patient_id, "begins": over_from}
         if not (await connection.execute(_HAS_ONE, names)).rowcount:
             return Done(answer=Answer.NO_PLAN)
         moments = await starts(connection, patient_id, over_from)
         versions = []
         for moment in moments:
-            values = [patient_id, moment, AGREED_HOW[how], why.strip(), viewer.staff_id, now]
+            who = relative_id if how is How.RELATIVE else None
+            said = [why.strip(), who, viewer.staff_id, now]
+            values = [patient_id, moment, AGREED_HOW[how], *said]
             row = await (await connection.execute(_END, values)).fetchone()
             assert row is not None
             versions.append(int(row[0]))

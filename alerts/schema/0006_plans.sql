@@ -104,6 +104,7 @@ create trigger reading_denied_append_only before update or delete or truncate on
 create table plan_end (
     plan_version_id bigint primary key references plan_version,
     why text not null check (length(why) between 1 and 500),
+    relative_id bigint references relative,  -- with whom, if it was with one
     ended_by bigint references staff,
     at timestamptz not null
 );

@@ -74,11 +74,10 @@ async def own(
         rows = await extract.newest(
             connection, viewer.patient_id, since, limit_count + 1, before=position
         )
-    page, more = rows[:limit_count], len(rows) > limit_count
-    return OwnLooks(
-        looks=[_own(one) for one in page],
-        next_cursor=cursor.write(found, "looks", _told(page[-1])) if more else None,
+    page, following = cursor.page(
+        found, "looks", rows, limit_count, lambda one: (one.at, one.chain, one.number)
     )
+    return OwnLooks(looks=[_own(one) for one in page], next_cursor=following)
 
 
 def _own(look: Look) -> OwnLook:
@@ -89,10 +88,6 @@ def _own(look: Look) -> OwnLook:
         what=words.done(look.action),
         why=words.why(look.ground),
     )
-
-
-def _told(look: Look) -> str:
-    return f"{look.at.isoformat()} {look.chain} {look.number}"
 
 
 def _position(text: str) -> extract.Position:

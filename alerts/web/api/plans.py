@@ -16,7 +16,7 @@ from alerts.sending.store import now
 from alerts.web.api import cursor
 from alerts.web.api.deed import Asked, done, speak
 from alerts.web.api.document import refusals
-from alerts.web.api.entering import Anyone, Cursor, Id, Writer, look
+from alerts.web.api.entering import Anyone, Cursor, Id, Number, Writer, look
 from alerts.web.api.example import AT, LATER, answers, takes
 from alerts.web.api.problem import Words, refusal
 from alerts.web.api.repeat import Kept, Key
@@ -52,6 +52,14 @@ REFUSED: Final = {
             "Så kan planen inte avslutas",
             "Vården avslutar den tillsammans med patienten, per telefon eller vid besök. "
             f"{_UNCHANGED}",
+        ),
+    ),
+    Answer.NO_RELATIVE: (
+        422,
+        Words(
+            "plan-end-no-relative",
+            "Den närstående kan inte vara med",
+            f"Personen finns inte, eller får inte se planen. {_UNCHANGED}",
         ),
     ),
     Answer.NO_PLAN: (
@@ -131,10 +139,18 @@ class PlanVersion(PlanSpan):
 class EndingPlan(BaseModel):
     """From which day on nothing is judged, why, and how she said so."""
 
-    model_config = takes(how="phone", why="Frisk igen; har själv valt att sluta.", from_day=None)
+    model_config = takes(
+        how="phone",
+        why="Frisk igen; har själv valt att sluta.",
+        relative_id=None,
+        from_day=None,
+    )
 
-    how: Literal[How.PHONE, How.VISIT] = Field(description="It ends together with her.")
+    how: Literal[How.PHONE, How.VISIT, How.RELATIVE] = Field(
+        description="It ends together with her."
+    )
     why: str = Field(min_length=1, max_length=plan_end.WHY_CHARS_MAX)
+    relative_id: Number | None = Field(None, description="With whom, for `relative`.")
     from_day: date | None = Field(None, description="In Sweden. Null: from now.")
 
 
@@ -242,6 +258,7 @@ async def end(
             patient_id,
             body.how,
             why=body.why,
+            relative_id=body.relative_id,
             from_day=body.from_day,
             now=now,
         )

@@ -137,7 +137,7 @@ async def test_her_care_ends_it_with_a_reason_from_now_or_later(
         (Answer.NOT_FOUND, {"who": "lisa"}),
         (Answer.NOT_YOURS, {"who": "tove"}),
         (Answer.NOT_YOURS, {"who": "marta"}),
-        (Answer.NOT_YOURS, {"how": How.RELATIVE}),
+        (Answer.NO_RELATIVE, {"how": How.RELATIVE}),
         (Answer.NO_TEXT, {"why": "  "}),
         (Answer.NO_TEXT, {"why": "x" * 501}),
         (Answer.IN_THE_PAST, {"from_day": today - 2 * DAY}),
