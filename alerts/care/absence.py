@@ -1,6 +1,7 @@
 """When somebody is away: noted with its end, withdrawn or cut short, never overwritten."""
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -57,13 +58,15 @@ class Listed:
     until_at: datetime
 
 
-# More than a unit has noted at a time.
+# On one page.
 LISTED_MAX: Final = 500
 _LISTED: Final = """
 select a.absence_id, a.staff_id, s.name as staff_name, s.unit_id, a.from_at, a.until_at
 from absence a join staff s using (staff_id)
 where a.withdrawn_at is null and a.until_at > %(now)s
   and (s.unit_id = %(unit_id)s or a.absence_id = %(absence_id)s)
+  and (%(after)s::timestamptz is null
+       or (a.from_at, a.absence_id) > (%(after)s, %(after_id)s::bigint))
 order by a.from_at, a.absence_id limit %(most)s
 """
 
@@ -106,20 +109,33 @@ async def note(
         return await _noted(connection, absence_id, staff_id, max(from_at, now), until_at)
 
 
-async def listed(connection: AsyncConnection, unit_id: int, now: datetime) -> list[Listed]:
-    """Return who of the unit is away, or is going to be, the first to go first."""
-    return await _listed(connection, unit_id=unit_id, absence_id=None, now=now)
+async def listed(
+    connection: AsyncConnection,
+    unit_id: int,
+    now: datetime,
+    *,
+    most: int = LISTED_MAX,
+    after: tuple[datetime, int] | None = None,
+) -> list[Listed]:
+    """Return who of the unit is away, or is going to be, the first to go first.
+
+    With *after*, when one begins and its number: those that come after it in that order.
+    """
+    from_at, absence_id = after or (None, None)
+    asked = {"unit_id": unit_id, "absence_id": None, "after": from_at, "after_id": absence_id}
+    return await _listed(connection, {**asked, "now": now, "most": most})
 
 
 async def one(connection: AsyncConnection, absence_id: int, now: datetime) -> Listed | None:
     """Return one absence that is not over."""
-    found = await _listed(connection, unit_id=None, absence_id=absence_id, now=now)
+    asked = {"unit_id": None, "absence_id": absence_id, "after": None, "after_id": None}
+    found = await _listed(connection, {**asked, "now": now, "most": 1})
     return found[0] if found else None
 
 
-async def _listed(connection: AsyncConnection, **asked: object) -> list[Listed]:
+async def _listed(connection: AsyncConnection, asked: Mapping[str, object]) -> list[Listed]:
     cursor = connection.cursor(row_factory=class_row(Listed))
-    await cursor.execute(_LISTED, {**asked, "most": LISTED_MAX})
+    await cursor.execute(_LISTED, asked)
     return await cursor.fetchall()
 
 

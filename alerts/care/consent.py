@@ -20,7 +20,7 @@ from alerts.care import substitutes
 from alerts.care.facts import facts
 from alerts.care.people import Viewer
 
-# More than anybody shares with; all of them stand on one page.
+# More than anybody shares with: no more are given, so that all of them stand on one page.
 HELD_MAX: Final = 200
 
 
@@ -43,6 +43,7 @@ class Answer(enum.StrEnum):
     PERIOD = "period"  # ends before it begins, or has ended
     NO_HOLDER = "no_holder"  # there is no such relative of hers, or no such unit
     OWN_UNIT = "own_unit"  # that unit cares for her: it needs no consent
+    FULL = "full"  # she shares with too many
     NONE = "none"  # there is none to revoke
 
 
@@ -162,6 +163,9 @@ async def give(
         if row[0]:
             return Answer.OWN_UNIT
         replaced = await (await connection.execute(_REVOKE, values)).fetchall()
+        if len(await held(connection, patient_id)) >= HELD_MAX:
+            transaction.force_rollback = True
+            return Answer.FULL
         given = await (await connection.execute(_GIVE, values)).fetchone()
         if given is None:
             transaction.force_rollback = True

@@ -80,8 +80,8 @@ class Listed:
     until_at: datetime
 
 
-# Twenty at a time, each day of the time that is looked at.
-LISTED_MAX: Final = 2_000
+# On one page.
+LISTED_MAX: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +138,26 @@ async def withdraw(
 
 
 async def listed(
-    connection: AsyncConnection, unit_id: int, from_at: datetime, until_at: datetime
+    connection: AsyncConnection,
+    unit_id: int,
+    from_at: datetime,
+    until_at: datetime,
+    *,
+    most: int = LISTED_MAX,
+    after: tuple[datetime, int] | None = None,
 ) -> list[Listed]:
-    """Return who is on duty for the unit at some moment of that time, the first first."""
+    """Return who is on duty for the unit at some moment of that time, the first first.
+
+    With *after*, when one begins and its number: those that come after it in that order.
+    """
+    began, duty_id = after or (None, None)
     cursor = connection.cursor(row_factory=class_row(Listed))
     await cursor.execute(
         f"{_LISTED} where d.unit_id = %s and d.withdrawn_at is null"
-        " and d.from_at < %s and d.until_at > %s order by d.from_at, d.duty_id limit %s",
-        (unit_id, until_at, from_at, LISTED_MAX),
+        " and d.from_at < %s and d.until_at > %s"
+        " and (%s::timestamptz is null or (d.from_at, d.duty_id) > (%s, %s::bigint))"
+        " order by d.from_at, d.duty_id limit %s",
+        (unit_id, until_at, from_at, began, began, duty_id, most),
     )
     return await cursor.fetchall()
 

@@ -1,18 +1,19 @@
 """Who is away: noted by a coordinator of the unit, or by herself; withdrawn, cut short."""
 
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter, HTTPException, Response
+from fastapi import APIRouter, HTTPException, Query, Response
 from psycopg import AsyncConnection
 from pydantic import BaseModel, Field
 
 from alerts.care import absence, organisation
-from alerts.care.absence import Refusal
+from alerts.care.absence import LISTED_MAX, Refusal
 from alerts.care.organisation import Function
 from alerts.sending.store import now
+from alerts.web.api import cursor
 from alerts.web.api.document import refusals
-from alerts.web.api.entering import Id
+from alerts.web.api.entering import Cursor, Id
 from alerts.web.api.example import AT, LATER, answers, takes
 from alerts.web.api.office import (
     Asked,
@@ -55,9 +56,10 @@ class Absence(BaseModel):
 class Absences(BaseModel):
     """Who is away or is going to be, the first to go first."""
 
-    model_config = answers(absences=[_ABSENCE])
+    model_config = answers(absences=[_ABSENCE], next_cursor=None)
 
     absences: list[Absence]
+    next_cursor: str | None
 
 
 class NotingAbsence(BaseModel):
@@ -108,12 +110,24 @@ class WithdrawnAbsence(BaseModel):
     summary="Who is away",
     responses=refusals(),
 )
-async def listed(services: Services, found: Colleague, unit_id: Id) -> Absences:
+async def listed(
+    services: Services,
+    found: Colleague,
+    unit_id: Id,
+    after: Cursor = None,
+    limit_count: Annotated[int, Query(ge=1, le=LISTED_MAX)] = 200,
+) -> Absences:
     """Return who of one's own unit is away, or is going to be."""
     own_unit(found, unit_id)
+    purpose = f"absences {unit_id}"
+    position = cursor.numbered(found, purpose, after)
     async with services.pool.connection() as connection:
-        rows = await absence.listed(connection, unit_id, await now(connection))
-    return Absences(absences=[_shown(one) for one in rows])
+        at = await now(connection)
+        rows = await absence.listed(connection, unit_id, at, most=limit_count + 1, after=position)
+    page, following = cursor.page(
+        found, purpose, rows, limit_count, lambda one: (one.from_at, one.absence_id)
+    )
+    return Absences(absences=[_shown(one) for one in page], next_cursor=following)
 
 
 def _shown(one: absence.Listed) -> Absence:

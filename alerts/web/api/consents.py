@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, model_validator
 from alerts.access import Scope
 from alerts.audit.entry import Action
 from alerts.care import consent
-from alerts.care.consent import Answer, Holder, How
+from alerts.care.consent import HELD_MAX, Answer, Holder, How
 from alerts.web.api.deed import Asked, done, look_closely, speak
 from alerts.web.api.document import refusals
 from alerts.web.api.entering import Anyone, Id, Number, Writer
@@ -68,6 +68,15 @@ REFUSED: Final = {
             "consent-own-unit",
             "Enheten vårdar redan patienten",
             f"Den behöver inget samtycke. Du behöver inte göra något. {_UNCHANGED}",
+        ),
+    ),
+    Answer.FULL: (
+        409,
+        Words(
+            "consent-full",
+            "Fler delningar får inte plats",
+            f"Patienten delar redan med {HELD_MAX} personer och enheter. Avsluta någon av dem "
+            f"först. {_UNCHANGED}",
         ),
     ),
     Answer.NONE: (

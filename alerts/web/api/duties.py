@@ -8,10 +8,11 @@ from psycopg import AsyncConnection
 from pydantic import BaseModel, Field
 
 from alerts.care import duty
-from alerts.care.duty import LOOKED_AT_MAX, Refusal
+from alerts.care.duty import LISTED_MAX, LOOKED_AT_MAX, Refusal
 from alerts.sending.store import now
+from alerts.web.api import cursor
 from alerts.web.api.document import refusals
-from alerts.web.api.entering import Id
+from alerts.web.api.entering import Cursor, Id
 from alerts.web.api.example import AT, LATER, answers, takes
 from alerts.web.api.office import (
     Asked,
@@ -70,10 +71,15 @@ class Gap(BaseModel):
 class Rota(BaseModel):
     """Who is on duty in a time, and when nobody is."""
 
-    model_config = answers(duties=[_DUTY], gaps=[{"from_at": AT, "until_at": LATER}])
+    model_config = answers(
+        duties=[_DUTY], gaps=[{"from_at": AT, "until_at": LATER}], next_cursor=None
+    )
 
     duties: list[Duty]
-    gaps: list[Gap] = Field(description="Alerts go to the unit's queue then, with a warning.")
+    gaps: list[Gap] = Field(
+        description="Of the whole time. Alerts go to the unit's queue then, with a warning."
+    )
+    next_cursor: str | None
 
 
 class NotingDuty(BaseModel):
@@ -102,6 +108,7 @@ class NotedDuty(BaseModel):
     responses=refusals(),
 )
 async def rota(
+    *,
     services: Services,
     found: Colleague,
     unit_id: Id,
@@ -111,9 +118,13 @@ async def rota(
     until_at: Annotated[
         Utc | None, Query(description="31 days later, if not given.", examples=[LATER])
     ] = None,
+    after: Cursor = None,
+    limit_count: Annotated[int, Query(ge=1, le=LISTED_MAX)] = 200,
 ) -> Rota:
     """Return the rota of one's own unit in a time of at most 92 days."""
     own_unit(found, unit_id)
+    purpose = f"duties {unit_id}"
+    position = cursor.numbered(found, purpose, after)
     async with services.pool.connection() as connection:
         try:
             first = from_at or await now(connection)
@@ -122,11 +133,16 @@ async def rota(
             raise Refused(422, _PERIOD) from None
         if not timedelta() < last - first <= LOOKED_AT_MAX:
             raise Refused(422, _PERIOD)
-        rows = await duty.listed(connection, unit_id, first, last)
+        rows = await duty.listed(
+            connection, unit_id, first, last, most=limit_count + 1, after=position
+        )
         try:
             gaps = await duty.gaps(connection, unit_id, first, last)
         except OverflowError:  # the calendar ends before a rota there could
             raise Refused(422, _PERIOD) from None
+    page, following = cursor.page(
+        found, purpose, rows, limit_count, lambda one: (one.from_at, one.duty_id)
+    )
     return Rota(
         duties=[
             Duty(
@@ -136,9 +152,10 @@ async def rota(
                 from_at=one.from_at,
                 until_at=one.until_at,
             )
-            for one in rows
+            for one in page
         ],
         gaps=[Gap(from_at=one.from_at, until_at=one.until_at) for one in gaps],
+        next_cursor=following,
     )
 
 

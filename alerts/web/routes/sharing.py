@@ -34,6 +34,8 @@ _SAID: Final = {
     Answer.NOTHING_SHARED: "Kryssa i vad du vill dela. Inget har ändrats.",
     Answer.PERIOD: "Sista dagen har redan varit. Välj en dag som kommer. Inget har ändrats.",
     Answer.NO_HOLDER: "Personen finns inte längre. Inget har ändrats.",
+    Answer.FULL: "Du delar redan med så många som får plats. Avsluta en delning först. "
+    "Inget har ändrats.",
     Answer.NONE: "Det var redan slut. Du behöver inte göra något.",
 }
 

@@ -87,6 +87,23 @@ async def test_a_new_consent_takes_the_place_of_the_one_before(
     )
 
 
+async def test_no_more_are_given_than_can_be_seen_and_taken_back(
+    connection: AsyncConnection, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient = number(home.hers)
+    monkeypatch.setattr(consent, "HELD_MAX", 1)
+
+    async def give(holder: Holder) -> Answer:
+        return await consent.give(connection, home.hers, patient, holder, [PLAN], how=How.SELF)
+
+    assert await give(home.to_daughter) is Answer.DONE
+    assert await give(home.to_daughter) is Answer.DONE  # in its place
+    assert await give(home.to_away) is Answer.FULL
+    assert len(await consent.held(connection, patient)) == 1
+    await consent.revoke(connection, home.hers, patient, home.to_daughter)
+    assert await give(home.to_away) is Answer.DONE
+
+
 async def test_two_who_give_at_once_leave_one_consent_that_can_be_revoked(
     people: People, connection: AsyncConnection, home: Home
 ) -> None:

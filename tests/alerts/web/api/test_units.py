@@ -1,6 +1,7 @@
 """A unit's people, absence, duty and substitutes: of one's own unit, by function."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -76,9 +77,42 @@ async def test_absence_is_noted_with_what_it_leaves_and_taken_back(
         assert datetime.fromisoformat(left["until_at"]) == NOW + 2 * DAY
         gone = await eva.post(f"/absences/{left['absence_id']}/withdraw")
         assert gone.status_code == 200
-        assert (await eva.get(path)).json() == {"absences": []}
+        assert (await eva.get(path)).json()["absences"] == []
         again = await eva.post(f"/absences/{left['absence_id']}/withdraw")
         assert slug(again) == "not-found"
+
+
+async def test_a_long_list_of_absences_and_duties_is_read_page_by_page(
+    world: World, browse: Login
+) -> None:
+    unit, eva_id = world.viewer("eva").unit_id, world.staff("eva")
+    for table, column in (("absence", ""), ("duty", "unit_id, ")):
+        world.connection.execute(
+            f"insert into {table} ({column}staff_id, from_at, until_at)"
+            f" select {'%(unit)s, ' if column else ''}%(staff)s, %(at)s::timestamptz + day, "
+            " %(at)s::timestamptz + day + interval '1 hour'"
+            " from (select n / 2 * interval '2 hours' as day from generate_series(1, 5) n) each",
+            {"unit": unit, "staff": eva_id, "at": NOW + DAY},
+        )
+    async with browse("eva") as client:
+        eva = Program(client)
+        for path, name, key in (
+            ("absences", "absences", "absence_id"),
+            ("duties", "duties", "duty_id"),
+        ):
+            seen: list[int] = []
+            cursor: dict[str, Any] = {}
+            for length in (2, 2, 1):
+                page = (await eva.get(f"/units/{unit}/{path}", limit_count=2, **cursor)).json()
+                assert len(page[name]) == length
+                seen += [one[key] for one in page[name]]
+                cursor = {"cursor": page["next_cursor"]}
+            assert page["next_cursor"] is None
+            assert seen == sorted(set(seen))
+            assert len(seen) == 5
+        other = await eva.get(f"/units/{unit}/duties", limit_count=1)
+        forged = await eva.get(f"/units/{unit}/absences", cursor=other.json()["next_cursor"])
+        assert (forged.status_code, slug(forged)) == (400, "cursor")
 
 
 async def test_who_coordinates_nothing_notes_herself_only(world: World, browse: Login) -> None:
