@@ -6,7 +6,9 @@ The address is one of apprise's, and holds that service's key: it is shown to no
 import asyncio
 import logging
 import warnings
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import apprise
@@ -16,6 +18,9 @@ from alerts.channels.outcome import Fault, Outcome, State, failed, unknown
 from alerts.channels.settings import SERVICES
 
 SEND_S_MAX: Final = 20.0
+# So many services may hang, for some seconds each, before others wait. Threads of our own: those
+# that look up names, also for SMS and mail, are few and not to be kept busy.
+THREADS_MAX: Final = 32
 # It logs answers with what it sent in them.
 logging.getLogger("apprise").addHandler(logging.NullHandler())
 logging.getLogger("apprise").propagate = False
@@ -34,20 +39,24 @@ class HandedOver:
 
     schemes: frozenset[str] = SERVICES
     wait_s: float = SEND_S_MAX
+    threads: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="apprise")
+    )
 
     async def send(self, address: str, message: Message, attempt_id: int | None) -> Outcome:
         """Hand one message over."""
         del attempt_id  # no service here sends receipts
         if address.partition("://")[0].lower() not in self.schemes:
             return failed(Fault.ADDRESS, "this kind of address is not allowed")
-        service = apprise.Apprise()
-        if not service.add(address):
+        service = apprise.Apprise.instantiate(address)
+        if not isinstance(service, apprise.NotifyBase):
             return failed(Fault.ADDRESS, "this is no address")
+        tell = partial(service.notify, body=message.text, title=message.subject)
         try:
             async with asyncio.timeout(self.wait_s):
-                done = await service.async_notify(body=message.text, title=message.subject)
+                done = await asyncio.get_running_loop().run_in_executor(self.threads, tell)
         except TimeoutError:
             return unknown(f"no answer within {self.wait_s:.0f} s")
-        if not done:  # apprise does not say why; an hour's outage must not cost her the channel
+        if not done:  # apprise does not say why: alerts.sending.health waits for a day of it
             return failed(Fault.PROVIDER, "the service did not take it")
         return Outcome(state=State.HANDED_OVER, reply="taken")

@@ -30,6 +30,11 @@ class Kind(enum.StrEnum):
         return self is Kind.SMS
 
     @property
+    def has_provider(self) -> bool:
+        """Whether one carries all of its messages; else each address is a service of its own."""
+        return self is not Kind.APPRISE
+
+    @property
     def is_for_staff(self) -> bool:
         """Whether staff may be told of alerts by it."""
         return self is not Kind.VOICE
