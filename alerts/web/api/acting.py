@@ -23,7 +23,7 @@ from alerts.web.api import models, queries, shown
 from alerts.web.api.deed import Deed, carry_out
 from alerts.web.api.document import refusals, with_etag
 from alerts.web.api.entering import Id, Writer, alert_patient
-from alerts.web.api.etag import demand, etag, stale
+from alerts.web.api.etag import demand, etag, unread
 from alerts.web.api.problem import Refused, Words
 from alerts.web.api.repeat import Kept, Key
 from alerts.web.api.time import Utc
@@ -195,7 +195,7 @@ async def _act(connection: AsyncConnection, asked: _Asked, act: _Act) -> Kept:
     await demand(connection, case, viewer, asked.if_match)
     done = await act(connection, case.newest_breach_id)
     if done.answer is Answer.NEW_VALUE:
-        raise await stale(connection, case, await etag(connection, case, viewer), after=0)
+        raise await unread(connection, await _case(connection, asked.alert_id), viewer)
     if done.answer not in (Answer.DONE, Answer.ALREADY_YOURS):
         raise _refusal(done)
     case = await _case(connection, asked.alert_id)

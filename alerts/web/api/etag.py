@@ -55,7 +55,7 @@ async def demand(connection: AsyncConnection, case: Case, viewer: Viewer, if_mat
     if any(f'"{number}.{digest}"' == now for number, digest in named):
         return
     after = min((int(number) for number, _ in named), default=0)
-    raise await stale(connection, case, now, after=min(after, _NUMBER_MAX))
+    raise await _stale(connection, case, now, after=min(after, _NUMBER_MAX))
 
 
 def is_same(now: str, if_none_match: str) -> bool:
@@ -64,7 +64,18 @@ def is_same(now: str, if_none_match: str) -> bool:
     return now in seen or seen == ["*"]
 
 
-async def stale(connection: AsyncConnection, case: Case, now: str, *, after: int) -> Refused:
+async def unread(connection: AsyncConnection, case: Case, viewer: Viewer) -> Refused:
+    """Return the refusal of who has read the log, and not what came to the alert without an entry.
+
+    A breach that was found before the alert was opened is linked to it later, by ingest.
+    """
+    now = await etag(connection, case, viewer)
+    named = _TAG.fullmatch(now)
+    assert named is not None
+    return await _stale(connection, case, now, after=int(named[1]))
+
+
+async def _stale(connection: AsyncConnection, case: Case, now: str, *, after: int) -> Refused:
     """Return the refusal of who has not read what has happened since the log's entry *after*."""
     since = await queries.changes(
         connection, case.alert_id, _CHANGING, after=after, most=_CHANGES_MAX

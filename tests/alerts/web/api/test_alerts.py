@@ -4,7 +4,18 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from tests.alerts.conftest import Login
+import pytest
+from fastapi import FastAPI
+from psycopg import AsyncConnection
+
+from alerts import actions
+from alerts.alert import Outcome
+from alerts.audit.entry import Action
+from alerts.held import Done
+from alerts.web import session
+from alerts.web.api import acting
+from alerts.web.api.problem import Refused
+from tests.alerts.conftest import Login, Pool
 from tests.alerts.web.api.program import WORSE, Program, slug
 from tests.alerts.world import World
 
@@ -125,6 +136,40 @@ async def test_a_value_that_came_meanwhile_is_read_first(
             f"/alerts/{alert}/close", {"outcome": "false_alarm"}, If_Match=version
         )
     assert answer.status_code == 200
+
+
+async def test_a_breach_that_is_linked_while_the_alert_is_held_is_read_first(
+    world: World, app: FastAPI, browse: Login, pool: Pool, alert: int
+) -> None:
+    """Ingest links what it found before without the lock: the version says nothing of it."""
+    async with browse("anna") as client, pool.connection() as connection:
+        version = await Program(client).version(alert)
+        anna = await session.find(connection, client.cookies["session"])
+    assert anna is not None
+    found = anna
+
+    async def act(connection: AsyncConnection, seen: int) -> Done:
+        world.connection.execute("set lock_timeout = '5s'")
+        world.connection.execute(
+            "insert into breach (alert_id, reading_id, patient_id, quantity_id, measured_at, rule,"
+            " level, side, value, bound, plan_version_id, late)"
+            " select alert_id, gen_random_uuid(), patient_id, quantity_id, measured_at, rule,"
+            " level, side, value, bound, plan_version_id, late from breach limit 1"
+        )
+        return await actions.close(
+            connection, found.viewer, alert, outcome=Outcome.FALSE_ALARM, seen_breach_id=seen
+        )
+
+    asked = acting._Asked(found, alert, version, None)
+    with pytest.raises(Refused) as refused:
+        await acting._done(app.state.services, asked, Action.ALERT_CLOSED, None, act)
+    assert (refused.value.problem.status, refused.value.slug) == (412, "alert-changed")
+    async with browse("anna") as client:  # what she is told to read is what there is now
+        now = await Program(client).version(alert)
+    assert refused.value.headers["ETag"] == now != version
+    assert world.one("select state from alert where alert_id = %s", alert) == "open"
+    said = "select detail->>'answer' from access_log where action = 'alert_closed'"
+    assert world.rows(said) == [("alert-changed",)]
 
 
 async def test_of_twenty_programs_at_once_one_takes_it(
