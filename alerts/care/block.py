@@ -1,7 +1,8 @@
 """The patient's word that a unit may not see what others have written; and that it may again.
 
-A block wins over every consent, and over nothing else: who cares for her sees her all the same, and
-so does who says that there is an emergency.
+A block wins over every consent, also over one by which somebody stands in for her contact, and over
+nothing else: who cares for her sees her all the same, and so does who says that there is an
+emergency.
 """
 
 import enum
@@ -14,6 +15,7 @@ from psycopg.rows import class_row
 
 from alerts.audit.chain import append
 from alerts.audit.entry import Action, Entry
+from alerts.care import substitutes
 from alerts.care.consent import How, may_let_in, may_speak
 from alerts.care.people import Viewer
 
@@ -53,7 +55,7 @@ async def block(
             return Answer.NOT_YOURS
         found = await connection.execute(
             "select p.unit_id = u.unit_id from person p, unit u "
-            "where p.patient_id = %s and u.unit_id = %s",
+            "where p.patient_id = %s and u.unit_id = %s for no key update of p",
             (patient_id, unit_id),
         )
         row = await found.fetchone()
@@ -68,6 +70,7 @@ async def block(
         )
         if not done.rowcount:
             return Answer.ALREADY
+        await substitutes.keep_to_consent(connection, patient_id, unit_id, by=viewer.staff_id)
         detail = {"blocked_unit_id": unit_id, "how": how.value}
         await append(
             connection,

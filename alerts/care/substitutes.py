@@ -163,7 +163,7 @@ async def keep_to_consent(
 ) -> None:
     """Let the unit's staff stand in for the patient no longer than she has consented, from now on.
 
-    Of her own unit's huvudman they need no consent.
+    A block ends it at once. Of her own unit's huvudman they need no consent.
     """
     await connection.execute(
         _KEEP_TO_CONSENT, {"patient_id": patient_id, "unit_id": unit_id, "by": by}
@@ -216,7 +216,9 @@ from staff m join unit t on t.unit_id = m.unit_id,
          (select coalesce(until_at, 'infinity') from consent
           where patient_id = %(patient_id)s and unit_id = %(unit_id)s
             and scope @> array['values', 'alerts', 'plan'] and revoked_at is null
-            and from_at <= clock_timestamp()),
+            and from_at <= clock_timestamp()
+            and not exists (select from block where patient_id = %(patient_id)s
+                            and unit_id = %(unit_id)s and lifted_at is null)),
          clock_timestamp()) as until_at) held
 where m.staff_id = s.staff_id and m.unit_id = %(unit_id)s
   and s.patient_id = %(patient_id)s and p.patient_id = s.patient_id

@@ -6,7 +6,7 @@ import pytest
 from psycopg import AsyncConnection
 
 from alerts.access import Scope
-from alerts.care import consent, substitutes
+from alerts.care import block, consent, substitutes
 from alerts.care.consent import Answer, Holder, How
 from alerts.care.file import read
 from alerts.care.seed import seed
@@ -141,6 +141,20 @@ async def test_what_the_patient_takes_back_ends_what_stood_on_it(
         else:
             await let_in(connection, world, left)
     assert stand_in(world) == [world.staff("eva")]
+
+
+async def test_a_block_ends_what_stood_on_a_consent(world: World, pool: Pool) -> None:
+    one_each(world)
+    marta, unit_id = world.patient("marta"), world.viewer("lisa").unit_id
+    assert unit_id is not None
+    async with pool.connection() as connection:
+        await let_in(connection, world)
+        assert await for_marta(connection, world) is None
+        done = await block.block(connection, world.viewer("marta"), marta, unit_id, how=How.SELF)
+        assert done is block.Answer.DONE
+        assert stand_in(world) == [world.staff("eva")]
+        await let_in(connection, world)  # the block is still there
+        assert await for_marta(connection, world) is Refusal.BLOCKED
 
 
 async def test_she_stands_in_until_the_consent_ends(world: World, pool: Pool) -> None:
