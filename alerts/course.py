@@ -76,7 +76,10 @@ where a.alert_id = any (%(alerts)s::bigint[]) and a.state <> 'closed'
 """  # noqa: S608 - our own text
 _TOLD: Final = """
 select n.alert_id, n.staff_id, n.unit_id, max(n.made_at) as made_at,
-       max(n.made_at) filter (where n.state not in ('failed', 'no_channel')) as reached_at
+       max(n.made_at) filter (where n.state not in ('failed', 'no_channel') and (
+           n.state <> 'cancelled' or exists (
+               select from attempt t
+               where t.notification_id = n.notification_id and t.state <> 'failed'))) as reached_at
 from notification n
 join alert_course c using (alert_id, began_at)
 where n.alert_id = any (%s::bigint[]) and n.why <> %s

@@ -158,3 +158,19 @@ async def test_a_receiver_given_by_a_clock_that_was_set_back_is_told(story: Stor
     await course.advance(story.connection, story.now)
     await story.turn()
     story.expects("08:12 eva: rerouted")
+
+
+async def test_whose_message_was_never_sent_is_told_when_her_turn_comes(story: Story) -> None:
+    """Anna was the contact until Eva was; her message waited for others, and was dropped."""
+    story.stands_in("anna", for_="eva")
+    story.world.connection.execute(
+        "insert into reach (staff_id, gather_minutes) values (%s, 30) "
+        "on conflict (staff_id) do update set gather_minutes = 30",
+        (story.staff("anna"),),
+    )
+    await story.at("08:12")
+    await story.measures("marta", YELLOW)
+    await story.at("08:20")
+    story.contact("eva")
+    await story.at("13:00")
+    story.expects("08:20 eva: rerouted", "12:42 anna: not_answered")
