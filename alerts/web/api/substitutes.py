@@ -1,18 +1,20 @@
 """Who stands in: for a colleague with all her patients, or for one patient's contact."""
 
+from datetime import datetime
 from typing import Annotated, Final
 
 from fastapi import APIRouter, HTTPException, Response
 from psycopg import AsyncConnection
 from pydantic import BaseModel, Field
 
-from alerts.access import Scope
+from alerts.access import Ground, Scope
 from alerts.audit.chain import append
 from alerts.audit.entry import DENIED, Action, Entry
 from alerts.care import consent, organisation, substitutes
 from alerts.care.organisation import Function
 from alerts.care.substitutes import SUBSTITUTES_MAX, Refusal
 from alerts.sending.store import now
+from alerts.web.api.deed import Deed, carry_out, done
 from alerts.web.api.document import refusals
 from alerts.web.api.entering import Anyone, Id, look
 from alerts.web.api.example import AT, answers, takes
@@ -25,8 +27,7 @@ from alerts.web.api.office import (
     refused,
     staff_id,
 )
-from alerts.web.api.problem import Refused
-from alerts.web.api.repeat import Key
+from alerts.web.api.repeat import Kept, Key
 from alerts.web.api.time import Utc
 from alerts.web.guard import Closed, let_in
 from alerts.web.services import Services
@@ -167,14 +168,11 @@ async def name_of_patient(
 ) -> Response:
     """Name them, as who cares for her lastingly: an alert or a night on duty is not enough."""
     viewer, action = found.viewer, Action.SUBSTITUTES_NAMED
-    async with services.pool.connection() as connection:
-        await let_in(connection, viewer, patient_id, action, acts=True)
 
-    async def act(connection: AsyncConnection) -> Substitutes:
+    async def act(connection: AsyncConnection, at: datetime) -> Kept:
         ground = await consent.speaks_for(connection, viewer, patient_id)
-        if ground is None:
+        if ground is None:  # her relation ended in between
             raise Closed
-        at = await now(connection)
         refusal = await substitutes.of_patient(
             connection,
             patient_id,
@@ -189,19 +187,35 @@ async def name_of_patient(
         detail = {"staff_ids": body.staff_ids}
         entry = Entry.by(viewer, action, ground, patient_id=patient_id, detail=detail)
         await append(connection, entry)
-        return Substitutes(substitutes=[_shown(one) for one in rows])
+        return done(Substitutes(substitutes=[_shown(one) for one in rows]))
 
-    asked = Asked(found, key, f"name_for_patient {patient_id}", body)
-    try:
-        return await done_once(services, asked, act)
-    except (Closed, Refused) as error:  # what is refused in the transaction is logged after it
-        detail = {"why": error.slug if isinstance(error, Refused) else "not_lasting"}
-        async with services.pool.connection() as connection:
-            await append(
-                connection,
-                Entry.by(viewer, action, DENIED, patient_id=patient_id, detail=detail),
-            )
-        raise
+    async with services.pool.connection() as connection:
+        deed = Deed(
+            found=found,
+            action=action,
+            patient_id=patient_id,
+            ground=await _lastingly(connection, found, patient_id),
+            key=key,
+            asked=(f"{action} {patient_id}", body.model_dump(mode="json")),
+        )
+        return await carry_out(connection, deed, act)
+
+
+async def _lastingly(connection: AsyncConnection, found: Session, patient_id: int) -> Ground:
+    """Return the lasting relation of who names; that she has none is logged.
+
+    Raises:
+        Closed: She has none.
+    """
+    viewer, action = found.viewer, Action.SUBSTITUTES_NAMED
+    await let_in(connection, viewer, patient_id, action, acts=True)
+    ground = await consent.speaks_for(connection, viewer, patient_id)
+    if ground is None:
+        detail = {"why": "not_lasting"}
+        entry = Entry.by(viewer, action, DENIED, patient_id=patient_id, detail=detail)
+        await append(connection, entry)
+        raise Closed
+    return ground
 
 
 def _shown(one: substitutes.Named) -> Substitute:

@@ -246,8 +246,8 @@ async def test_nobody_lets_another_huvudman_in_by_being_away(world: World, brows
         assert noted.status_code == 201
     async with browse("lisa") as client:
         assert slug(await Program(client).get(f"/patients/{marta}/readings")) == "not-found"
-    query = "select ground, detail ->> 'why' from access_log where action = 'substitutes_named'"
-    assert world.rows(query) == [("denied", "substitutes-no-consent")]
+    query = "select ground, detail ->> 'answer' from access_log where action = 'substitutes_named'"
+    assert world.rows(query) == [("contact", "substitutes-no-consent")]
 
 
 async def test_who_cares_lastingly_names_who_stands_in_for_a_patient(
@@ -255,11 +255,14 @@ async def test_who_cares_lastingly_names_who_stands_in_for_a_patient(
 ) -> None:
     marta, eva_id = world.patient("marta"), world.staff("eva")
     path = f"/patients/{marta}/substitutes"
+    key = str(uuid4())
     async with browse("anna") as client:
         anna = Program(client)
-        named = await anna.post(path, {"staff_ids": [eva_id]})
-        assert [one["staff_id"] for one in named.json()["substitutes"]] == [eva_id]
+        for _ in range(2):
+            named = await anna.post(path, {"staff_ids": [eva_id]}, Idempotency_Key=key)
+            assert [one["staff_id"] for one in named.json()["substitutes"]] == [eva_id]
         assert (await anna.get(path)).json() == named.json()
+        assert world.one("select patient_id from idempotency_key") == marta
     world.connection.execute(
         "insert into duty (unit_id, staff_id, from_at, until_at) "
         "select unit_id, %s, now() - interval '1 hour', now() + interval '1 hour' "
@@ -274,10 +277,18 @@ async def test_who_cares_lastingly_names_who_stands_in_for_a_patient(
         lisa = Program(client)
         assert (await lisa.get(path)).status_code == 200
         assert slug(await lisa.post(path, {"staff_ids": [world.staff("lisa")]})) == "not-found"
+    world.connection.execute(
+        "update care_contact set staff_id = %s where patient_id = %s", [eva_id, marta]
+    )
+    world.connection.execute("update alert_case set staff_id = null")
+    world.connection.execute("update duty set staff_id = %s", [world.staff("anna")])
+    async with browse("anna") as client:  # nor does who cared for her once hear her answer again
+        again = await Program(client).post(path, {"staff_ids": [eva_id]}, Idempotency_Key=key)
+        assert slug(again) == "not-found"
     logged = world.rows(
         "select ground, detail ->> 'why' from access_log where patient_id = %s and action = %s"
         " order by number",
         marta,
         "substitutes_named",
     )
-    assert logged == [("contact", None), ("denied", "not_lasting")]
+    assert logged == [("contact", None)] * 2 + [("denied", "not_lasting")] * 2
