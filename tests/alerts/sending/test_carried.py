@@ -10,11 +10,12 @@ import psycopg
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
+from alerts.channels import verify
 from alerts.channels.message import Kind, Message
 from alerts.channels.outcome import Outcome
-from alerts.sending import carried, loop
+from alerts.sending import carried, loop, store
 from tests.alerts.sending.conftest import Told
-from tests.alerts.sending.post import Elks, Postbox
+from tests.alerts.sending.post import Behaviour, Elks, Postbox
 
 MINUTE = timedelta(minutes=1)
 NUMBER, MAILBOX = "+46700000001", "anna@region.example"
@@ -89,6 +90,24 @@ async def test_who_cannot_claim_is_not_heard(told: Told) -> None:
     assert told.world.rows("select part from pulse") == []
     await told.turn()
     assert told.world.rows("select part from pulse") == [("sending",)]
+
+
+async def test_a_test_of_a_channel_shows_that_its_provider_is_mended(
+    told: Told, elks: Elks
+) -> None:
+    """Else who has mended it waits for the next alert to be believed."""
+    async with told.pool.connection() as connection:
+        told.now = await store.now(connection)
+        channel = told.channel("sms", NUMBER)
+        told.notify()
+        elks.behaviour = Behaviour.REFUSES
+        await told.turn()
+        for behaviour, left in ((Behaviour.REFUSES, [("sending", "sms")]), (Behaviour.GOOD, [])):
+            elks.behaviour = behaviour
+            now = await store.now(connection)
+            await verify.ask(connection, told.carriers, told.world.staff("anna"), channel, now)
+            await carried.look(connection, told.carriers.kinds)
+            assert incidents(told) == left
 
 
 class Broken:
