@@ -52,6 +52,7 @@ _TREE_SETTINGS = MappingProxyType(
         "shared_preload_libraries": "timescaledb",
         "timescaledb.telemetry_level": "off",
         "dynamic_shared_memory_type": "sysv",  # the tree has no /dev/shm
+        "jit": "off",  # it compiles for a second what runs for milliseconds; the wheel has none
     }
 )
 
