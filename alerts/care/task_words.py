@@ -48,6 +48,16 @@ _ASK: Final = {
     Language.SWEDISH: " Fråga i dag vem som stod på vågen. Värdet räknas inte förrän någon svarar.",
     Language.ENGLISH: " Ask today who stood on the scale. The value does not count before that.",
 }
+_WEIGH_AGAIN: Final = {
+    Language.SWEDISH: (
+        "Någon vägde sig {when} på en våg där {name} bor. Det kan ha varit {name}. Värdet räknas "
+        "inte för någon. Ring och be {name} väga sig igen."
+    ),
+    Language.ENGLISH: (
+        "Somebody stood on a scale {when} where {name} lives. It may have been {name}. The value "
+        "counts for nobody. Phone and ask {name} to use the scale again."
+    ),
+}
 _PROPOSED: Final = {
     Language.SWEDISH: (
         "{name} har inte svarat på den plan som föreslogs {when}. Den gamla planen gäller. "
@@ -96,6 +106,14 @@ def whose_reading(
         more = _MORE if len(others) == 1 else _MORE_THAN_ONE
         said += more[language].format(more=len(others))
     return said + _ASK[language]
+
+
+def weigh_again(
+    detail: Mapping[str, Any], name: str, now: datetime, language: Language = Language.SWEDISH
+) -> str:
+    """Return that a weight that counts for nobody may have been that of *name*, and what to do."""
+    at = datetime.fromisoformat(detail["at"])
+    return _WEIGH_AGAIN[language].format(name=name, when=when(at, now, language))
 
 
 def plan_unanswered(

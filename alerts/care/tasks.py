@@ -34,6 +34,7 @@ class Kind(enum.StrEnum):
     PHONE_ABOUT_MEASURING = "phone_about_measuring"
     MISSING = "missing"
     WHOSE_READING = "whose_reading"
+    WEIGH_AGAIN = "weigh_again"
     PLAN_UNANSWERED = "plan_unanswered"
     HANDOVER = "handover"
 
@@ -105,6 +106,8 @@ class Task:
             return task_words.about_measuring(self.detail, now, language)
         if self.kind == Kind.WHOSE_READING:
             return task_words.whose_reading(self.detail, self.given_name, now, language)
+        if self.kind == Kind.WEIGH_AGAIN:
+            return task_words.weigh_again(self.detail, self.given_name, now, language)
         if self.kind == Kind.PLAN_UNANSWERED:
             return task_words.plan_unanswered(self.detail, self.given_name, now, language)
         return task_words.UNKNOWN[language]

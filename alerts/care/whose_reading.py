@@ -4,7 +4,9 @@ Ingest doubts a weight that is far from the patient's own, or nearer another's o
 (``ingest.plausibility``, ``ingest.household``). It is stored, and rules do not see it: it alerts
 nobody as if it were hers. So that nothing is lost by that, her care has a task from the next minute
 on (the whole unit a day later, as with any task), and she is asked on her own page. "Hers" lets it
-count from when it was measured; another's goes there; nobody's counts for no one.
+count from when it was measured; another's goes there; nobody's counts for no one. If it may have
+been somebody of the home whom her care does not care for, that one's own care is asked to let her
+weigh herself again; neither care learns whom the other has.
 """
 
 import enum
@@ -106,6 +108,13 @@ _OF_WEIGHT: Final = """
     join sample s on s.patient_id = r.patient_id and s.quantity_id = %(weight)s
         and s.measured_at = r.measured_at and s.reading_id = r.reading_id
 """
+# What somebody weighed in the fortnight before.
+_MEDIAN: Final = """
+    select percentile_cont(0.5) within group (order by u.value) as median from sample u
+    where u.patient_id = {} and u.quantity_id = %(weight)s
+        and u.measured_at >= r.measured_at - interval '14 days' and u.measured_at < r.measured_at
+        and sample_counts(u.suspicion)
+"""
 _OPEN: Final = f"""
 insert into task (patient_id, kind, detail, opened_at)
 select r.patient_id, 'whose_reading', jsonb_build_object('readings', jsonb_agg(jsonb_build_object(
@@ -115,12 +124,7 @@ select r.patient_id, 'whose_reading', jsonb_build_object('readings', jsonb_agg(j
 from reading r {_OF_WEIGHT}
 join person p on p.patient_id = r.patient_id
 left join reading_denied d on d.reading_id = r.reading_id
-cross join lateral (
-    select percentile_cont(0.5) within group (order by u.value) as median from sample u
-    where u.patient_id = r.patient_id and u.quantity_id = %(weight)s
-        and u.measured_at >= r.measured_at - interval '14 days' and u.measured_at < r.measured_at
-        and sample_counts(u.suspicion)
-) hers
+cross join lateral ({_MEDIAN.format("r.patient_id")}) hers
 where {_WAITING} and (%(patient_id)s::bigint is null or r.patient_id = %(patient_id)s)
 group by r.patient_id
 on conflict (patient_id, kind, key) where done_at is null do update set detail = excluded.detail
@@ -157,6 +161,22 @@ select p.patient_id, p.given_name, p.family_name from (
 where p.patient_id <> (select patient_id from reading where reading_id = %(reading_id)s)
 order by p.patient_id
 """
+
+
+# It is nearer the weight of a housemate than that of whose it was taken to be. Neither the value nor
+# who that is stands in the task.
+_WEIGH_AGAIN: Final = f"""
+insert into task (patient_id, kind, key, detail, opened_at)
+select m.patient_id, 'weigh_again', r.reading_id::text, jsonb_build_object('at', r.measured_at),
+    %(now)s
+from reading r {_OF_WEIGHT}
+cross join unnest(%(mates)s::bigint[]) m (patient_id)
+cross join lateral ({_MEDIAN.format("m.patient_id")}) mates
+cross join lateral ({_MEDIAN.format("r.patient_id")}) hers
+where r.reading_id = %(reading_id)s
+    and abs(s.value - mates.median) < coalesce(abs(s.value - hers.median), 'infinity')
+on conflict do nothing returning patient_id
+"""  # noqa: S608
 
 
 async def keep(connection: Connection, now: datetime) -> Kept:
@@ -244,6 +264,8 @@ async def answer(
             now=now,
         )
         if done.answer is Answer.ASKED:
+            if whose is Whose.NOBODY:
+                await _let_weigh_again(connection, viewer, reading_id, now)
             await _keep(connection, now, of=owner_id, by=viewer.staff_id, outcome=whose)
     return done
 
@@ -298,6 +320,21 @@ async def _keep(
     ended = [row[0] for row in await (await connection.execute(_END, names)).fetchall()]
     await tell(connection, [patient_id for patient_id, _ in opened] + ended)
     return Kept(sum(is_new for _, is_new in opened), len(ended))
+
+
+async def _let_weigh_again(
+    connection: Connection, viewer: Viewer, reading_id: UUID, now: datetime
+) -> None:
+    """Open a task for the care of each of the home whom *viewer* could not name and who may be."""
+    named = {one.patient_id for one in await home(connection, viewer, reading_id)}
+    mates = [one.patient_id for one in await _mates(connection, reading_id)]
+    names = {
+        **_names(now),
+        "reading_id": reading_id,
+        "mates": [patient_id for patient_id in mates if patient_id not in named],
+    }
+    opened = await (await connection.execute(_WEIGH_AGAIN, names)).fetchall()
+    await tell(connection, [patient_id for (patient_id,) in opened])
 
 
 def _weight(detail: Mapping[str, Any]) -> Doubted:

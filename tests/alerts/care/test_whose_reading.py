@@ -136,6 +136,36 @@ async def test_anothers_goes_to_whom_it_belongs(home: Home) -> None:
     assert await home.look() == (0, 0)
 
 
+async def test_who_may_have_been_meant_is_asked_by_her_own_care_to_weigh_herself_again(
+    home: Home,
+) -> None:
+    home.lives_with("marta", "kalle", "ingrid")
+    for who in ("kalle", "ingrid"):
+        for days in (5, 4, 3):
+            await home.weighs(84.0, ago=days * DAY, who=who)
+    reading_id = await home.weighs(85.0, ago=HOUR)
+    await home.look()
+    assert await home.answer(reading_id, Whose.NOBODY) is Answer.ASKED
+    assert await home.tasks_of("anna") == []  # Kalle is hers: she could have said that it was he
+    (task,) = await home.tasks_of("lisa")
+    said = task.sentence(home.now)
+    assert said.endswith("Ring och be Ingrid väga sig igen.")
+    assert "may have been Ingrid" in task.sentence(home.now, Language.ENGLISH)
+    assert not {"Märta", "85", "84"} & set(said.replace(",", " ").split())
+    await tasks.end(home.connection, home.world.viewer("lisa"), task.task_id, Ending.PHONED)
+    assert (await home.tasks_of("lisa"), await home.look()) == ([], (0, 0))
+
+
+async def test_whose_weight_is_another_is_not_asked_to_weigh_herself_again(home: Home) -> None:
+    home.lives_with("marta", "ingrid")
+    for days in (5, 4, 3):
+        await home.weighs(30.0, ago=days * DAY, who="ingrid")
+    reading_id = await home.weighs(85.0, ago=HOUR)
+    await home.look()
+    assert await home.answer(reading_id, Whose.NOBODY) is Answer.ASKED
+    assert await home.tasks_of("lisa") == []
+
+
 async def test_nobodys_counts_for_nobody(home: Home) -> None:
     reading_id = await home.weighs(85.0, ago=HOUR)
     await home.look()
