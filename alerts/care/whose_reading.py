@@ -163,8 +163,8 @@ order by p.patient_id
 """
 
 
-# It is nearer the weight of a housemate than that of whose it was taken to be. Neither the value nor
-# who that is stands in the task.
+# It is nearer the weight of a housemate than that of whose it was taken to be. Neither the value
+# nor who that is stands in the task.
 _WEIGH_AGAIN: Final = f"""
 insert into task (patient_id, kind, key, detail, opened_at)
 select m.patient_id, 'weigh_again', r.reading_id::text, jsonb_build_object('at', r.measured_at),
