@@ -15,13 +15,17 @@ from alerts.sending.rows import DIED
 # One that was answered since proves that marks succeed; a night without messages proves nothing.
 SINCE: Final = timedelta(minutes=5)
 
+# One at which a sender died, and that was not sent again for somebody had acted, proves nothing.
 _MARKS: Final = """
 select count(*) filter (where is_lost) = 0 or count(*) filter (where not is_lost) > 0
 from (
     select coalesce(answered_at is null or reply = %(died)s, true) as is_lost
-    from attempt
-    where began_at > clock_timestamp() - %(since)s and test_id is null
-      and (answered_at is not null or began_at <= clock_timestamp() - %(lease)s)
+    from attempt t
+    left join notification n using (notification_id)
+    left join technical_notice m using (notice_id)
+    where t.began_at > clock_timestamp() - %(since)s and test_id is null
+      and (answered_at is not null or t.began_at <= clock_timestamp() - %(lease)s)
+      and (reply <> %(died)s or coalesce(n.state, m.state) <> 'cancelled')
 ) lately
 """
 

@@ -77,3 +77,20 @@ async def test_one_mark_is_proof_and_a_time_without_messages_is_no_fault(
     assert not await heard(told)
     older(told, proof.SINCE)
     assert await heard(told)
+
+
+async def test_who_died_at_what_somebody_has_taken_meanwhile_proves_nothing(
+    told: Told, elks: Elks
+) -> None:
+    """It is not sent again, so nobody can show that it could be written down."""
+    told.now = told.world.one("select clock_timestamp()")
+    told.channel("sms", "+46700000001")
+    notification_id = told.notify()
+    told.world.connection.execute(
+        "insert into attempt (notification_id, channel_id, number, began_at) "
+        "select %s, channel_id, 1, %s from channel",
+        (notification_id, told.now - 2 * MINUTE),
+    )
+    told.world.connection.execute("update alert set state = 'acknowledged'")
+    assert await heard(told)
+    assert (told.attempts(), told.states()) == ([("sms", "unknown")], ["cancelled"])
