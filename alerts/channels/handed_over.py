@@ -18,6 +18,8 @@ from alerts.channels.outcome import Fault, Outcome, State, failed, unknown
 from alerts.channels.settings import SERVICES
 
 SEND_S_MAX: Final = 20.0
+# Of a service, to connect and to answer each, whatever its address asks for.
+ANSWER_S_MAX: Final = 4.0
 # So many services may hang, for some seconds each, before others wait. Threads of our own: those
 # that look up names, also for SMS and mail, are few and not to be kept busy.
 THREADS_MAX: Final = 32
@@ -39,6 +41,7 @@ class HandedOver:
 
     schemes: frozenset[str] = SERVICES
     wait_s: float = SEND_S_MAX
+    answer_s: float = ANSWER_S_MAX
     threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="apprise")
     )
@@ -51,6 +54,7 @@ class HandedOver:
         service = apprise.Apprise.instantiate(address)
         if not isinstance(service, apprise.NotifyBase):
             return failed(Fault.ADDRESS, "this is no address")
+        service.socket_connect_timeout = service.socket_read_timeout = self.answer_s
         tell = partial(service.notify, body=message.text, title=message.subject)
         try:
             async with asyncio.timeout(self.wait_s):

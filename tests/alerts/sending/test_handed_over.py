@@ -109,6 +109,18 @@ async def test_services_that_hang_delay_no_other_and_nothing_else(service: Servi
     assert {(await one).state for one in sends} == {State.HANDED_OVER}
 
 
+@pytest.mark.parametrize("wish", ["rto=600", "rto=-1", "rto=nan"])
+async def test_no_address_says_how_long_its_service_may_hang(service: Service, wish: str) -> None:
+    """A thread that is kept is kept from the others."""
+    carrier = HandedOver(frozenset({"json"}), answer_s=0.2, threads=ThreadPoolExecutor(1))
+    address = f"json://127.0.0.1:{service.port}/x"
+    service.answers.clear()
+    hung = await carrier.send(f"{address}?{wish}", YELLOW, 7)
+    assert (hung.state, hung.fault) == (State.FAILED, Fault.PROVIDER)
+    service.answers.set()
+    assert (await carrier.send(address, YELLOW, 8)).state is State.HANDED_OVER
+
+
 async def failing_since(told: Told, channel: int) -> datetime | None:
     since = "select failing_since from channel where channel_id = %s"
     found = told.world.one(since, channel)
