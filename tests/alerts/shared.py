@@ -85,6 +85,8 @@ class Shared:
         self._template = template
         self._settle = settle
         self._name: str | None = None
+        # Of the database, and open for as long as it: what it has once looked up it knows.
+        self._keeper: psycopg.Connection | None = None
         self._schema: list[tuple[object, ...]] = []
 
     @contextlib.contextmanager
@@ -93,35 +95,43 @@ class Shared:
         dsn = self._server.dsn(self._name or self._make())
         with psycopg.connect(dsn, autocommit=True) as connection:
             yield World(dsn, connection)
-        self._put_back(dsn)
+        try:
+            is_back = self._put_back()
+        except psycopg.OperationalError:  # the test has ended every connection but its own
+            is_back = False
+        if not is_back:
+            self.drop()
 
     def drop(self) -> None:
         """Leave nothing behind."""
+        if self._keeper is not None:
+            self._keeper.close()
         if self._name is not None:
             self._admin("drop database {} with (force)", self._name)
             self._name = None
 
     def _make(self) -> str:
         name = f"world_{uuid.uuid4().hex}"
-        self._admin("create database {} template {}", name, self._template)
+        self._admin("create database {} template {} strategy file_copy", name, self._template)
         self._name = name
         dsn = self._server.dsn(name)
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            if self._settle is not None:
-                self._settle(World(dsn, connection))
-            connection.execute(_KEEP)
-            self._schema = connection.execute(_SCHEMA.encode()).fetchall()
+        self._keeper = connection = psycopg.connect(dsn, autocommit=True, application_name="test")
+        if self._settle is not None:
+            self._settle(World(dsn, connection))
+        connection.execute(_KEEP)
+        self._schema = connection.execute(_SCHEMA.encode()).fetchall()
+        # The guards of what is append-only, and foreign keys, sleep while rows are put back.
+        connection.execute("set session_replication_role = replica")
         return name
 
-    def _put_back(self, dsn: str) -> None:
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute(_ALONE)
-            if connection.execute(_SCHEMA.encode()).fetchall() == self._schema:
-                # The guards of what is append-only, and foreign keys, sleep meanwhile.
-                connection.execute("set session_replication_role = replica")
-                connection.execute("select kept.put_back()")
-                return
-        self.drop()
+    def _put_back(self) -> bool:
+        """Put the rows back; return whether that is all there was to put back."""
+        assert self._keeper is not None
+        self._keeper.execute(_ALONE)
+        if self._keeper.execute(_SCHEMA.encode()).fetchall() != self._schema:
+            return False
+        self._keeper.execute("select kept.put_back()")
+        return True
 
     def _admin(self, statement: str, *names: str) -> None:
         with psycopg.connect(self._server.dsn("postgres"), autocommit=True) as admin:
