@@ -1,20 +1,20 @@
 """Logging: one line per unit of work, JSON unless a terminal reads it. Never a person's name.
 
-The database quotes the row that it refuses, and a model what does not fit it, so of such errors
-only kind and place are told, wherever they are written: in a line of ours, by a library, or as the
-last words of the process.
+The database quotes the row that it refuses, and a model what does not fit it (pydantic's own error,
+and the web framework's of an answer or a request), so of such errors only kind and place are told,
+wherever they are written: in a line of ours, by a library, or as the last words of the process.
 """
 
 import logging
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import TextIO, cast
+from typing import Any, Final, TextIO, cast
 
 import psycopg
 import structlog
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ingest.settings import LogSettings
 
@@ -31,6 +31,10 @@ class _StandardError:
 
 # SQLSTATE of what is wrong with a value: the message itself quotes it.
 _OF_A_VALUE = "22"
+# Where the web framework says that it looked.
+_PARTS: Final = frozenset({"body", "cookie", "header", "path", "query", "response"})
+# A greater number is no row of a list, but the key of a mapping: somebody's number, perhaps.
+_ROW_MAX: Final = 999
 
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
@@ -58,10 +62,17 @@ def _lines(error: BaseException, seen: set[int]) -> Iterator[str]:
 
 def _kind(error: BaseException) -> str:
     if isinstance(error, ValidationError):
-        return _unfit(error)
-    if not isinstance(error, psycopg.Error):
-        return "".join(traceback.format_exception_only(error)).rstrip()
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        return f"pydantic.ValidationError of {error.title}: {_unfit(found)}"
     kind = f"{type(error).__module__}.{type(error).__qualname__}"
+    if isinstance(error, psycopg.Error):
+        return _of_database(kind, error)
+    if callable(errors := getattr(error, "errors", None)):  # the web framework's
+        return f"{kind}: {_unfit(each for each in errors() if isinstance(each, Mapping))}"
+    return "".join(traceback.format_exception_only(error)).rstrip()
+
+
+def _of_database(kind: str, error: psycopg.Error) -> str:
     if error.sqlstate is None:  # not the server's: of the connection, or of a value
         return f"{kind}: {error}" if isinstance(error, psycopg.OperationalError) else kind
     if error.sqlstate.startswith(_OF_A_VALUE):
@@ -69,17 +80,30 @@ def _kind(error: BaseException) -> str:
     return f"{kind} ({error.sqlstate}): {error.diag.message_primary}"
 
 
-def _unfit(error: ValidationError) -> str:
-    """Say what of a model does not fit, without the words of validators, which may quote it."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    told = ", ".join(f"{_place(each['loc'], each['type'])}: {each['type']}" for each in found)
-    return f"pydantic.ValidationError of {error.title}: {told}"
+def _unfit(found: Iterable[Mapping[str, Any]]) -> str:
+    """Say what does not fit, without the words of validators, which may quote it."""
+    ours = _PARTS | set(_names(BaseModel))
+    return ", ".join(f"{_place(each['loc'], ours)}: {each['type']}" for each in found)
 
 
-def _place(loc: tuple[int | str, ...], kind: str) -> str:
-    """Return where it does not fit; a name that is none of the model's is not repeated."""
-    known = loc[:-1] if kind == "extra_forbidden" else loc
-    return ".".join(map(str, known)) or "all of it"
+def _place(loc: Iterable[int | str], ours: Container[str]) -> str:
+    """Return where it does not fit; the key of a mapping is data, and is not repeated."""
+    told = (str(one) if one in ours or _is_row(one) else "(a key)" for one in loc)
+    return ".".join(told) or "all of it"
+
+
+def _is_row(one: int | str) -> bool:
+    return isinstance(one, int) and 0 <= one <= _ROW_MAX
+
+
+def _names(model: type[BaseModel]) -> Iterator[str]:
+    """Return the names of the fields of all models that there are."""
+    for each in model.__subclasses__():
+        for name, field in each.model_fields.items():
+            yield name
+            if isinstance(field.validation_alias, str):
+                yield field.validation_alias
+        yield from _names(each)
 
 
 def _rendered(exc_info: _ExcInfo) -> str:

@@ -11,6 +11,7 @@ from typing import Literal
 import psycopg
 import pytest
 import structlog
+from fastapi.exceptions import RequestValidationError, ResponseValidationError
 from pydantic import BaseModel, ValidationError, field_validator
 
 from ingest import log
@@ -111,7 +112,43 @@ def test_what_does_not_fit_a_model_is_told_by_its_place(capsys: pytest.CaptureFi
     assert str(unfit.value).count(NAME) == 2
     structlog.get_logger().error("work.failed", exc_info=unfit.value)
     said = capsys.readouterr().err
-    assert "of Kept: level: literal_error, born_on: value_error, all of it: extra_forbidden" in said
+    assert "of Kept: level: literal_error, born_on: value_error, (a key): extra_forbidden" in said
+    assert NAME not in said
+    assert NUMBER.removeprefix("19") not in said
+
+
+class Shelf(BaseModel):
+    """Rows by whose they are."""
+
+    rows: dict[str, list[Kept]]
+    counts: dict[int, int]
+
+
+def test_the_key_of_a_mapping_is_not_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValidationError) as unfit:
+        Shelf.model_validate({"rows": {NAME: [{"level": "red"}]}, "counts": {int(NUMBER): "no"}})
+    assert NAME in str(unfit.value)
+    assert NUMBER in str(unfit.value)
+    structlog.get_logger().error("work.failed", exc_info=unfit.value)
+    said = capsys.readouterr().err
+    assert "rows.(a key).0.born_on: missing, counts.(a key): int_parsing" in said
+    assert NAME not in said
+    assert NUMBER not in said
+
+
+@pytest.mark.parametrize("kind", [ResponseValidationError, RequestValidationError])
+def test_an_answer_that_fits_no_model_is_told_by_its_place(
+    capsys: pytest.CaptureFixture[str],
+    kind: type[ResponseValidationError | RequestValidationError],
+) -> None:
+    with pytest.raises(ValidationError) as unfit:
+        Kept.model_validate({"level": NAME, "born_on": NUMBER.removeprefix("19"), NAME: 1})
+    found = [{**each, "loc": ("response", *each["loc"])} for each in unfit.value.errors()]
+    error = kind(found, body={"name": NAME})
+    assert NAME in str(error)
+    structlog.get_logger().error("work.failed", exc_info=error)
+    said = capsys.readouterr().err
+    assert f"fastapi.exceptions.{kind.__name__}: response.level: literal_error" in said
     assert NAME not in said
     assert NUMBER.removeprefix("19") not in said
 
