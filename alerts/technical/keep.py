@@ -50,10 +50,12 @@ where t.kind = g.kind and t.key = g.key and (
             secs => (%(trust_s)s::jsonb ->> coalesce(t.tier, 'server'))::float)
         and t.technical_id <> all(%(worse)s)))
 """  # noqa: S608 - our own text
-# What comes and goes is one row, and nobody's when it comes: who had it thinks that it is over.
+# What comes and goes is one row, and nobody's when it comes: who had it thinks that it is over. One
+# of the server whose next step went by meanwhile begins again: else everybody is woken at once.
 _REOPEN: Final = f"""{_GIVEN}
 update technical t set seen_at = %(now)s, detail = g.detail, closed_at = null, taken_by = null,
-    taken_at = null
+    taken_at = null,
+    told_from = case when t.tier = 'server' and t.due_at <= %(now)s then null else t.told_from end
 from given g
 where g.is_new and t.closed_by is null and t.closed_at > %(now)s - %(returns)s
     and t.technical_id = (

@@ -78,6 +78,16 @@ def judged(one: Standing, there: Crew, now: datetime) -> Standing:
     return one
 
 
+def is_due(one: Standing, there: Crew, now: datetime) -> bool:
+    """Return whether it is to be told; what is routine waits until somebody works.
+
+    Whether it was held back past closing, or came back in the evening.
+    """
+    if one.due_at is None or one.due_at > now:
+        return False
+    return one.tier != Tier.ROUTINE or _works(there, now)
+
+
 def step(one: Standing, there: Crew) -> Step:
     """Return who is told; where a step has nobody, it is the next one's turn at once."""
     for number in range(one.step, max(one.step, one.policy.last) + 1):
@@ -106,4 +116,9 @@ def _free(one: Standing) -> Standing:
 
 
 def _soonest(its: Tier, there: Crew, now: datetime) -> datetime:
-    return there.opens_at if its is Tier.ROUTINE else now
+    return there.opens_at if its is Tier.ROUTINE and not _works(there, now) else now
+
+
+def _works(there: Crew, now: datetime) -> bool:
+    """Return whether a technician is on duty, or a unit of theirs is open."""
+    return bool(there.at_work) or there.opens_at <= now

@@ -59,14 +59,16 @@ where t.technical_id = g.technical_id
     and (t.taken_by, t.tier, t.told_from, t.step, t.due_at)
         is distinct from (g.taken_by, g.tier, g.told_from, g.step, g.due_at)
 """
-# Of the server every step must reach somebody. Of a home it is enough that one who is there knows:
-# that a repetition finds her at home in the evening is no news.
+# Of the server every step must reach somebody. Of a home it is enough that one who is there knows,
+# also by a message of when it was routine: that a repetition, or that it has waited for so long,
+# finds her at home in the evening is no news.
 _UNREACHED: Final = """
 with told as (
     select d.technical_id, d.step = t.step - 1 as is_newest
     from technical t join technical_told d using (technical_id) join technical_notice n
         using (notice_id)
-    where t.closed_at is null and t.taken_by is null and n.made_at >= t.told_from
+    where t.closed_at is null and t.taken_by is null
+        and (t.tier <> 'server' or n.made_at >= t.told_from)
         and n.state in ('waiting', 'sent', 'delivered')
         and (n.staff_id = any(%(staff)s) or n.unit_id = any(%(units)s))
 )
@@ -100,7 +102,7 @@ async def advance(connection: Connection, now: datetime) -> Told:
         return Told(0, 0)
     there = await crew(connection, now, _tomorrow(now))
     stand = [standing.judged(one, there, now) for one in was]
-    due = [one for one in stand if one.taken_by is None and _is_due(one, now)]
+    due = [one for one in stand if one.taken_by is None and standing.is_due(one, there, now)]
     steps = [standing.step(one, there) for one in due]
     told = [one for one in steps if one.receivers]
     notices = 0
@@ -113,10 +115,6 @@ async def advance(connection: Connection, now: datetime) -> Told:
     unreached = await _unreached(connection, there, nobody)
     await _say_if_unreached(connection, unreached)
     return Told(notices, unreached)
-
-
-def _is_due(one: Standing, now: datetime) -> bool:
-    return one.due_at is not None and one.due_at <= now
 
 
 async def _may_speak(connection: Connection, told: Sequence[Step], now: datetime) -> bool:

@@ -127,6 +127,13 @@ class Technicians:
             "insert into incident (kind, key, detail) values (%s, %s, 'x')", (kind, key)
         )
 
+    def recovers(self, kind: str) -> None:
+        """Let what is open of that kind be over."""
+        self.story.world.connection.execute(
+            "update incident set closed_at = %s where kind = %s and closed_at is null",
+            (self.story.now, kind),
+        )
+
     def taken(self) -> bool:
         return bool(
             self.story.world.one(

@@ -119,3 +119,99 @@ async def test_a_pause_that_begins_later_makes_it_less_urgent_and_its_end_more(
     story.expects("08:00 tove: 1 fel")
     await technicians.at("12:01")
     story.expects("12:00 tove: 1 fel, bråttom")
+
+
+async def test_what_she_was_told_each_morning_is_no_incident_when_it_becomes_urgent(
+    story: Story, technicians: Technicians
+) -> None:
+    """One refused reading, since Wednesday evening: urgent on Saturday evening, and Tove knows."""
+    await technicians.at("20:00", days=2)
+    technicians.refuses(1)
+    await technicians.at("20:01")
+    await technicians.at("20:00", days=3)
+    story.expects("08:00 tove: 1 fel", "08:00 tove: 1 fel")
+    await technicians.watches(2 * MINUTE)
+    assert story.world.one("select tier from technical") == "severe"
+    assert technicians.incidents() == []
+    await technicians.at("12:00", days=1)
+    assert technicians.incidents() == []
+    await technicians.at("08:00", days=1)
+    story.expects("08:00 tove: 1 fel, bråttom")
+
+
+async def test_what_of_the_server_comes_back_at_night_is_told_from_the_start(
+    story: Story, technicians: Technicians
+) -> None:
+    """Tove is on duty; Eva, a technician too, is at home and is woken after half an hour."""
+    story.world.connection.execute(
+        "insert into staff_function (staff_id, name, from_at) "
+        "values (%s, 'technician', '2020-01-01')",
+        (story.staff("eva"),),
+    )
+    story.on_duty("tove", story.moment("16:00"), story.moment("08:00", days=1))
+    await technicians.at("17:00")
+    technicians.fails("canary")
+    await technicians.at("17:01")
+    technicians.recovers("canary")
+    await technicians.at("17:15")
+    story.expects("17:01 tove: 1 fel, bråttom")
+    await technicians.at("22:00")
+    technicians.fails("canary")
+    await technicians.at("22:01")
+    story.expects("22:01 tove: 1 fel, bråttom")
+    await technicians.at("22:31")
+    story.expects("22:31 eva: 1 fel, bråttom", "22:31 tove: 1 fel, bråttom")
+    assert story.world.one("select count(*) from technical") == 1
+
+
+async def test_what_of_the_server_comes_and_goes_within_its_pace_keeps_it(
+    story: Story, technicians: Technicians
+) -> None:
+    """Else one that is away for ten minutes of each half hour would never be everybody's."""
+    story.world.connection.execute(
+        "insert into staff_function (staff_id, name, from_at) "
+        "values (%s, 'technician', '2020-01-01')",
+        (story.staff("eva"),),
+    )
+    story.on_duty("tove", story.moment("16:00"), story.moment("08:00", days=1))
+    await technicians.at("22:00")
+    technicians.fails("canary")
+    await technicians.at("22:01")
+    story.expects("22:01 tove: 1 fel, bråttom")
+    technicians.recovers("canary")
+    await technicians.at("22:15")
+    technicians.fails("canary")
+    await technicians.at("22:30")
+    story.expects()
+    await technicians.at("22:31")
+    story.expects("22:31 eva: 1 fel, bråttom", "22:31 tove: 1 fel, bråttom")
+
+
+async def test_what_is_routine_is_told_at_night_to_one_who_is_on_duty(
+    story: Story, technicians: Technicians
+) -> None:
+    story.on_duty("tove", story.moment("16:00"), story.moment("08:00", days=1))
+    await technicians.at("20:00")
+    technicians.refuses(1)
+    await technicians.at("20:01")
+    story.expects("20:01 tove: 1 fel")
+
+
+async def test_what_is_routine_and_was_held_back_past_closing_waits_for_the_morning(
+    story: Story, technicians: Technicians
+) -> None:
+    """The unit's telephone is for what is urgent, and for who does not answer."""
+    technicians.unit_phone()
+    story.world.connection.execute(
+        "update unit set hours = (select hours from unit where unit_id <> u.unit_id limit 1) "
+        "from (select max(unit_id) as unit_id from unit) u where unit.unit_id = u.unit_id"
+    )
+    await technicians.at("15:30")
+    technicians.refuses(1)
+    await technicians.at("15:31")
+    story.expects("15:31 tove: 1 fel")
+    technicians.another("g-annan")
+    await technicians.at("16:40")
+    story.expects()
+    await technicians.at("08:00", days=1)
+    story.expects("08:00 tove: 2 fel")
