@@ -13,12 +13,13 @@ from alerts import account_commands, process, roles_command
 from alerts.audit.commands import audit
 from alerts.care import erasure_command, export_command, seed_command
 from alerts.config import Config
+from alerts.connections import CONNECT_S_MAX
 from alerts.enrolment import commands
 from alerts.enrolment.authority import AuthorityMissing
 from alerts.enrolment.setup import open_enrolment
 from alerts.indicators import command as indicators
 from alerts.login import open_login
-from alerts.process import CONNECT_S_MAX, Parts, database_away
+from alerts.process import Parts, database_away
 from alerts.schema import SOURCES
 from alerts.web.server import NotServed, bind
 from ingest.log import set_up

@@ -14,13 +14,13 @@ from typing import Any, Final
 import anyio
 import psycopg
 import structlog
-from psycopg_pool import AsyncConnectionPool
 
 from alerts import course, engine, reminders
 from alerts.audit import anchor
 from alerts.care import todo
 from alerts.channels.channel import Carriers, open_carriers
 from alerts.config import Config
+from alerts.connections import Pool, connections
 from alerts.ending import end
 from alerts.enrolment.setup import EnrolmentOf
 from alerts.login import open_login
@@ -34,13 +34,6 @@ from alerts.web.server import bind, serve
 from alerts.web.services import ServicesOf
 from ingest.schema.migrate import migrate
 
-CONNECT_S_MAX: Final = 5
-# Pages hold a connection for milliseconds: 8 serve some thousand requests a second. Each part of
-# the work holds one at a time, and the senders one more while they write.
-POOL_MAX: Final = 8
-POOL_WAIT_S_MAX: Final = 5.0
-# No page or claim takes longer; what does is stuck.
-STATEMENT_MS_MAX: Final = 10_000
 # argon2id takes 64 MiB and 50 ms each.
 HASHES_AT_ONCE_MAX: Final = 2
 # How often a database that is away at start is tried again.
@@ -49,8 +42,6 @@ _AGAIN_S: Final = 1.0
 SENDERS: Final = ("sending", "reminders")
 
 _log = structlog.get_logger()
-
-Pool = AsyncConnectionPool[psycopg.AsyncConnection[Any]]
 
 
 class Parts(enum.Flag):
@@ -79,7 +70,7 @@ async def run(settings: Config, enrolment: EnrolmentOf | None, parts: Parts) -> 
         open_carriers(
             settings.mail, settings.sms, settings.web.public_url, settings.voice
         ) as carriers,
-        _pool(conninfo) as pool,
+        connections(conninfo) as pool,
         asyncio.TaskGroup() as tasks,
     ):
         loops = {"listen": listen(conninfo, hub, alert)}
@@ -137,7 +128,7 @@ async def _serve(  # noqa: PLR0917 - put together here, and nowhere else
     if not settings.login.is_possible:
         _log.error("login.nobody", cure="set login.local or [login.provider]")
     watch = Watch()
-    async with _pool(conninfo) as pool, asyncio.TaskGroup() as tasks:
+    async with connections(conninfo) as pool, asyncio.TaskGroup() as tasks:
         beside = [
             tasks.create_task(watch.run(pool), name="pulse"),
             tasks.create_task(anchor.run(pool), name="anchor"),
@@ -160,22 +151,6 @@ async def _serve(  # noqa: PLR0917 - put together here, and nowhere else
             await end(beside)
             if login.provider is not None:
                 await login.provider.close()
-
-
-def _pool(conninfo: str) -> Pool:
-    return AsyncConnectionPool(
-        conninfo,
-        min_size=2,
-        max_size=POOL_MAX,
-        timeout=POOL_WAIT_S_MAX,
-        open=False,
-        kwargs={
-            "autocommit": True,
-            "connect_timeout": CONNECT_S_MAX,
-            # A zone with summer time makes moments of one night add and compare by the wall.
-            "options": f"-c statement_timeout={STATEMENT_MS_MAX} -c timezone=UTC",
-        },
-    )
 
 
 def _stop_on_signal() -> asyncio.Event:

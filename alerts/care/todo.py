@@ -34,14 +34,21 @@ async def run(pool: Pool) -> None:
     while True:
         try:
             async with pool.connection() as connection:
-                kept = await look(connection)
-                await beat(connection, Part.TODO)
+                kept = await turn(connection)
         except (psycopg.OperationalError, PoolTimeout) as error:
             _log.warning("todo.database_away", problem=type(error).__name__)
         else:
             if kept is not None and (kept.opened or kept.ended):
                 _log.info("todo.changed", opened=kept.opened, ended=kept.ended)
         await asyncio.sleep(LOOK_S)
+
+
+async def turn(connection: Connection) -> Kept | None:
+    """Look once, and say that this is done; who finds another looking says nothing: it may hang."""
+    kept = await look(connection)
+    if kept is not None:
+        await beat(connection, Part.TODO)
+    return kept
 
 
 async def look(connection: Connection, now: datetime | None = None) -> Kept | None:

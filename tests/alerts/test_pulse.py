@@ -1,17 +1,22 @@
 """A part that falls silent is told of on every page; one that was never there is not."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import anyio
 import httpx
+import psycopg
 import pytest
+from psycopg import AsyncConnection
 
 from alerts import course, engine, pulse, reminders
 from alerts.care import todo
 from alerts.care.people import Viewer
 from alerts.channels.channel import open_carriers
 from alerts.config import WebSettings
+from alerts.connections import connections
 from alerts.ending import end
 from alerts.pulse import Part, Silence, Watch
 from alerts.sending import loop as sending
@@ -23,6 +28,7 @@ from alerts.web.services import ServicesOf
 from tests.alerts.conftest import Pool, start_session
 from tests.alerts.world import World
 
+Turn = Callable[[AsyncConnection[Any]], Awaitable[object]]
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 NURSE = Viewer(name="Anna", staff_id=1, unit_id=1, functions=frozenset({"care"}))
 TECHNICIAN = Viewer(name="Ture", staff_id=2, unit_id=1, functions=frozenset({"technician"}))
@@ -119,6 +125,60 @@ async def test_every_loop_is_heard(world: World, pool: Pool) -> None:
             while set(world.rows("select part from pulse")) != parts:  # noqa: ASYNC110 - rows
                 await asyncio.sleep(0.02)
         await end(loops)
+
+
+@pytest.mark.parametrize(
+    ("turn", "lock", "part"),
+    [
+        (technical.turn, "alerts.technical", Part.TECHNICAL),
+        (todo.turn, "alerts.todo", Part.TODO),
+    ],
+    ids=["technical", "todo"],
+)
+async def test_who_only_finds_another_looking_is_not_heard(
+    world: World, pool: Pool, turn: Turn, lock: str, part: Part
+) -> None:
+    """The other may hang: then nobody looks, and a page must say so."""
+    async with pool.connection() as connection:
+        with world.connection.transaction():
+            world.connection.execute("select pg_advisory_xact_lock(hashtext(%s))", (lock,))
+            assert await turn(connection) is None
+            assert world.rows("select part from pulse") == []
+        assert await turn(connection) is not None
+    assert world.rows("select part from pulse") == [(part.value,)]
+
+
+async def test_a_worker_that_hangs_in_a_transaction_loses_its_locks(
+    world: World, pool: Pool
+) -> None:
+    """The server ends it; when it wakes, that is as if the database had been away."""
+    async with connections(world.dsn) as theirs:
+        async with theirs.connection() as held:
+            cursor = await held.execute(
+                "select current_setting('idle_in_transaction_session_timeout')::interval"
+            )
+            (idle_max,) = await cursor.fetchone() or (timedelta(),)
+            assert timedelta() < idle_max < pulse.QUIET_MAX[Part.TECHNICAL]
+            await held.execute("set idle_in_transaction_session_timeout = '50ms'")  # not a minute
+        with pytest.raises(psycopg.OperationalError):
+            await _hangs(held, pool)
+
+
+async def _hangs(held: AsyncConnection[Any], pool: Pool) -> None:
+    """Hold the lock and say nothing, until another has it."""
+    async with held.transaction():
+        await held.execute("select pg_advisory_xact_lock(hashtext('alerts.technical'))")
+        async with pool.connection() as connection, asyncio.timeout(10):
+            await connection.execute("select pg_advisory_lock(hashtext('alerts.technical'))")
+        await held.execute("select 1")
+
+
+def test_a_worker_whose_machine_has_vanished_loses_its_locks() -> None:
+    """The server asks it within half a minute; of a socket on one machine it need not."""
+    settings = connections("").kwargs
+    assert isinstance(settings, dict)
+    for name in ("idle", "interval", "count"):
+        assert f"-c tcp_keepalives_{name}=" in settings["options"]
 
 
 async def test_a_silence_is_on_every_page_until_it_is_over(world: World, pool: Pool) -> None:
