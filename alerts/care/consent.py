@@ -5,7 +5,7 @@ so that what is revoked is out, whole, at the next request.
 """
 
 import enum
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -93,7 +93,7 @@ update consent set revoked_at = clock_timestamp()
 where patient_id = %(patient_id)s and revoked_at is null
   and relative_id is not distinct from %(relative_id)s::bigint
   and unit_id is not distinct from %(unit_id)s::bigint
-returning consent_id
+returning consent_id, until_at
 """
 _GIVE: Final = """
 insert into consent (patient_id, relative_id, unit_id, scope, from_at, until_at, given_how,
@@ -170,10 +170,12 @@ async def give(
         if given is None:
             transaction.force_rollback = True
             return Answer.PERIOD
+        ends = [ended_at for _, ended_at in replaced if ended_at is not None]
+        await _go_on(connection, patient_id, holder, ends, until_at)
         await _keep_to(connection, viewer, patient_id, holder)
         detail = {
             "consent_id": given[0],
-            "replaces": [each for (each,) in replaced],
+            "replaces": [each for each, _ in replaced],
             "scope": values["scope"],
             "how": how.value,
         }
@@ -203,7 +205,7 @@ async def revoke(
             Action.CONSENT_REVOKED,
             ground,
             patient_id=patient_id,
-            detail={"consent_ids": [each for (each,) in revoked]},
+            detail={"consent_ids": [each for each, _ in revoked]},
         )
         await append(connection, entry)
     return Answer.DONE
@@ -262,6 +264,21 @@ async def _keep_to(
         await substitutes.keep_to_consent(
             connection, patient_id, holder.unit_id, by=viewer.staff_id
         )
+
+
+async def _go_on(
+    connection: AsyncConnection,
+    patient_id: int,
+    holder: Holder,
+    ends: Iterable[datetime],
+    until_at: datetime | None,
+) -> None:
+    """Let who was to stand in until the consent before ended do so until this one does."""
+    if holder.unit_id is not None:
+        for ended_at in ends:
+            await substitutes.go_on(
+                connection, patient_id, holder.unit_id, ended_at=ended_at, until_at=until_at
+            )
 
 
 def _named(patient_id: int, holder: Holder) -> dict[str, object]:

@@ -163,10 +163,34 @@ async def keep_to_consent(
 ) -> None:
     """Let the unit's staff stand in for the patient no longer than she has consented, from now on.
 
-    A block ends it at once. Of her own unit's huvudman they need no consent.
+    A block ends it at once, whosesoever the unit is. Of her own unit's huvudman they need no
+    consent.
     """
     await connection.execute(
         _KEEP_TO_CONSENT, {"patient_id": patient_id, "unit_id": unit_id, "by": by}
+    )
+
+
+async def go_on(
+    connection: AsyncConnection,
+    patient_id: int,
+    unit_id: int,
+    *,
+    ended_at: datetime,
+    until_at: datetime | None,
+) -> None:
+    """Let who was to stand in until a consent ended at *ended_at* do so as long as the new one.
+
+    Whoever is named to follow her follows when it was said; who has ended stays ended.
+    """
+    await connection.execute(
+        _GO_ON,
+        {
+            "patient_id": patient_id,
+            "unit_id": unit_id,
+            "ended_at": ended_at,
+            "until_at": until_at,
+        },
     )
 
 
@@ -222,7 +246,24 @@ from staff m join unit t on t.unit_id = m.unit_id,
          clock_timestamp()) as until_at) held
 where m.staff_id = s.staff_id and m.unit_id = %(unit_id)s
   and s.patient_id = %(patient_id)s and p.patient_id = s.patient_id
-  and held.until_at < coalesce(s.until_at, 'infinity') and {is_anothers}
+  and held.until_at < coalesce(s.until_at, 'infinity')
+  and ({is_anothers} or exists (select from block where patient_id = %(patient_id)s
+                                and unit_id = %(unit_id)s and lifted_at is null))
+""").format(is_anothers=across.IS_ANOTHERS)
+_GO_ON: Final = sql.SQL("""
+update substitute s
+set until_at = nullif(least(coalesce(%(until_at)s::timestamptz, 'infinity'),
+        (select min(n.from_at) from substitute n
+         where n.patient_id = s.patient_id and n.from_at >= s.until_at
+           and (n.until_at is null or n.until_at > n.from_at))), 'infinity'),
+    ended_by = null, is_revoked = false
+from staff m join unit t on t.unit_id = m.unit_id,
+    person p join unit f on f.unit_id = p.unit_id
+where m.staff_id = s.staff_id and m.unit_id = %(unit_id)s
+  and s.patient_id = %(patient_id)s and p.patient_id = s.patient_id and {is_anothers}
+  and s.until_at = %(ended_at)s and s.until_at > s.from_at
+  and s.until_at > clock_timestamp()
+  and s.until_at < coalesce(%(until_at)s::timestamptz, 'infinity')
 """).format(is_anothers=across.IS_ANOTHERS)
 
 

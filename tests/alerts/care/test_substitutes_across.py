@@ -157,6 +157,77 @@ async def test_a_block_ends_what_stood_on_a_consent(world: World, pool: Pool) ->
         assert await for_marta(connection, world) is Refusal.BLOCKED
 
 
+async def test_a_block_ends_who_stood_in_from_a_unit_of_the_same_huvudman(
+    world: World, pool: Pool
+) -> None:
+    one_for_all(world)
+    lisa, eva, unit_id = world.staff("lisa"), world.staff("eva"), world.viewer("lisa").unit_id
+    marta = world.viewer("marta")
+    assert unit_id is not None
+    async with pool.connection() as connection:
+        assert await for_marta(connection, world) is None
+        assert stand_in(world) == [lisa, eva]
+        await block.block(connection, marta, world.patient("marta"), unit_id, how=How.SELF)
+        assert stand_in(world) == [eva]
+        assert await for_marta(connection, world) is Refusal.BLOCKED
+        await block.lift(connection, marta, world.patient("marta"), unit_id, how=How.SELF)
+        assert stand_in(world) == [eva]  # who was ended is named anew
+
+
+async def test_a_block_leaves_those_of_other_units_and_of_other_patients(
+    world: World, pool: Pool
+) -> None:
+    one_for_all(world)
+    unit_id = world.viewer("lisa").unit_id
+    assert unit_id is not None
+    async with pool.connection() as connection:
+        assert await for_marta(connection, world) is None
+        kalle = world.patient("kalle")
+        await block.block(connection, world.viewer("kalle"), kalle, unit_id, how=How.SELF)
+    assert world.one("select count(*) from block") == 1
+    assert stand_in(world) == [world.staff("lisa"), world.staff("eva")]
+
+
+@pytest.mark.parametrize("longer", [None, 20 * DAY])
+async def test_she_stands_in_as_long_as_a_consent_that_is_lengthened(
+    world: World, pool: Pool, longer: timedelta | None
+) -> None:
+    one_each(world)
+    ends = datetime.now(UTC) + DAY
+    until_at = None if longer is None else ends + longer
+    async with pool.connection() as connection:
+        await let_in(connection, world, until_at=ends)
+        assert await for_marta(connection, world) is None
+        await let_in(connection, world, until_at=ends + DAY)
+        await let_in(connection, world, until_at=ends)  # shorter, and longer again
+        await let_in(connection, world, until_at=until_at)
+    query = "select until_at, ended_by, is_revoked from substitute where staff_id = %s"
+    assert (until_at, None, False) in world.rows(query, world.staff("lisa"))
+
+
+async def test_a_longer_consent_ends_no_list_that_follows_and_brings_back_nobody(
+    world: World, pool: Pool
+) -> None:
+    one_each(world)
+    marta, lisa, eva = world.patient("marta"), world.staff("lisa"), world.staff("eva")
+    ends = datetime.now(UTC) + DAY
+    async with pool.connection() as connection:
+        await let_in(connection, world, until_at=ends)
+        now = datetime.now(UTC)
+        for staff_id, from_at in ((lisa, now), (eva, ends + DAY)):
+            refusal = await substitutes.of_patient(
+                connection, marta, [staff_id], from_at=from_at, noted_by=None, now=now
+            )
+            assert refusal is None
+        await let_in(connection, world)
+        query = "select until_at from substitute where staff_id = %s and patient_id = %s"
+        assert world.rows(query, lisa, marta) == [(ends + DAY,)]
+        await let_in(connection, world, frozenset({Scope.VALUES}))
+        assert stand_in(world) == []
+        await let_in(connection, world)  # whom she took off is named anew
+        assert stand_in(world) == []
+
+
 async def test_she_stands_in_until_the_consent_ends(world: World, pool: Pool) -> None:
     one_each(world)
     ends = datetime.now(UTC) + 9 * DAY
