@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from psycopg import AsyncConnection
 
-from alerts import reminders
+from alerts import recovered, reminders
 from alerts.channels.channel import Carriers, open_carriers
 from alerts.channels.message import Kind
 from alerts.channels.outcome import Fault, State
@@ -170,3 +170,20 @@ async def test_who_has_stopped_begins_none(
     assert await reminders.look(pool, speaker, at(NOON + timedelta(minutes=3))) == 1
     async with asyncio.timeout(20):
         await reminders.run(pool, speaker, stop)
+
+
+async def test_that_a_recovery_code_was_used_is_told_by_no_call(
+    world: World, pool: Pool, elks: Elks, elks_calls: Carriers
+) -> None:
+    """The recording says that a measurement is missing, and the code may be used at night."""
+    due(world)
+    account = world.one(
+        "select account_id from account join person using (patient_id) where patient_id = %s",
+        world.patient("marta"),
+    )
+    ways = "select array_agg(kind) from patient_channel where patient_id = %s and ended_at is null"
+    assert world.one(ways, world.patient("marta")) == ["voice"]
+    await recovered.tell(pool, elks_calls, account)
+    assert elks.calls == []
+    told = "select detail from access_log where action = 'recovery_code_told'"
+    assert world.rows(told) == [({"account_id": account, "answer": "no_channel"},)]
