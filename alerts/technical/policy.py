@@ -99,6 +99,8 @@ POLICIES: Final[Mapping[Tier, Policy]] = {
 # Incidents that keep alerts from being made, seen to or told; and of one kind, which.
 _OF_EVERYBODY: Final = frozenset({ALL_SILENT, "canary", "clock", "lag", "routing", "rule"})
 _NOTHING_SENT: Final = ("sending", "nobody")
+# Chores of ingest's clock that keep house: no alert is late without them.
+HOUSE: Final = frozenset({"days", "recheck", "retention", "trim"})
 
 
 def tier(kind: str, detail: Mapping[str, Any], urgency: Urgency, *, is_daily: bool) -> Tier:
@@ -111,9 +113,14 @@ def tier(kind: str, detail: Mapping[str, Any], urgency: Urgency, *, is_daily: bo
         is_daily: It is the gateway of somebody whose plan expects a measurement each day.
     """
     if kind == Kind.INCIDENT:
-        what = detail.get("what")
-        is_everybodys = what in _OF_EVERYBODY or (what, detail.get("which")) == _NOTHING_SENT
-        return Tier.SERVER if is_everybodys else Tier.SEVERE
+        return Tier.SERVER if _is_everybodys(detail) else Tier.SEVERE
     if kind == Kind.SILENT_GATEWAY:
         return Tier.SEVERE if is_daily else Tier.ROUTINE
     return Tier.SEVERE if urgency is Urgency.NOW else Tier.ROUTINE
+
+
+def _is_everybodys(detail: Mapping[str, Any]) -> bool:
+    what, which = detail.get("what"), detail.get("which")
+    if what == "clock" and which in HOUSE:
+        return False
+    return what in _OF_EVERYBODY or (what, which) == _NOTHING_SENT

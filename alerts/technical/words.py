@@ -6,6 +6,7 @@ from typing import Any, Final
 from alerts.fleet.gateway import Trouble, Urgency
 from alerts.fleet.words import Words, trouble
 from alerts.technical.fault import ALL_SILENT, Kind
+from alerts.technical.policy import HOUSE
 from ingest.quarantine import Reason
 
 _REFUSED: Final[dict[str, Words]] = {
@@ -88,6 +89,10 @@ _NO_CALLS: Final = Words(
     "Samtal som påminner om mätningar kommer inte fram. De som bara har telefon påminns inte.",
     "Hör med den som sköter servern i dag.",
 )
+_HOUSE: Final = Words(
+    "Servern städar inte som den ska. Larm kommer ändå fram.",
+    "Hör med den som sköter servern i dag.",
+)
 _NOT_SENT: Final[dict[str, Words]] = {
     "nobody": Words(
         "Inga meddelanden om larm skickas härifrån. Ingen får veta om larm på telefon eller mejl.",
@@ -110,6 +115,8 @@ def words(kind: str, detail: Mapping[str, Any]) -> Words:
     if kind == Kind.INCIDENT:
         if what == "sending" and detail.get("which") in _NOT_SENT:
             return _NOT_SENT[detail["which"]]
+        if what == "clock" and detail.get("which") in HOUSE:
+            return _HOUSE
         return _INCIDENTS.get(what, _INCIDENT_OTHERWISE)
     if kind == Kind.FAILED_MEASUREMENTS:
         failures = detail.get("failures", "Flera")

@@ -6,6 +6,9 @@ import pytest
 
 from alerts.fleet.gateway import Urgency
 from alerts.technical.policy import POLICIES, Group, Policy, Tier, tier
+from alerts.technical.words import words
+from ingest.clock.chore import Chore, Lane
+from ingest.clock.chores import chores
 
 
 @pytest.mark.parametrize(
@@ -39,6 +42,16 @@ def test_that_nothing_is_sent_is_everybodys_and_one_provider_is_not(
 ) -> None:
     detail = {"what": "sending", "which": which}
     assert tier("incident", detail, Urgency.NOW, is_daily=False) is expected
+
+
+@pytest.mark.parametrize("chore", chores(keep_days=400), ids=lambda one: one.name)
+def test_of_the_clock_only_what_judges_people_is_everybodys(chore: Chore) -> None:
+    """That old rows are not trimmed makes no alert late: nobody is woken for it."""
+    detail = {"what": "clock", "which": chore.name, "said": "fails"}
+    expected = Tier.SEVERE if chore.lane is Lane.HOUSE else Tier.SERVER
+    assert tier("incident", detail, Urgency.NOW, is_daily=False) is expected
+    told = words("incident", detail)
+    assert ("Larm kan utebli" in told.what) is (expected is Tier.SERVER)
 
 
 @pytest.mark.parametrize("policy", POLICIES.values())
