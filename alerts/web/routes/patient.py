@@ -49,4 +49,5 @@ async def my_page(request: Request, services: Services, found: Patient) -> Respo
         receipt=receipt_line.line(receipt, now) if receipt else "",
         advice=advice,
         weighed=weighed,
+        was_answered="besvarad" in request.query_params,
     )

@@ -38,6 +38,12 @@ _REFUSED: Final = {
     Answer.WAITING: "Någon annan har just sagt något om mätningen. Vänta några sekunder och läs "
     "sedan om sidan.",
 }
+_NOT_SAVED: Final = "Ditt svar sparades inte."
+_WHOSE_REFUSED: Final = {
+    **_REFUSED,
+    Answer.NOT_ASKED: "Frågan är redan besvarad, eller ställs inte längre. Läs här på sidan vad "
+    "som gäller för mätningen. Stämmer det inte? Tala med den som svarade.",
+}
 _NOTHING: Final = "Välj vad som gäller för mätningen. Inget är ändrat."
 _A_NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}")
 
@@ -92,6 +98,7 @@ async def put_right(
 @router.post("/patients/{patient_id}/matningar/{reading_id}/vems", dependencies=[OwnForm])
 async def say_whose(
     *,
+    request: Request,
     services: Services,
     found: Staff,
     patient_id: Id,
@@ -100,7 +107,7 @@ async def say_whose(
 ) -> Response:
     """Answer who stood on the scale: ``hers``, ``nobody``, or the number of another patient.
 
-    What somebody has answered already is gone from the list, and that is all there is.
+    An answer that does not count is said, with the reading as it is now.
     """
     other = int(whose) if _A_NUMBER.fullmatch(whose) else None
     is_known = other is not None or whose in {Whose.HERS, Whose.NOBODY}
@@ -119,16 +126,22 @@ async def say_whose(
             to_patient_id=other,
             now=await now(connection),
         )
-        if done.answer is not Answer.ASKED:
-            await _refuse(connection, tried, done.answer)
-    return RedirectResponse("/", 303)
+        if done.answer is Answer.ASKED:
+            return RedirectResponse("/", 303)
+        await _refuse(connection, tried, done.answer)
+        one = await _let_in(connection, found, patient_id, reading_id)
+        refused = f"{_NOT_SAVED} {_WHOSE_REFUSED[done.answer]}"
+        return await _page(request, connection, found, one, refused=refused, status=409)
 
 
 @router.post("/me/matningar/{reading_id}", dependencies=[OwnForm])
 async def say_was_me(
     services: Services, found: Patient, reading_id: UUID, was_me: Annotated[bool, Form()]
 ) -> Response:
-    """Answer, as the patient, whether it was she who stood on the scale."""
+    """Answer, as the patient, whether it was she who stood on the scale.
+
+    If somebody was faster her page says so.
+    """
     viewer = found.viewer
     assert viewer.patient_id is not None  # Patient lets nobody else in
     action = Action.READING_CONFIRMED if was_me else Action.READING_DENIED
@@ -138,6 +151,7 @@ async def say_was_me(
         )
         if answer is not Answer.ASKED:
             await _refuse(connection, _Try(viewer, viewer.patient_id, action), answer)
+            return RedirectResponse("/me?besvarad", 303)
     return RedirectResponse("/me", 303)
 
 
@@ -201,7 +215,9 @@ async def _page(
     *,
     refused: str = "",
     why: str = "",
+    status: int = 422,
 ) -> Response:
+    """Show the reading; *status* is that of a page on which something is *refused*."""
     patient = await people.known(connection, one.patient_id)
     if patient is None:
         raise HTTPException(404)
@@ -212,7 +228,7 @@ async def _page(
         request,
         "reading.html",
         session=found,
-        status=422 if refused else 200,
+        status=status if refused else 200,
         now=datetime.now(UTC),
         patient=patient,
         reading=one,

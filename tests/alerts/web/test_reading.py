@@ -200,9 +200,41 @@ async def test_what_is_refused_on_the_pages_is_in_the_access_log(
         (kalle_id, "reading_rejected", "contact", "not_found"),
         (marta_id, "reading_rejected", "contact", None),
         (marta_id, "reading_confirmed", "contact", "not_asked"),
+        (marta_id, "reading_seen", "contact", None),  # she is shown what holds
         (world.patient("ingrid"), "reading_confirmed", "self", "not_found"),
         (marta_id, "reading_confirmed", "self", "replaced"),
     ]
+
+
+async def test_a_nurse_whose_answer_comes_too_late_is_told_so_and_what_holds(
+    world: World, doubted: UUID, browse: Login
+) -> None:
+    kalle, where = world.patient("kalle"), address(world, doubted)
+    async with browse("anna") as anna:
+        same = await anna.submit(f"{where}/vems", whose=str(world.patient("marta")))
+        assert same.status_code == 409
+        assert "Ditt svar sparades inte. Mätningen är redan hens." in same.text
+        assert (await anna.submit(f"{where}/vems", whose="nobody")).headers["location"] == "/"
+        late = await anna.submit(f"{where}/vems", whose=str(kalle))
+        assert late.status_code == 409
+        assert "Ditt svar sparades inte. Frågan är redan besvarad" in late.text
+        assert "Läs här på sidan vad som gäller" in late.text
+        assert "Anna Provberg" in late.text  # who said what
+    assert world.rows("select verdict from review_request") == [("rejected",)]
+
+
+async def test_a_patient_whose_answer_comes_too_late_is_told_so(
+    world: World, doubted: UUID, browse: Login
+) -> None:
+    async with browse("anna") as anna:
+        await anna.submit(f"{address(world, doubted)}/vems", whose="hers")
+    async with browse("marta") as marta:
+        late = await marta.submit(f"/me/matningar/{doubted}", was_me="false")
+        assert late.status_code == 303
+        told = "Frågan om vägningen var redan besvarad. Därför sparades inte det här svaret."
+        assert told in (await marta.get(late.headers["location"])).text
+        assert told not in (await marta.get("/me")).text
+    assert world.rows("select verdict from review_request") == [("confirmed",)]
 
 
 async def test_it_is_of_whom_the_address_says_and_goes_to_nobody_she_does_not_care_for(
