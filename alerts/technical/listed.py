@@ -23,6 +23,7 @@ class Answer(enum.StrEnum):
 
     DONE = "done"
     TAKEN = "taken"  # another technician has it
+    AWAY = "away"  # she is noted as away: it would be nobody's again at once
     GONE = "gone"  # it has ended, or there never was one
 
 
@@ -75,11 +76,16 @@ order by (t.detail ->> 'urgency' = '3'
     t.opened_at, t.technical_id
 limit %(most)s
 """
-_TAKE: Final = """
+# Who is away has nothing (alerts.technical.standing).
+_IS_AWAY: Final = """exists (
+    select from absence where staff_id = %(by)s and withdrawn_at is null
+        and from_at <= coalesce(%(now)s::timestamptz, clock_timestamp())
+        and until_at > coalesce(%(now)s::timestamptz, clock_timestamp()))"""
+_TAKE: Final = f"""
 update technical set taken_by = %(by)s,
     taken_at = coalesce(%(now)s::timestamptz, clock_timestamp())
-where technical_id = %(id)s and closed_at is null and taken_by is null
-"""
+where technical_id = %(id)s and closed_at is null and taken_by is null and not {_IS_AWAY}
+"""  # noqa: S608 - our own text
 # It is told anew.
 _LEAVE: Final = """
 update technical set taken_by = null, taken_at = null, told_from = null
@@ -90,7 +96,9 @@ update technical set closed_at = coalesce(%(now)s::timestamptz, clock_timestamp(
     closed_by = %(by)s, note = %(note)s
 where technical_id = %(id)s and closed_at is null and coalesce(taken_by, %(by)s) = %(by)s
 """
-_STATE: Final = "select taken_by from technical where technical_id = %s and closed_at is null"
+_STATE: Final = f"""
+select taken_by, {_IS_AWAY} from technical where technical_id = %(id)s and closed_at is null
+"""  # noqa: S608 - our own text
 
 
 async def listed(connection: Connection, now: datetime, gateway_id: str | None = None) -> Listed:
@@ -108,13 +116,20 @@ async def listed(connection: Connection, now: datetime, gateway_id: str | None =
 async def take(
     connection: Connection, staff_id: int, technical_id: int, now: datetime | None = None
 ) -> Answer:
-    """Let a technician see to it, if no other does; *now* is the database's time if not given."""
+    """Let a technician see to it, if no other does and she is not away.
+
+    Args:
+        connection: Any.
+        staff_id: Who.
+        technical_id: Which fault.
+        now: The database's time, if it is not to be asked for.
+    """
     return await _act(connection, _TAKE, {"id": technical_id, "by": staff_id, "now": now})
 
 
 async def leave(connection: Connection, staff_id: int, technical_id: int) -> Answer:
     """Let her leave it to another."""
-    return await _act(connection, _LEAVE, {"id": technical_id, "by": staff_id})
+    return await _act(connection, _LEAVE, {"id": technical_id, "by": staff_id, "now": None})
 
 
 async def close(
@@ -148,8 +163,11 @@ async def _act(connection: Connection, action: str, values: dict[str, Any]) -> A
     done = await connection.execute(action, values)
     if done.rowcount:
         return Answer.DONE
-    cursor = await connection.execute(_STATE, (values["id"],))
+    cursor = await connection.execute(_STATE, values)
     row = await cursor.fetchone()
     if row is None:
         return Answer.GONE
-    return Answer.DONE if row[0] == values["by"] and action == _TAKE else Answer.TAKEN
+    taken_by, is_away = row
+    if action == _TAKE and taken_by in (None, values["by"]):
+        return Answer.AWAY if is_away else Answer.DONE if taken_by else Answer.TAKEN
+    return Answer.TAKEN

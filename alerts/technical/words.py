@@ -90,7 +90,7 @@ _NO_CALLS: Final = Words(
     "Hör med den som sköter servern i dag.",
 )
 _HOUSE: Final = Words(
-    "Servern städar inte som den ska. Larm kommer ändå fram.",
+    "Servern klarar inte sitt underhåll. Larm kommer ändå fram.",
     "Hör med den som sköter servern i dag.",
 )
 _NOT_SENT: Final[dict[str, Words]] = {

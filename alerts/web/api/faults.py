@@ -29,6 +29,11 @@ _TAKEN: Final = Words(
     "En annan tekniker har tagit det",
     "Läs listan igen: där står vem. Du behöver inte göra något.",
 )
+_AWAY: Final = Words(
+    "fault-away",
+    "Du står som frånvarande",
+    "Då kan du inte ta ett fel. Är du tillbaka? Be en samordnare avsluta din frånvaro.",
+)
 _FAULT: Final = {
     "technical_id": 8,
     "kind": "silent_gateway",
@@ -138,7 +143,7 @@ def urgency(level: Urgency) -> str:
 async def take(
     services: Services, found: TechnicianWrites, technical_id: Id, key: Key = None
 ) -> Response:
-    """Take a fault; if another technician was faster, 409."""
+    """Take a fault; if another technician was faster, or she is noted as away, 409."""
 
     async def act(connection: AsyncConnection) -> FaultState:
         return _state(
@@ -195,6 +200,8 @@ async def close(
 def _state(answer: Answer, technical_id: int, state: str) -> FaultState:
     if answer is Answer.TAKEN:
         raise Refused(409, _TAKEN)
+    if answer is Answer.AWAY:
+        raise Refused(409, _AWAY)
     if answer is Answer.GONE:
         raise HTTPException(404)
     return FaultState(technical_id=technical_id, state=state)

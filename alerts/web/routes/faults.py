@@ -18,6 +18,7 @@ Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 # What the list says after it; of an answer that is not here there is nothing to say.
 TOLD = {
     Answer.TAKEN: "fault_taken",
+    Answer.AWAY: "fault_away",
     Answer.GONE: "fault_gone",
 }
 

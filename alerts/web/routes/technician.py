@@ -43,6 +43,8 @@ _DONE = {
     "cancelled": "Ihopparningen är avbruten.",
     "revoked": "Dosan är avställd.",
     "fault_taken": "En annan tekniker har tagit det.",
+    "fault_away": "Du står som frånvarande, och då kan du inte ta ett fel. Är du tillbaka? Be en"
+    " samordnare avsluta din frånvaro.",
     "fault_gone": "Felet är redan över.",
 }
 

@@ -83,6 +83,22 @@ async def test_the_page_says_what_why_and_what_now(world: World, pool: Pool, bro
         assert "Felet är redan över." in (await client.get(answer.headers["location"])).text
 
 
+async def test_who_is_noted_as_away_reads_why_she_cannot_take_it(
+    world: World, pool: Pool, browse: Login
+) -> None:
+    number = await silent(world, pool)
+    world.connection.execute(
+        "insert into absence (staff_id, from_at, until_at)"
+        " values (%s, now() - interval '1 hour', now() + interval '1 day')",
+        [world.staff("tove")],
+    )
+    async with browse("tove") as client:
+        answer = await client.submit(f"/teknik/fel/{number}/ta")
+        page = await client.get(answer.headers["location"])
+    assert "Du står som frånvarande" in page.text
+    assert world.one("select taken_by is null from technical")
+
+
 async def test_no_patient_is_on_the_list(world: World, pool: Pool, browse: Login) -> None:
     for number in range(6):
         await world.measure_soon("marta", ago=timedelta(minutes=60 - number))

@@ -94,6 +94,23 @@ async def test_what_is_held_by_one_who_is_not_there_is_left_at_once(
     assert technicians.incidents() == []
 
 
+async def test_who_is_away_is_told_so_when_she_takes_a_fault(
+    story: Story, technicians: Technicians
+) -> None:
+    """Else she believes that she has it, and a minute later everybody is told again."""
+    await technicians.at("09:00")
+    technicians.fails("canary")
+    story.away("tove", since=story.moment("09:00"), days=1)
+    await technicians.at("09:01")
+    assert await technicians.takes() is Answer.AWAY
+    assert not technicians.taken()
+    await technicians.at("09:01", days=1)
+    story.heard.clear()
+    assert await technicians.takes() is Answer.DONE
+    await technicians.at("09:02")
+    assert technicians.taken()
+
+
 async def test_what_is_told_anew_goes_on_to_the_unit_if_her_telephone_has_died_since(
     story: Story, technicians: Technicians
 ) -> None:

@@ -45,6 +45,21 @@ async def test_a_fault_is_taken_by_one_left_and_closed(world: World, browse: Log
         assert slug(await Program(client).get("/technical")) == "not-found"
 
 
+async def test_who_is_noted_as_away_is_told_why_she_cannot_take_it(
+    world: World, browse: Login
+) -> None:
+    number = fault(world)
+    world.connection.execute(
+        "insert into absence (staff_id, from_at, until_at)"
+        " values (%s, now() - interval '1 hour', now() + interval '1 day')",
+        [world.staff("tove")],
+    )
+    async with browse("tove") as client:
+        answer = await Program(client).post(f"/technical/{number}/take")
+        assert (answer.status_code, slug(answer)) == (409, "fault-away")
+    assert world.one("select count(*) from technical where taken_by is not null") == 0
+
+
 async def test_a_fleet_tells_of_boxes_and_of_no_people(world: World, browse: Login) -> None:
     world.connection.execute(
         "insert into gateway_home (gateway_id, patient_id, from_at) values (%s, %s, now())",
