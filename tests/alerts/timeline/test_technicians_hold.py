@@ -61,6 +61,17 @@ async def test_a_routine_one_for_a_week(story: Story, technicians: Technicians) 
     story.expects("09:00 tove: 1 fel")
 
 
+async def test_a_silent_gateway_of_which_nothing_is_expected_stays_routine(
+    story: Story, technicians: Technicians
+) -> None:
+    """In other faults three days of nobody make it urgent; here nothing is lost."""
+    await technicians.at("09:00")
+    await technicians.falls_silent(daily=False)
+    await technicians.at("09:01", days=4)
+    each_day = ["09:00", "08:00", "08:00", "08:00", "08:00"]
+    story.expects(*(f"{at} tove: 1 fel" for at in each_day))
+
+
 @pytest.mark.parametrize(
     "leaves",
     [
