@@ -56,11 +56,19 @@ class HandedOver:
             return failed(Fault.ADDRESS, "this is no address")
         service.socket_connect_timeout = service.socket_read_timeout = self.answer_s
         tell = partial(service.notify, body=message.text, title=message.subject)
+        telling = asyncio.get_running_loop().run_in_executor(self.threads, tell)
         try:
-            async with asyncio.timeout(self.wait_s):
-                done = await asyncio.get_running_loop().run_in_executor(self.threads, tell)
-        except TimeoutError:
+            await asyncio.wait([telling], timeout=self.wait_s)
+            return self._outcome(telling)
+        finally:
+            telling.cancel()  # what has not begun never does
+
+    def _outcome(self, telling: asyncio.Future[bool]) -> Outcome:
+        if not telling.done():
             return unknown(f"no answer within {self.wait_s:.0f} s")
-        if not done:  # apprise does not say why: alerts.sending.health waits for a day of it
+        broke = telling.exception()
+        if broke is not None:  # one person's address: hers to mend; its words may hold the key
+            return failed(Fault.PROVIDER, f"the service broke: {type(broke).__name__}")
+        if not telling.result():  # apprise does not say why: alerts.sending.health waits for a day
             return failed(Fault.PROVIDER, "the service did not take it")
         return Outcome(state=State.HANDED_OVER, reply="taken")

@@ -11,6 +11,7 @@ import pytest
 
 from alerts.alert import Level
 from alerts.channels import message
+from alerts.channels.channel import send_safely
 from alerts.channels.handed_over import HandedOver, load
 from alerts.channels.message import Kind
 from alerts.channels.outcome import Fault, State
@@ -87,6 +88,18 @@ async def test_a_service_that_is_away_costs_nobody_her_channel() -> None:
 async def test_an_address_that_is_none_or_reaches_into_the_machine_is_refused(address: str) -> None:
     outcome = await HandedOver().send(address, YELLOW, 7)
     assert (outcome.state, outcome.fault) == (State.FAILED, Fault.ADDRESS)
+
+
+async def test_an_address_that_breaks_its_service_is_no_fault_of_ours(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Apprise means to send a header that HTTP cannot, and raises."""
+    odd = f"json://127.0.0.1:{service.port}/hemlig?+X=%E2%82%AC"
+    carrier = HandedOver(schemes=frozenset({"json"}))
+    outcome = await send_safely(carrier, odd, YELLOW, 7)
+    assert (outcome.state, outcome.fault) == (State.FAILED, Fault.PROVIDER)
+    assert "UnicodeEncodeError" in outcome.reply
+    assert "hemlig" not in outcome.reply + caplog.text
 
 
 async def test_services_that_hang_delay_no_other_and_nothing_else(service: Service) -> None:
