@@ -143,6 +143,8 @@ where m.done_at is null and (
             and s.measured_at <= %(now)s and s.suspicion & 1024 = 0)
 )
 """
+# Between what is sent only of those who are next: in the morning all wait at once.
+_THESE_OVER: Final = f"{_OVER} and m.reminder_id = any(%(these)s) returning m.reminder_id"
 # Two that are missed are one reminder: she is told once, by the oldest, and that counts for all.
 _DUE: Final = """
 select m.reminder_id, m.patient_id,
@@ -224,11 +226,12 @@ async def look(
         stop: When it is set no further ones are begun.
     """
     told = 0
+    async with pool.connection() as connection:
+        await connection.execute(_OVER, {"now": await clock(connection), "stale": STALE})
     while stop is None or not stop.is_set():
         async with pool.connection() as connection:
             at = await clock(connection)
             await beat(connection, Part.REMINDERS)
-            await connection.execute(_OVER, {"now": at, "stale": STALE})
             claim = await _claim(connection, carriers, at) if is_day(at) else _NOTHING
         if claim.looked_at == 0:
             break
@@ -256,13 +259,19 @@ async def _send(carriers: Carriers, one: Due, channel: Address) -> Outcome:
 
 
 async def _claim(connection: Connection, carriers: Carriers, now: datetime) -> _Claim:
-    """Write a try of each that is due, and end those that nothing is left to try of."""
+    """Write a try of each that is due; end what is over, and what nothing is left to try of."""
     claimed = []
     async with connection.transaction():
         async with connection.cursor(row_factory=class_row(Due)) as cursor:
             await cursor.execute(_DUE, {"now": now, "dead": DEAD, "most": AT_ONCE_MAX})
             found = await cursor.fetchall()
+        these = [one.reminder_id for one in found]
+        values = {"now": now, "stale": STALE, "these": these}
+        rows = await (await connection.execute(_THESE_OVER, values)).fetchall()
+        over = {reminder_id for (reminder_id,) in rows}
         for one in found:
+            if one.reminder_id in over:
+                continue
             channel = one.next_channel(carriers.kinds)
             if channel is not None:
                 row = (one.reminder_id, one.tried + 1, channel.kind, now, State.SENDING.value)
