@@ -150,6 +150,7 @@ class Served:
             '[login]\nlocal = "all"\nsecond_factor = "offered"\n'
         )
         self._process: subprocess.Popen[bytes] | None = None
+        self._started_at = 0  # in its log
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
@@ -158,6 +159,7 @@ class Served:
 
     def start(self) -> None:
         with self.log_file.open("ab") as log:
+            self._started_at = log.tell()
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "alerts", "run", "--config", str(self.config)],
                 stderr=subprocess.PIPE,
@@ -165,14 +167,18 @@ class Served:
                 cwd=Path(__file__).parents[2],
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
-        stderr = self._process.stderr
+        self.says("alerts.ready")
+
+    def says(self, event: str) -> None:
+        """Wait until it has logged that since it was started."""
+        stderr = self.process.stderr
         assert stderr is not None
-        for line in stderr:  # ends when the process does, so a failed start cannot hang
+        while event.encode() not in self.log_file.read_bytes()[self._started_at :]:
+            line = stderr.readline()  # ends when the process does, so a failed start cannot hang
+            if not line:
+                pytest.fail(f"alerts ended without {event}:\n{self.log_file.read_text()}")
             with self.log_file.open("ab") as log:
                 log.write(line)
-            if b"alerts.ready" in line:
-                return
-        pytest.fail(f"alerts did not start:\n{self.log_file.read_text()}")
 
     def stop(self) -> int:
         """Ask it to stop, and return its exit code."""
