@@ -182,7 +182,7 @@ def _span(waits: Waits) -> windows.Span:
         until=waits.repeat_until[wait],
         most=np.zeros(len(wait), np.int64),
         by_status=np.zeros(len(wait), np.bool_),
-    ).joined()
+    ).disjoint()
 
 
 def _with_members(waits: Waits) -> tuple[Int64s, NDArray[np.int16]]:

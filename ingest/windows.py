@@ -78,15 +78,41 @@ class Span:
 
     def joined(self) -> Self:
         """Return stretches, one a patient and quantity, that hold all of these."""
+        group = self._group()
+        order = np.argsort(group, kind="stable")
+        return self._reduced(order, np.unique(group[order], return_index=True)[1])
+
+    def disjoint(self) -> Self:
+        """Return stretches that hold all of these, of which no two of a quantity overlap.
+
+        What lies between far ones is not fetched: of a backlog of months that is nearly all. For
+        rules that look at each stretch alone.
+        """
         if not len(self):
             return self
-        group = self.patient * IDS_MAX + self.quantity
-        order = np.argsort(group, kind="stable")
-        distinct, start = np.unique(group[order], return_index=True)
+        group = self._group()
+        order = np.lexsort((self.since, group))
+        _, start, rank = np.unique(group[order], return_index=True, return_inverse=True)
+        # The latest end so far within each group: groups are moved apart by more than all time.
+        earliest = self.since.min()
+        apart = rank * (self.until.max() - earliest + 1)
+        ended = np.maximum.accumulate(self.until[order] - earliest + apart) + earliest - apart
+        begins = np.ones(len(self), np.bool_)
+        begins[1:] = self.since[order][1:] > ended[:-1]
+        begins[start] = True
+        return self._reduced(order, np.flatnonzero(begins))
+
+    def _group(self) -> Int64s:
+        return self.patient * IDS_MAX + self.quantity
+
+    def _reduced(self, order: NDArray[np.intp], start: NDArray[np.intp]) -> Self:
+        """Return one stretch of each run of *order* that begins at *start*."""
+        if not len(self):
+            return self
         return replace(
             self,
-            patient=distinct // IDS_MAX,
-            quantity=(distinct % IDS_MAX).astype(np.int16),
+            patient=self.patient[order][start],
+            quantity=self.quantity[order][start],
             since=np.minimum.reduceat(self.since[order], start),
             first_at=np.minimum.reduceat(self.first_at[order], start),
             until=np.maximum.reduceat(self.until[order], start),

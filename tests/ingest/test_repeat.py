@@ -9,10 +9,11 @@ import pytest
 
 from devices.quantity import Quantity
 from devices.reading import Status
-from ingest import pg_binary, repeat
+from ingest import pg_binary, repeat, windows
 from ingest.registry import Registry
 from ingest.rules.explain import explain
 from ingest.rules.model import Repeat
+from ingest.rules.table import Series
 from tests.ingest.county import NOW, County, pressure, reading
 from tests.ingest.plans import (
     DAY,
@@ -198,6 +199,25 @@ def test_what_comes_late_waits_a_minute_and_is_calmed_by_what_is_newer(county: C
     assert county.one("select due_at from repeat_wait") == NOW + MINUTE
     assert settle_due(county) == 1
     assert alerts(county) == [("limit:blood_pressure", 1, "open", True)]
+
+
+def test_of_a_backlog_only_what_is_near_the_reds_is_fetched(
+    plain_county: County, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[int] = []
+    fetch = windows.fetch
+
+    async def counted(connection: psycopg.AsyncConnection[Any], span: windows.Span) -> Series:
+        series = await fetch(connection, span)
+        fetched.append(len(series))
+        return series
+
+    days = [pressure(120, 80, measured_at=NOW - day * DAY) for day in range(2, 40)]
+    reds = [pressure(192, 80, measured_at=NOW - day * DAY + HOUR) for day in (3, 20, 39)]
+    plain_county.settle(days + reds)
+    monkeypatch.setattr(windows, "fetch", counted)
+    assert settle_due(plain_county) == len(reds)
+    assert fetched == [len(reds) * len(reds[0].values)]
 
 
 def test_a_newer_red_that_is_held_calms_nothing(plain_county: County) -> None:
