@@ -21,6 +21,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from alerts import audience, engine, policy
 from alerts.alert import NORMAL, Level, State
 from alerts.care.availability import around
+from alerts.claim import claim
 from alerts.escalation import Because, Receiver
 from alerts.pulse import Part, beat
 from alerts.rested import IS_NORMAL, IS_WORSE, NORMAL_FOR, PARAMETERS
@@ -36,23 +37,6 @@ UNKNOWN_AGAIN: Final = timedelta(minutes=1)
 
 _log = structlog.get_logger()
 
-# Alerts with a receiver whose course is due, or to which something happened: they are new, were
-# raised, got another receiver, or a value came while they rest. The lock is the weaker one: who
-# only refers to an alert, as its log does, need not wait.
-_CLAIM: Final = """
-select a.alert_id
-from alert a
-join alert_case k using (alert_id)
-left join alert_course c using (alert_id)
-where a.state <> 'closed' and a.alert_id in (
-    select alert_id from alert where is_unlooked and state <> 'closed'
-    union all
-    select alert_id from alert_course where due_at <= %(now)s
-)
-order by a.level desc, c.due_at nulls first
-limit %(most)s
-for no key update of a skip locked
-"""
 # Who says that nobody was reached writes to it too.
 _LOOKED_AT: Final = """
 update alert set is_unlooked = false where alert_id = any (%s::bigint[]) and is_unlooked
@@ -165,8 +149,7 @@ async def advance(connection: AsyncConnection, now: datetime | None = None) -> i
         # In a zone with summer time, moments of one night compare and add wrongly.
         await connection.execute("set local time zone 'UTC'")
         moment = await _moment(connection, now)
-        claimed = await connection.execute(_CLAIM, {"now": moment, "most": CLAIM_ROWS_MAX})
-        alert_ids = [alert_id for (alert_id,) in await claimed.fetchall()]
+        alert_ids = await claim(connection, moment, CLAIM_ROWS_MAX)
         if alert_ids:
             await connection.execute(_LOCK, (alert_ids,))
             turns = await _turns(connection, alert_ids, moment)

@@ -38,10 +38,18 @@ UNKNOWN: Final = ("routing", "patient_unknown")  # the kind and key of its incid
 
 _log = structlog.get_logger()
 
-# Alerts that are new, or that have changed since the worklists were told. The weaker lock: who only
-# refers to an alert, as its log does, hides it from nobody.
+# Of those that may be claimed, as many are looked at as so many workers take at once.
+_WORKERS: Final = 16
+# Alerts that are new, or that have changed since the worklists were told. By indexes alone.
+_NEAR: Final = """
+select alert_id from alert a
+where is_untold and state <> 'closed'
+    and (select true from person p where p.patient_id = a.patient_id)
+order by level desc, alert_id limit %s
+"""
+# The weaker lock: who only refers to an alert, as its log does, hides it from nobody.
 _DUE: Final = f"""
-select a.alert_id {ROUTABLE} and a.is_untold
+select a.alert_id {ROUTABLE} and a.is_untold and a.alert_id = any(%s::bigint[])
 order by k.alert_id is null desc, a.level desc, a.opened_at
 limit %s
 for no key update of a skip locked
@@ -133,7 +141,9 @@ async def advance(
     if only is not None:
         return len(await follow(connection, [only], now))
     async with connection.transaction():
-        claimed = await connection.execute(_DUE, (CLAIM_ROWS_MAX,))
+        near = await connection.execute(_NEAR, (_WORKERS * CLAIM_ROWS_MAX,))
+        alert_ids = [row[0] for row in await near.fetchall()]
+        claimed = await connection.execute(_DUE, (alert_ids, CLAIM_ROWS_MAX))
         return len(await _settle(connection, [row[0] for row in await claimed.fetchall()], now))
 
 

@@ -104,11 +104,13 @@ def main() -> None:
             migrate(server.dsn(), SOURCES)
             _fill(server.dsn(), options.patients, options.alerts, staff)
             dsn = server.dsn()
-            lines = [_routing(dsn), _lists(dsn, staff, "new alerts", NOW), *_escalation(dsn)]
-            lines.append(_lists(dsn, staff, "nobody acted for two days", NOW + ROUNDS[-1]))
-            lines.append(asyncio.run(_idle(dsn)))
-    print(f"{options.patients:,} patients, {staff:,} nurses, {options.alerts:,} open alerts")
-    print(*lines, sep="\n")
+            people = f"{options.patients:,} patients, {staff:,} nurses"
+            print(f"{people}, {options.alerts:,} open alerts", flush=True)
+            print(_routing(dsn), flush=True)
+            print(_lists(dsn, staff, "new alerts", NOW), flush=True)
+            print(*_escalation(dsn), sep="\n", flush=True)
+            print(_lists(dsn, staff, "nobody acted for two days", NOW + ROUNDS[-1]), flush=True)
+            print(asyncio.run(_idle(dsn)))
 
 
 def _fill(dsn: str, patients: int, alerts: int, staff: int) -> None:
