@@ -12,6 +12,7 @@ from alerts.alert import Level
 from alerts.held import Answer
 from ingest import episode
 from tests.alerts.timeline.story import RED, YELLOW, Story
+from tests.alerts.world import open_always
 
 # What a worker of ingest does to the alert in its batch.
 _RAISE = f"""
@@ -22,6 +23,13 @@ with episode as (
 {episode._TOUCH}
 select event from touched
 """
+
+
+@pytest.fixture
+def story_at_any_hour(story: Story) -> Story:
+    """A story by the database's own time, whatever that is: the units never close."""
+    open_always(story.world.connection)
+    return story
 
 
 @asynccontextmanager
@@ -52,8 +60,9 @@ def told(story: Story) -> list[tuple[int, str]]:
 
 @pytest.mark.parametrize("is_taken", [False, True])
 async def test_a_batch_that_began_before_the_alert_opened_raises_it(
-    story: Story, is_taken: bool
+    story_at_any_hour: Story, is_taken: bool
 ) -> None:
+    story = story_at_any_hour
     async with batch(story) as late:
         await story.world.measure_soon("marta", YELLOW, ago=timedelta(minutes=1))
         await works(story)
@@ -69,7 +78,10 @@ async def test_a_batch_that_began_before_the_alert_opened_raises_it(
     assert (Level.RED, "raised") in told(story)
 
 
-async def test_a_batch_that_began_before_the_course_began_anew_raises_it(story: Story) -> None:
+async def test_a_batch_that_began_before_the_course_began_anew_raises_it(
+    story_at_any_hour: Story,
+) -> None:
+    story = story_at_any_hour
     world = story.world
     await world.measure_soon("marta", YELLOW, ago=timedelta(minutes=1))
     await works(story)
