@@ -21,6 +21,8 @@ from ingest.settle import Settled, Settler
 GATEWAY = "g-test"
 CUFF = "C4:00:00:00:00:01"
 SCALE = "C4:00:00:00:00:02"
+# When the tests were collected. Minutes may have passed until one runs: whatever is held against
+# the time of the database or of a process begins with that test's own present.
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
@@ -63,19 +65,21 @@ def weight(kg: float, **more: Any) -> Reading:
     return reading({Quantity.BODY_WEIGHT: kg}, device_id=SCALE, **more)
 
 
-def message(readings: Sequence[Reading], gateway_id: str = GATEWAY) -> bytes:
-    return wire.encode_message(gateway_id, NOW, list(readings))
+def message(readings: Sequence[Reading], gateway_id: str = GATEWAY, at: datetime = NOW) -> bytes:
+    return wire.encode_message(gateway_id, at, list(readings))
 
 
-def incoming(payload: bytes, gateway_id: str = GATEWAY) -> Incoming:
-    """Return what is read of *payload*, arriving now."""
+def incoming(payload: bytes, gateway_id: str = GATEWAY, at: datetime = NOW) -> Incoming:
+    """Return what is read of *payload*, arriving at that moment."""
     topic = wire.topic(gateway_id, wire.TopicKind.READINGS)
-    return decode(Delivery(topic, payload, None, NOW))
+    return decode(Delivery(topic, payload, None, at))
 
 
-def batch_of(*messages: Sequence[Reading], gateway_id: str = GATEWAY) -> Batch:
-    """Return the batch of *messages* that all arrive now."""
-    return from_incoming([incoming(message(some, gateway_id), gateway_id) for some in messages])
+def batch_of(*messages: Sequence[Reading], gateway_id: str = GATEWAY, at: datetime = NOW) -> Batch:
+    """Return the batch of *messages* that all arrive at that moment."""
+    return from_incoming(
+        [incoming(message(some, gateway_id, at), gateway_id, at) for some in messages]
+    )
 
 
 @dataclass
@@ -140,9 +144,9 @@ class County:
     def count(self, table: str) -> int:
         return int(self.one(f"select count(*) from {table}"))
 
-    def settle(self, *messages: Sequence[Reading]) -> Settled:
-        """Settle one batch by a settler of its own."""
-        return asyncio.run(self._settle(batch_of(*messages)))
+    def settle(self, *messages: Sequence[Reading], at: datetime = NOW) -> Settled:
+        """Settle one batch that arrives at that moment, by a settler of its own."""
+        return asyncio.run(self._settle(batch_of(*messages, at=at)))
 
     async def _settle(self, batch: Batch) -> Settled:
         async with Settler(lambda: self.dsn, "test") as settler:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -28,8 +28,8 @@ def status(state: GatewayState = GatewayState.ONLINE, **more: Any) -> GatewaySta
     return GatewayStatus(v=1, gateway=GATEWAY, state=state, **more)
 
 
-def said(one: GatewayStatus, minutes: float = 0) -> Said:
-    return Said(one.gateway, one, False, NOW + timedelta(minutes=minutes))
+def said(one: GatewayStatus, minutes: float = 0, *, since: datetime = NOW) -> Said:
+    return Said(one.gateway, one, False, since + timedelta(minutes=minutes))
 
 
 def store(county: County, *story: Said, bad: Sequence[Refused] = ()) -> list[str]:
@@ -64,12 +64,13 @@ def test_several_words_of_one_gateway_at_once_are_taken_in_their_order(county: C
 
 
 def test_a_silent_gateway_is_found_by_when_it_was_heard(plain_county: County) -> None:
-    store(plain_county, said(status(), -16))
+    present = datetime.now(UTC)
+    store(plain_county, said(status(), -16, since=present))
     silent = "select count(*) from gateway_status where received_at < now() - interval '15 minutes'"
     assert plain_county.one(silent) == 1
-    store(plain_county, said(status(GatewayState.LOST), -1))
+    store(plain_county, said(status(GatewayState.LOST), -1, since=present))
     assert plain_county.one(silent) == 1
-    store(plain_county, said(status(), 0))
+    store(plain_county, said(status(), since=present))
     assert plain_county.one(silent) == 0
 
 

@@ -320,9 +320,11 @@ def test_honest_repeats_and_reviews_have_no_difference(plain_county: County, see
     agree(county, Repeat(quantity=Quantity.SYSTOLIC), since=NOW - 20 * DAY)
     for _ in range(8):
         at = NOW - timedelta(minutes=dice.randrange(60, 30 * 24 * 60))
-        county.settle([_random_reading(dice) for _ in range(8)])
-        county.settle([pressure(190, 90, measured_at=at)])
-        county.settle([pressure(dice.choice([120, 188]), 85, measured_at=at + HOUR / 6)])
+        present = datetime.now(UTC)  # a repeat is waited for from then on
+        county.settle([_random_reading(dice) for _ in range(8)], at=present)
+        county.settle([pressure(190, 90, measured_at=at)], at=present)
+        second = pressure(dice.choice([120, 188]), 85, measured_at=at + HOUR / 6)
+        county.settle([second], at=present)
         call(county, lambda c: _review(c, dice))
         assert look(county).differences == 0
     later = datetime.now(UTC) + HOUR
