@@ -129,11 +129,13 @@ class Ingest:
 
     def start(self) -> None:
         with self.log_file.open("ab") as log:
+            self._started_at = log.tell()
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "ingest", "run"], env=self._environment, stderr=log
             )
 
     def stop(self) -> int:
+        """Ask it to stop, which only one that is ready hears; return its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(WAIT_S)
 
@@ -145,8 +147,11 @@ class Ingest:
         return self.log_file.read_text()
 
     def wait_for(self, event: str) -> None:
-        """Wait until the log tells of *event*."""
-        until(lambda: event in self.log(), lambda: f"{event} in the log: {self.log()[-2000:]}")
+        """Wait until it has logged that since it was started."""
+        until(
+            lambda: event.encode() in self.log_file.read_bytes()[self._started_at :],
+            lambda: f"{event} in the log: {self.log()[-2000:]}",
+        )
 
 
 def until(claim: Callable[[], bool], what: Callable[[], str]) -> None:

@@ -53,6 +53,11 @@ class Workers:
             )
             self.workers.append(worker)
 
+    def wait_until_ready(self) -> None:
+        """Wait until each has subscribed since it was started last."""
+        for worker in self.workers:
+            worker.wait_for("broker.subscribed")
+
     def kill(self, victim: int) -> None:
         """Kill a worker, or the postmaster, and start it again, as a supervisor does."""
         self.assert_nobody_ended()
@@ -146,8 +151,7 @@ def test_kills_of_two_workers_and_the_database_lose_and_double_nothing(tmp_path:
         people, names = populate(postgres.dsn(), PEOPLE, GATEWAYS)
         workers = Workers(tmp_path, postgres, broker.port, random.randrange(2**32))
         servers.callback(workers.end)
-        for worker in workers.workers:
-            worker.wait_for("broker.subscribed")
+        workers.wait_until_ready()
         cuffs = list(people.patients)
         homes = [
             Home(
@@ -186,4 +190,5 @@ def test_kills_of_two_workers_and_the_database_lose_and_double_nothing(tmp_path:
         assert max(workers.gaps_s, default=0) < GAP_S_MAX
         assert_exactly(postgres.dsn(), people)
         assert asyncio.run(differences(postgres.dsn())) == 0
+        workers.wait_until_ready()  # the last victim may just have begun
         assert [worker.stop() for worker in workers.workers] == [0, 0]
