@@ -30,7 +30,8 @@ STOCKHOLM = ZoneInfo("Europe/Stockholm")
 RED = {S: 192.0, D: 112.0}
 YELLOW = {S: 165.0, D: 80.0}
 FINE = {S: 128.0, D: 76.0}
-MONDAY = date(2027, 2, 1)
+# Later than any run of the tests: what the database dates by its own time lies before.
+MONDAY = date(2038, 2, 1)
 KINDS = ("sms", "email")
 
 # Colleagues of Anna's and Eva's, at the first unit; Lisa is at the other.

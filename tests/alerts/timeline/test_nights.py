@@ -4,10 +4,10 @@ from datetime import date, timedelta
 
 from tests.alerts.timeline.story import RED, YELLOW, Story
 
-SATURDAY = date(2027, 2, 6)
-MIDSUMMERS_EVE = date(2027, 6, 25)  # a Friday; the unit opens on Monday
-CLOCKS_GO_FORWARD = date(2027, 3, 28)
-CLOCKS_GO_BACK = date(2027, 10, 31)
+SATURDAY = date(2038, 2, 6)
+MIDSUMMERS_EVE = date(2038, 6, 25)  # a Friday; the unit opens on Monday
+CLOCKS_GO_FORWARD = date(2038, 3, 28)
+CLOCKS_GO_BACK = date(2038, 10, 31)
 
 
 async def test_yellow_at_night_waits_for_the_morning(story: Story) -> None:
@@ -15,7 +15,7 @@ async def test_yellow_at_night_waits_for_the_morning(story: Story) -> None:
     story.unit_phone()
     await story.at("23:10")
     await story.measures("marta", YELLOW)
-    await story.at("11:00", day=date(2027, 2, 2))
+    await story.at("11:00", day=date(2038, 2, 2))
     story.expects("08:00 anna: opened")
 
 
@@ -25,7 +25,7 @@ async def test_red_at_night_goes_to_who_is_on_duty_and_in_the_morning_to_the_con
     story.stands_in("bo")
     story.on_duty("dan", story.moment("16:00"), story.moment("08:00", days=1))
     story.unit_phone()
-    await story.at("06:45", day=date(2027, 2, 2))
+    await story.at("06:45", day=date(2038, 2, 2))
     await story.measures("marta", RED)
     story.expects("06:45 dan: opened")
     await story.at("07:24")
@@ -53,14 +53,14 @@ async def test_red_on_midsummers_night_with_nobody_on_duty_is_the_units_till_it_
         "nobody_to_notify not_working",
     ]
     story.unit_phone()
-    await story.at("00:40", day=date(2027, 6, 26))
+    await story.at("00:40", day=date(2038, 6, 26))
     story.expects("00:00 enheten: not_reached", "00:30 enheten: repeated")
 
 
 async def test_yellow_on_midsummers_eve_waits_till_monday(story: Story) -> None:
     await story.at("09:00", day=MIDSUMMERS_EVE)
     await story.measures("marta", YELLOW)
-    await story.at("07:59", day=date(2027, 6, 28))
+    await story.at("07:59", day=date(2038, 6, 28))
     story.expects()
     await story.at("08:00")
     story.expects("08:00 anna: opened")
