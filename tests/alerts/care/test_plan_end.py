@@ -9,6 +9,7 @@ from psycopg import AsyncConnection
 
 from alerts.care import plan, plan_end, plan_spec, preview, proposal
 from alerts.care.agreement import agree
+from alerts.care.hours import local_day
 from alerts.care.plan_spec import PlanSpec
 from alerts.care.proposal import Answer, Done, How
 from ingest import pg_binary
@@ -100,7 +101,7 @@ async def test_it_ends_from_a_day_and_what_was_to_begin_later_ends_too(
 ) -> None:
     marta, now = world.patient("marta"), world.one("select now()")
     await plan_spec.write(db, marta, SPEC, in_force_from=now + 9 * DAY, agreed_how="")
-    tomorrow = (now + DAY).date()
+    tomorrow = local_day(now) + DAY
     done = await end(db, world, from_day=tomorrow)
     assert done.in_force_from is not None
     assert now < done.in_force_from < now + 2 * DAY
@@ -132,7 +133,7 @@ async def test_another_plan_begins_after_it_and_its_past_can_be_looked_at(
 async def test_her_care_ends_it_with_a_reason_from_now_or_later(
     db: Connection, world: World
 ) -> None:
-    today = world.one("select now()").date()
+    today = local_day(world.one("select now()"))
     for answer, given in (
         (Answer.NOT_FOUND, {"who": "lisa"}),
         (Answer.NOT_YOURS, {"who": "tove"}),

@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 
 from alerts.care import agreement, plan_spec, proposal
 from alerts.care.agreement import AGREED_HOW, agree
+from alerts.care.hours import local_day
 from alerts.care.people import Viewer
 from alerts.care.plan_spec import PlanSpec
 from alerts.care.proposal import Answer, Done, How, State
@@ -215,10 +216,9 @@ async def test_what_was_agreed_last_holds_also_when_an_earlier_plan_would_begin(
     db: Connection, world: World, now: datetime
 ) -> None:
     anna = world.viewer("anna")
+    later = local_day(now) + timedelta(days=10)
     first = await proposed(db, world, now, OTHER)
-    planned = await agree(
-        db, anna, first, How.PHONE, from_day=now.date() + timedelta(days=10), now=now
-    )
+    planned = await agree(db, anna, first, How.PHONE, from_day=later, now=now)
     assert planned.in_force_from is not None
     second = await proposed(db, world, now)
     done = await agree(db, anna, second, How.PHONE, now=now)
@@ -226,9 +226,7 @@ async def test_what_was_agreed_last_holds_also_when_an_earlier_plan_would_begin(
     for at in (now, planned.in_force_from + timedelta(seconds=1), now + 400 * DAY):
         assert await in_force(db, world, at) == STRICTER
     third = await proposed(db, world, now, OTHER)
-    same_day = await agree(
-        db, anna, third, How.PHONE, from_day=now.date() + timedelta(days=10), now=now
-    )
+    same_day = await agree(db, anna, third, How.PHONE, from_day=later, now=now)
     assert same_day.answer is Answer.DONE
     assert await in_force(db, world, now + 9 * DAY) == STRICTER
     assert await in_force(db, world, planned.in_force_from + timedelta(seconds=1)) == OTHER
