@@ -181,7 +181,7 @@ async def test_a_wrong_number_is_said_in_words(config: Path, room: VirtualRadio)
 
 
 async def test_english_is_spoken_on_demand(config: Path, room: VirtualRadio) -> None:
-    options = ("--device", "C4:64:E3:00:00:01", "--language", "en", "--within-s", "1")
+    options = ("--device", "C4:64:E3:00:00:01", "--language", "en", "--within-s", "3")
     async with running(config, "pair", *options) as command:
         code, out, _ = await command.ends()
     assert STEPS[PairingStep.SEARCHING]["en"] in out
@@ -191,7 +191,7 @@ async def test_english_is_spoken_on_demand(config: Path, room: VirtualRadio) -> 
 
 async def test_how_a_model_is_made_ready_is_said_first(config: Path, room: VirtualRadio) -> None:
     model = next(each for each in models() if each.how_to_pair_sv and each.connects)
-    async with running(config, "pair", "--model", model.name, "--within-s", "1") as command:
+    async with running(config, "pair", "--model", model.name, "--within-s", "3") as command:
         code, out, _ = await command.ends()
     words = " ".join(out.split())
     assert words.startswith(f"{model.title} {WORDS['ready']['sv']}{model.how_to_pair_sv}")
