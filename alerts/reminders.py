@@ -289,7 +289,11 @@ async def _note(
     connection: Connection, one: Due, channel: Address, outcome: Outcome, now: datetime
 ) -> bool:
     """Note what became of a try; what went out ends all that she is reminded of."""
+    is_told = outcome.state not in (State.FAILED, State.UNKNOWN)
     async with connection.transaction():
+        # The reminder before its try, as a claim does: else each may wait for the other.
+        if is_told:
+            await _end(connection, one, now, everything=True)
         row = (
             outcome.state.value,
             outcome.fault,
@@ -300,9 +304,6 @@ async def _note(
         )
         await connection.execute(_TRIED, row)
         await health.of_kind(connection, channel.kind, outcome, now)
-        is_told = outcome.state not in (State.FAILED, State.UNKNOWN)
-        if is_told:
-            await _end(connection, one, now, everything=True)
     return is_told
 
 

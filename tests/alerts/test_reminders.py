@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from alerts import reminders
-from alerts.channels.message import Message
+from alerts.channels.channel import Carriers
+from alerts.channels.message import Kind, Message
 from alerts.channels.outcome import Fault, Outcome, failed
 from alerts.channels.posting import SEND_S_MAX
 from alerts.sending import carried
@@ -249,6 +250,31 @@ async def test_two_workers_send_one(home: Home) -> None:
     home.has(SMS)
     assert sum(await asyncio.gather(*(home.look() for _ in range(4)))) == 1
     assert len(home.sms.sent) == 1
+
+
+async def test_who_notes_it_and_who_comes_upon_it_late_do_not_wait_for_each_other(
+    home: Home,
+) -> None:
+    home.has(SMS)
+    waits = (
+        "select exists (select from pg_stat_activity "
+        "where wait_event_type = 'Lock' and datname = current_database())"
+    )
+    carriers = Carriers({Kind.SMS: home.sms}, "https://egen.example")
+    async with home.pool.connection() as mine, home.pool.connection() as other:
+        claim = await reminders._claim(mine, carriers, NOON)
+        ((one, channel),) = claim.to_send
+        async with other.transaction():  # it saw the reminder before the try was written
+            await other.execute("select from reminder for update")
+            noting = asyncio.create_task(reminders._note(mine, one, channel, ACCEPTED, NOON))
+            async with asyncio.timeout(10):
+                while not home.world.one(waits):  # noqa: ASYNC110 - the database tells nobody
+                    await asyncio.sleep(0.01)
+            row = (one.reminder_id, one.tried + 1, channel.kind, NOON, "sending")
+            assert (await other.execute(reminders._TRY, row)).rowcount == 0
+        assert await noting
+    assert home.attempts() == [(1, "sms", "accepted")]
+    assert home.is_done()
 
 
 async def test_a_contact_who_is_away_is_not_to_be_phoned(home: Home) -> None:
