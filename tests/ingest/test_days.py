@@ -21,7 +21,8 @@ SUPERSEDED = 1024
 CLOCK_OFF = int(Suspicion.CLOCK_OFF)
 
 
-def roll(county: County, now: datetime = NOW, most: int = 1000) -> int:
+def roll(county: County, *, later: timedelta = timedelta(0), most: int = 1000) -> int:
+    now = datetime.now(UTC) + later
     return call(county, lambda c: days.roll(c, now, most, lag=timedelta(0)))
 
 
@@ -120,8 +121,8 @@ def test_a_day_is_rolled_only_when_it_is_over_for_a_while(county: County) -> Non
     roll(county)
     assert county.count("sample_day") == 0
     assert len(daily(county)) == 1
-    assert roll(county, NOW + timedelta(days=days.LIVE_DAYS)) == 0
-    assert roll(county, NOW + timedelta(days=days.LIVE_DAYS + 1)) == 1
+    assert roll(county, later=timedelta(days=days.LIVE_DAYS)) == 0
+    assert roll(county, later=timedelta(days=days.LIVE_DAYS + 1)) == 1
     assert county.count("sample_day") == 1
     assert len(daily(county)) == 1
 

@@ -17,6 +17,7 @@ from alerts.audit.commands import audit
 from alerts.audit.entry import DENIED, Action, Entry
 from alerts.audit.review import Answer, Verdict, sample, sign
 from alerts.care import emergency
+from alerts.care.hours import local_day
 from alerts.care.people import Viewer
 from tests.alerts.audit.people import People
 from tests.alerts.world import PATIENTS, World
@@ -247,7 +248,7 @@ def test_an_operator_prints_a_review_and_signs_for_who_did_it(people: People, ru
         )
     people.run("insert into staff_function (staff_id, name) values (%s, 'reviewer')", eva.staff_id)
     asyncio.run(_open_up(people, anna, hers))
-    today = datetime.now(UTC).date().isoformat()
+    today = local_day(datetime.now(UTC)).isoformat()
     code, said, problem = run("review", unit, "--until", today)
     assert code == 0, problem
     assert f"{anna.name}: patient {hers.patient_id}: ”{WHY}”" in said
