@@ -26,16 +26,17 @@ union all
     and (select state <> 'closed' from alert a where a.alert_id = c.alert_id)
  order by due_at limit %(most)s)
 """
-# The lock is the weaker one: who only refers to an alert, as its log does, need not wait. A row
-# that another worker wrote meanwhile is looked at once more, alone: so it is not asked for in the
-# statement above, all of which would be done again for each.
+# What is new or raised is before what is told again. The lock is the weaker one: who only refers
+# to an alert, as its log does, need not wait. A row that another worker wrote meanwhile is looked
+# at once more, alone: so it is not asked for in the statement above, all of which would be done
+# again for each.
 _CLAIM: Final = """
 select alert_id from alert a
 where alert_id = any (%(near)s::bigint[]) and state <> 'closed' and (
     is_unlooked
     or (select due_at <= %(now)s from alert_course c where c.alert_id = a.alert_id)
 )
-order by level desc, alert_id
+order by level desc, is_unlooked desc, alert_id
 limit %(most)s
 for no key update skip locked
 """

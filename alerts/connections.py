@@ -27,7 +27,11 @@ _SERVERS: Final = {
     "tcp_keepalives_count": "3",
     # A zone with summer time makes moments of one night add and compare by the wall.
     "timezone": "UTC",
+    # A plan that is kept from a quiet night would read whole tables, row by row, in a wave.
+    "plan_cache_mode": "force_custom_plan",
 }
+# Of whoever connects without a pool.
+OPTIONS: Final = " ".join(f"-c {name}={value}" for name, value in _SERVERS.items())
 
 
 class _Connection(psycopg.AsyncConnection[Any]):
@@ -61,6 +65,6 @@ def connections(conninfo: str) -> Pool:
             "autocommit": True,
             "connect_timeout": CONNECT_S_MAX,
             **_KEEPALIVES,
-            "options": " ".join(f"-c {name}={value}" for name, value in _SERVERS.items()),
+            "options": OPTIONS,
         },
     )

@@ -40,12 +40,16 @@ _log = structlog.get_logger()
 
 # Of those that may be claimed, as many are looked at as so many workers take at once.
 _WORKERS: Final = 16
-# Alerts that are new, or that have changed since the worklists were told. By indexes alone.
+# Alerts that are new, and those that have changed since the worklists were told. By an index.
 _NEAR: Final = """
-select alert_id from alert a
-where is_untold and state <> 'closed'
+(select alert_id from alert a where is_untold and state <> 'closed'
     and (select true from person p where p.patient_id = a.patient_id)
-order by level desc, alert_id limit %s
+    and (select true from alert_case k where k.alert_id = a.alert_id) is null
+ order by level desc, alert_id limit %(most)s)
+union all
+(select alert_id from alert a where is_untold and state <> 'closed'
+    and (select true from alert_case k where k.alert_id = a.alert_id)
+ order by level desc, alert_id limit %(most)s)
 """
 # The weaker lock: who only refers to an alert, as its log does, hides it from nobody.
 _DUE: Final = f"""
@@ -141,7 +145,7 @@ async def advance(
     if only is not None:
         return len(await follow(connection, [only], now))
     async with connection.transaction():
-        near = await connection.execute(_NEAR, (_WORKERS * CLAIM_ROWS_MAX,))
+        near = await connection.execute(_NEAR, {"most": _WORKERS * CLAIM_ROWS_MAX})
         alert_ids = [row[0] for row in await near.fetchall()]
         claimed = await connection.execute(_DUE, (alert_ids, CLAIM_ROWS_MAX))
         return len(await _settle(connection, [row[0] for row in await claimed.fetchall()], now))

@@ -23,6 +23,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,6 +33,7 @@ import psycopg  # noqa: E402
 
 from alerts import course, engine  # noqa: E402
 from alerts.care.people import Viewer  # noqa: E402
+from alerts.connections import OPTIONS  # noqa: E402
 from alerts.schema import SOURCES  # noqa: E402
 from alerts.worklist import worklist  # noqa: E402
 from bench.chain import SETTINGS  # noqa: E402
@@ -171,12 +173,16 @@ def _advance(dsn: str, now: datetime) -> int:
     return asyncio.run(_until_done(course.advance, course.CLAIM_ROWS_MAX, dsn, now))
 
 
+def _connected(dsn: str) -> Awaitable[psycopg.AsyncConnection[Any]]:
+    return psycopg.AsyncConnection.connect(dsn, autocommit=True, options=OPTIONS)
+
+
 async def _until_done(
     advance: Callable[..., Awaitable[int]], full: int, dsn: str, now: datetime
 ) -> int:
     """Take what there is until a claim finds less than a whole one."""
     total = 0
-    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+    async with await _connected(dsn) as connection:
         while True:
             count = await advance(connection, now=now)
             total += count
@@ -196,7 +202,7 @@ def _lists(dsn: str, staff: int, when: str, now: datetime) -> str:
 
 async def _ask(dsn: str, staff: int, now: datetime) -> tuple[list[float], int]:
     took_ms, rows = [], 0
-    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+    async with await _connected(dsn) as connection:
         for staff_id in random.Random(1).choices(range(1, staff + 1), k=LISTS):
             viewer = Viewer(name="", staff_id=staff_id, unit_id=1 + (staff_id - 1) // NURSES_A_UNIT)
             began = time.monotonic()
@@ -208,7 +214,7 @@ async def _ask(dsn: str, staff: int, now: datetime) -> tuple[list[float], int]:
 async def _idle(dsn: str) -> str:
     """Return how long a worker's question takes when the answer is no."""
     told = []
-    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+    async with await _connected(dsn) as connection:
         await connection.execute("vacuum analyze")
         for name, advance in (("routing", engine.advance), ("steps", course.advance)):
             took_ms = []

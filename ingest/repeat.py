@@ -335,9 +335,12 @@ async def close(connection: psycopg.AsyncConnection[Any], decided: Decided) -> N
 async def settle_due(
     connection: psycopg.AsyncConnection[Any], registry: Registry, now: datetime, most: int
 ) -> int:
-    """Decide at most *most* held readings whose time has run out at *now*; return how many.
+    """Decide at most *most* held readings whose time has run out at *now*.
 
     Correct if several do it at once. In a transaction of its own, or a part of the caller's.
+
+    Returns:
+        How many were taken: *most* if there may be more. One may be another's repeat.
     """
     async with connection.transaction():
         patients = await patients_due(connection, now, most)
@@ -351,4 +354,4 @@ async def settle_due(
         if decided.breaches is not None:
             await episode.record(connection, decided.breaches, is_locked=True)
         await close(connection, decided)
-    return len(decided.waits)
+    return len(waits)

@@ -93,10 +93,10 @@ class Span:
         group = self._group()
         order = np.lexsort((self.since, group))
         _, start, rank = np.unique(group[order], return_index=True, return_inverse=True)
-        # The latest end so far within each group: groups are moved apart by more than all time.
-        earliest = self.since.min()
-        apart = rank * (self.until.max() - earliest + 1)
-        ended = np.maximum.accumulate(self.until[order] - earliest + apart) + earliest - apart
+        # The latest end so far within each group, by its place among all ends: so that no group
+        # is mistaken for the one before, however long the times are.
+        ends, place = np.unique(self.until[order], return_inverse=True)
+        ended = ends[np.maximum.accumulate(place + rank * len(ends)) - rank * len(ends)]
         begins = np.ones(len(self), np.bool_)
         begins[1:] = self.since[order][1:] > ended[:-1]
         begins[start] = True

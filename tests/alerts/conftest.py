@@ -21,6 +21,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from alerts import password
 from alerts.config import Local, LoginSettings, SecondFactor, WebSettings
+from alerts.connections import connections
 from alerts.enrolment import authority
 from alerts.enrolment.authority import Authority
 from alerts.enrolment.registrar import Registrar
@@ -72,10 +73,8 @@ Pool = AsyncConnectionPool[AsyncConnection[Any]]
 
 @pytest.fixture
 async def pool(world: World) -> AsyncIterator[Pool]:
-    """A pool like the process's own."""
-    async with AsyncConnectionPool(
-        world.dsn, min_size=1, max_size=8, open=False, kwargs={"autocommit": True}
-    ) as opened:
+    """A pool as the process has."""
+    async with connections(world.dsn) as opened:
         yield opened
 
 

@@ -44,6 +44,15 @@ def test_disjoint_stretches_hold_each_moment_once_and_no_other(stretches: list[S
     assert disjoint.first_at.tolist() == disjoint.since.tolist()
 
 
+def test_a_county_of_years_is_kept_apart_too() -> None:
+    """The places of its stretches, one beside the other, would be beyond 64 bits."""
+    thirty_years = 30 * 365 * 24 * 3600 * 1_000_000
+    far = [(patient, 1, since, 10) for patient in range(40_000) for since in (0, thirty_years)]
+    assert len(_span(far).disjoint()) == len(far)
+    near = [(patient, 1, since, thirty_years) for patient in range(40_000) for since in (0, 1)]
+    assert len(_span(near).disjoint()) == 40_000
+
+
 @given(st.lists(_STRETCH, min_size=1, max_size=12))
 def test_joined_stretches_are_one_a_patient_and_quantity(stretches: list[Stretch]) -> None:
     asked = _span(stretches)
