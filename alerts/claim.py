@@ -9,7 +9,7 @@ from typing import Final
 from psycopg import AsyncConnection
 
 # Of those that may be claimed, as many are looked at as so many workers take at once.
-_WORKERS: Final = 16
+_WORKERS: Final = 8
 # Alerts with a receiver whose course is due, or to which something happened: they are new, were
 # raised, got another receiver, or a value came while they rest. By indexes alone, so that a wave
 # of alerts costs no more for each than a few.

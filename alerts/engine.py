@@ -39,24 +39,30 @@ UNKNOWN: Final = ("routing", "patient_unknown")  # the kind and key of its incid
 _log = structlog.get_logger()
 
 # Of those that may be claimed, as many are looked at as so many workers take at once.
-_WORKERS: Final = 16
-# Alerts that are new, and those that have changed since the worklists were told. By an index.
+_WORKERS: Final = 8
+# Alerts that are new, and those that have changed since the worklists were told, of ``ROUTABLE``
+# patients. By an index, and the rest row by row: whatever the planner knows.
 _NEAR: Final = """
 (select alert_id from alert a where is_untold and state <> 'closed'
     and (select true from person p where p.patient_id = a.patient_id)
+    and (select not is_canary from patient p where p.patient_id = a.patient_id)
     and (select true from alert_case k where k.alert_id = a.alert_id) is null
  order by level desc, alert_id limit %(most)s)
 union all
 (select alert_id from alert a where is_untold and state <> 'closed'
+    and (select true from person p where p.patient_id = a.patient_id)
+    and (select not is_canary from patient p where p.patient_id = a.patient_id)
     and (select true from alert_case k where k.alert_id = a.alert_id)
  order by level desc, alert_id limit %(most)s)
 """
 # The weaker lock: who only refers to an alert, as its log does, hides it from nobody.
-_DUE: Final = f"""
-select a.alert_id {ROUTABLE} and a.is_untold and a.alert_id = any(%s::bigint[])
-order by k.alert_id is null desc, a.level desc, a.opened_at
+_DUE: Final = """
+select alert_id from alert a
+where alert_id = any(%s::bigint[]) and is_untold and state <> 'closed'
+order by (select true from alert_case k where k.alert_id = a.alert_id) is null desc,
+    level desc, opened_at
 limit %s
-for no key update of a skip locked
+for no key update skip locked
 """
 _GIVEN: Final = f"""
 select a.alert_id {ROUTABLE} and a.alert_id = any(%s)
