@@ -41,9 +41,8 @@ create index alert_case_of_unit on alert_case (unit_id) where closed_at is null;
 alter table alert
     add column is_untold boolean not null default true,  -- by routing and the worklists
     add column is_unlooked boolean not null default true;  -- by its course
-create index alert_untold on alert (level desc, alert_id) where is_untold and state <> 'closed';
-create index alert_unlooked on alert (level desc, alert_id)
-    where is_unlooked and state <> 'closed';
+create index alert_untold on alert (alert_id) where is_untold and state <> 'closed';
+create index alert_unlooked on alert (alert_id) where is_unlooked and state <> 'closed';
 create function mark_alert() returns trigger language plpgsql as $$
 begin
     new.is_untold := true;
@@ -79,7 +78,7 @@ create table alert_course (
     routed_at timestamptz,  -- of the receiver it knows; null: a new one is told when it is due
     warns boolean not null default false  -- since it began, a step had nobody it should have had
 );
-create index alert_course_due on alert_course (level, due_at) where due_at is not null;
+create index alert_course_due on alert_course (due_at) where due_at is not null;
 
 -- One person (or unit) told of one step; the attempts at it are of its channels.
 create table notification (

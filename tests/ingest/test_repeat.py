@@ -127,6 +127,23 @@ def test_the_sentence_names_both(plain_county: County) -> None:
     assert [number for number in ("192", "190", "191") if number not in told] == []
 
 
+def test_one_that_is_anothers_repeat_counts_as_taken(county: County) -> None:
+    """Else a full claim looks as if nothing were left, and what waits behind it waits on."""
+    one, two = pressure(192, 80, measured_at=AT), pressure(190, 80, measured_at=LATER)
+    county.settle([one])
+    columns = "patient_id, quantity_id, plan_version_id, rule_key, repeat_until, due_at, late"
+    county.connection.execute(f"create table waited as select {columns} from repeat_wait")
+    county.settle([two])
+    county.connection.execute("delete from repeat_wait")
+    for held in (one, two):
+        county.connection.execute(
+            f"insert into repeat_wait (reading_id, measured_at, {columns}) "
+            f"select %s, %s, {columns} from waited",
+            [held.reading_id, held.measured_at],
+        )
+    assert settle_due(county) == 2
+
+
 def test_without_a_repeat_the_red_stands_when_the_time_has_run_out(county: County) -> None:
     county.settle([pressure(192, 97, measured_at=NOW)])
     half_an_hour = NOW + 30 * MINUTE
